@@ -1,0 +1,1 @@
+"""The receiver's half: withdraws money once for each sequence key."""

@@ -1,0 +1,258 @@
+"""billing_service over HTTP: charges, their keys, and accounts.
+
+Guarantee: an answer leaves only after its transaction is committed, and a 4xx other than 402 spends no key.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi.security import HTTPBearer
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+import environment
+import problem_details
+import telemetry
+from bearer_tokens import BearerTokens
+from billing_service import headers, ledger, problems
+from billing_service.settings import Settings
+from billing_service.wire import (
+    REPLAYED_HEADER,
+    SEQUENCE_KEY_MAX,
+    Account,
+    AccountState,
+    Charge,
+    Charged,
+    KeyState,
+    OpenAccount,
+)
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from problem_details import VALIDATION, BodyLimit, Problem, ProblemCatalogue, documented
+from problem_details.problem import MEDIA_TYPE
+
+log = structlog.get_logger()
+
+# Whoever meets a lock or a database in trouble comes back after this time: most restarts take longer, most locks less.
+RETRY_AFTER_S = 1
+
+_MEDIA_TYPES = {ledger.CHARGED: "application/json", ledger.DECLINED: MEDIA_TYPE}
+
+
+class Billing:
+    """What one process of the service holds: settings, pool, problems, metrics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tokens = BearerTokens(settings.tokens)
+        self.catalogue = ProblemCatalogue.of(
+            problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
+        )
+        self.pool = BoundedPool(
+            settings.database_url.get_secret_value(),
+            application="billing_service",
+            size_max=settings.pool_size_max,
+            deadline_s=settings.transaction_timeout_s,
+            lock_timeout_s=settings.lock_timeout_s,
+            idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+        )
+        self.registry = CollectorRegistry()
+        self.charges = Counter(
+            "billing_charges",
+            "Charges with a final answer by retry flag and by whether the key was new or known",
+            ["flag", "key"],
+            registry=self.registry,
+        )
+        Gauge(
+            "billing_pool_connections_in_use", "Connections in use", registry=self.registry
+        ).set_function(lambda: self.pool.in_use)
+
+    def decline_body(self, charge: Charge, balance_cents: int) -> str:
+        """The body of a 402, which is stored and replayed byte for byte."""
+        return self.catalogue.render(
+            Problem(
+                problems.INSUFFICIENT_FUNDS,
+                f"The account {charge.account} has {balance_cents} cents, the charge needs {charge.amount_cents}.",
+                account=charge.account,
+                amount_cents=charge.amount_cents,
+                balance_cents=balance_cents,
+            )
+        )
+
+    async def missing(self) -> str | None:
+        """What keeps the service from doing its job."""
+        try:
+            await ledger.balance(self.pool, "readiness")
+        except (DatabaseTrouble, LockWaitTooLong) as exc:
+            return f"the database: {exc}"
+        return None
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application; configured from the environment unless `settings` are given."""
+    billing = Billing(settings or environment.read(Settings))
+    telemetry.configure_logs("billing_service")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await billing.pool.open()
+        yield
+        await billing.pool.close()
+
+    app = FastAPI(
+        title="billing_service",
+        version="1",
+        description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
+        lifespan=lifespan,
+    )
+    app.state.billing = billing
+    billing.catalogue = problem_details.install(app, billing.catalogue)
+    app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
+    app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
+    telemetry.install(
+        app, service="billing_service", registry=billing.registry, ready=billing.missing
+    )
+    app.include_router(_router)
+    return app
+
+
+def _billing(request: Request) -> Billing:
+    billing: Billing = request.app.state.billing
+    return billing
+
+
+async def _client(
+    request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
+) -> str:
+    client = _billing(request).tokens.client(request.headers.get("authorization"))
+    if client is None:
+        raise Problem(
+            problems.TOKEN_WRONG,
+            "Send the header Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return client
+
+
+Client = Annotated[str, Depends(_client)]
+AccountName = Annotated[Account, Path(description="the account's name")]
+_router = APIRouter()
+
+
+@_router.post(
+    "/charges",
+    status_code=ledger.CHARGED,
+    response_model=Charged,
+    tags=["charges"],
+    summary="Withdraw money, once for each sequence key",
+    responses=documented(*problems.OF_A_CHARGE),
+    openapi_extra={"parameters": headers.PARAMETERS},
+)
+async def post_charge(charge: Charge, request: Request, client: Client) -> Response:
+    billing = _billing(request)
+    sequence_key = headers.sequence_key(request)
+    retry = headers.retry_flag(request)
+    headers.first_incomplete(request)
+    outcome = await ledger.charge(billing.pool, client, sequence_key, charge, billing.decline_body)
+    match outcome:
+        case ledger.Answer(status, body, replayed):
+            # The pair is a diagnosis; see the table in docs/protocol.md.
+            billing.charges.labels(
+                flag="yes" if retry else "no", key="known" if replayed else "new"
+            ).inc()
+            return Response(
+                body,
+                status_code=status,
+                media_type=_MEDIA_TYPES[status],
+                headers={REPLAYED_HEADER: "?1"} if replayed else None,
+            )
+        case ledger.KeyReused():
+            raise Problem(problems.KEY_REUSED, f"Key {sequence_key} was used for another charge.")
+        case ledger.KeyForgotten(first_incomplete):
+            raise _forgotten(sequence_key, first_incomplete)
+        case ledger.KeyInFlight():
+            raise Problem(
+                problems.KEY_IN_FLIGHT,
+                f"Key {sequence_key} is being executed by another request.",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case ledger.AccountUnknown():
+            raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {charge.account}.")
+
+
+@_router.get(
+    "/charges/{sequence_key}",
+    tags=["charges"],
+    summary="The definite answer about a key of the caller",
+    responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
+)
+async def get_charge(
+    sequence_key: Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX)], request: Request, client: Client
+) -> KeyState:
+    state = await ledger.key_state(_billing(request).pool, client, sequence_key)
+    match state:
+        case ledger.Answer(status, body):
+            name = "charged" if status == ledger.CHARGED else "declined"
+            return KeyState(sequence_key=sequence_key, state=name, status=status, answer=body)
+        case ledger.KeyForgotten():
+            return KeyState(sequence_key=sequence_key, state="forgotten")
+        case ledger.NeverSeen():
+            return KeyState(sequence_key=sequence_key, state="never_seen")
+
+
+@_router.put(
+    "/accounts/{account}",
+    response_model=AccountState,
+    tags=["accounts"],
+    summary="Open an account; again with the same balance changes nothing",
+    responses=documented(
+        problems.TOKEN_WRONG, problems.ACCOUNT_OPENED_OTHERWISE, VALIDATION, problems.UNAVAILABLE
+    ),
+)
+async def put_account(
+    account: AccountName, opening: OpenAccount, request: Request, _: Client
+) -> AccountState:
+    pool = _billing(request).pool
+    balance_cents = await ledger.open_account(pool, account, opening.opening_balance_cents)
+    if balance_cents is None:
+        raise Problem(
+            problems.ACCOUNT_OPENED_OTHERWISE, f"{account} was opened with another balance."
+        )
+    return AccountState(account=account, balance_cents=balance_cents)
+
+
+@_router.get(
+    "/accounts/{account}",
+    tags=["accounts"],
+    summary="The balance of an account",
+    responses=documented(
+        problems.TOKEN_WRONG, problems.ACCOUNT_UNKNOWN, VALIDATION, problems.UNAVAILABLE
+    ),
+)
+async def get_account(account: AccountName, request: Request, _: Client) -> AccountState:
+    balance_cents = await ledger.balance(_billing(request).pool, account)
+    if balance_cents is None:
+        raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {account}.")
+    return AccountState(account=account, balance_cents=balance_cents)
+
+
+def _forgotten(sequence_key: int, first_incomplete: int) -> Problem:
+    return Problem(
+        problems.KEY_FORGOTTEN,
+        f"Key {sequence_key} lies below first incomplete {first_incomplete}.",
+        first_incomplete=first_incomplete,
+    )
+
+
+async def _could_not_find_out(request: Request, exc: Exception) -> Response:
+    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    return problem_details.answer(
+        _billing(request).catalogue,
+        Problem(
+            problems.UNAVAILABLE,
+            "The database did not answer in time; the request may or may not have been executed.",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        ),
+    )

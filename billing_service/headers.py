@@ -1,0 +1,95 @@
+"""Reads the idempotency headers of a charge: RFC 9651 structured fields, to the letter.
+
+Guarantee: a header that is not exactly as documented is refused, never guessed at; a key in another form than the one
+canonical form (quoted, decimal, no leading zero) cannot become a second name for the same key.
+"""
+
+import re
+from typing import Any
+
+import http_sf
+from fastapi import Request
+
+from billing_service.problems import HEADER_MALFORMED, KEY_MALFORMED, KEY_MISSING
+from billing_service.wire import (
+    FIRST_INCOMPLETE_HEADER,
+    KEY_HEADER,
+    RETRY_HEADER,
+    SEQUENCE_KEY_MAX,
+)
+from problem_details import Problem, ProblemType
+
+# For the OpenAPI document; the functions below are what is enforced.
+PARAMETERS = [
+    {
+        "in": "header",
+        "name": KEY_HEADER,
+        "required": True,
+        "description": "the sequence key: an RFC 9651 String that holds a decimal integer from 1",
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,14}"$'},
+        "example": '"42"',
+    },
+    {
+        "in": "header",
+        "name": RETRY_HEADER,
+        "required": False,
+        "description": "the retry flag: an RFC 9651 Boolean; evidence only, correctness never rests on it",
+        "schema": {"type": "string", "enum": ["?0", "?1"], "default": "?0"},
+    },
+    {
+        "in": "header",
+        "name": FIRST_INCOMPLETE_HEADER,
+        "required": False,
+        "description": "all keys below are settled for this client: an RFC 9651 Integer from 1",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999},
+    },
+]
+
+_DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+
+
+def sequence_key(request: Request) -> int:
+    """The sequence key; raises the problem `key-missing` or `key-malformed`."""
+    value = _item(request, KEY_HEADER, KEY_MALFORMED)
+    if value is None:
+        raise Problem(KEY_MISSING, f'Send the header {KEY_HEADER}: "<decimal integer from 1>".')
+    if type(value) is not str or not _DECIMAL.fullmatch(value):
+        raise Problem(
+            KEY_MALFORMED,
+            f"{KEY_HEADER} must be a decimal integer from 1 to {SEQUENCE_KEY_MAX} in double quotes.",
+        )
+    return int(value)
+
+
+def retry_flag(request: Request) -> bool:
+    """The retry flag, false when absent; raises the problem `header-malformed`."""
+    value = _item(request, RETRY_HEADER, HEADER_MALFORMED)
+    if value is None:
+        return False
+    if type(value) is not bool:
+        raise Problem(HEADER_MALFORMED, f"{RETRY_HEADER} must be ?0 or ?1.")
+    return value
+
+
+def first_incomplete(request: Request) -> int | None:
+    """The caller's first incomplete key, None when absent; raises the problem `header-malformed`."""
+    value = _item(request, FIRST_INCOMPLETE_HEADER, HEADER_MALFORMED)
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise Problem(HEADER_MALFORMED, f"{FIRST_INCOMPLETE_HEADER} must be an integer from 1.")
+    return value
+
+
+def _item(request: Request, name: str, malformed: ProblemType) -> Any:
+    """The bare item of a header that comes once; its parameters mean nothing here (RFC 9651, section 2)."""
+    lines = request.headers.getlist(name)
+    if not lines:
+        return None
+    try:
+        # Several lines of one field are one value, joined by commas (RFC 9110, section 5.3): no Item, so refused.
+        item = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")
+    except http_sf.StructuredFieldError as exc:
+        raise Problem(malformed, f"{name} is not an RFC 9651 item.") from exc
+    value, _ = item  # type: ignore[misc]  # an Item is a pair of the bare item and its parameters
+    return value

@@ -1,0 +1,114 @@
+"""The problems of billing's wire: each refusal with a page that says whether money moved and what to do.
+
+Guarantee: every status of 400 and above that a charge can get is one of these or of the built-in ones.
+"""
+
+from problem_details import BODY_TOO_LARGE, BODY_UNREADABLE, VALIDATION, ProblemType
+
+RETENTION = (
+    "A key is a decimal integer from 1 to 999999999999999 in double quotes. Its answer is kept until its client "
+    "declares it settled with Idempotency-First-Incomplete, never for a time only; after that the key is refused for "
+    "ever and never executed again."
+)
+
+KEY_MISSING = ProblemType(
+    "key-missing",
+    400,
+    "The sequence key is missing",
+    'A charge needs the header Idempotency-Key: "42". Nothing was executed.',
+)
+KEY_MALFORMED = ProblemType(
+    "key-malformed",
+    400,
+    "The sequence key is malformed",
+    "The key is an RFC 9651 String that holds a decimal integer from 1 upwards, without leading zeros, in double "
+    'quotes: Idempotency-Key: "42". Nothing was executed.',
+)
+HEADER_MALFORMED = ProblemType(
+    "header-malformed",
+    400,
+    "A header is malformed",
+    "Idempotency-Retry is an RFC 9651 Boolean (?0 or ?1), Idempotency-First-Incomplete an RFC 9651 Integer from 1 "
+    "upwards. Nothing was executed.",
+)
+TOKEN_WRONG = ProblemType(
+    "token-wrong",
+    401,
+    "The bearer token is missing or wrong",
+    "Who calls is known from the header Authorization: Bearer <token>. Nothing was executed, no key was spent.",
+)
+INSUFFICIENT_FUNDS = ProblemType(
+    "insufficient-funds",
+    402,
+    "The balance is too low",
+    "The charge was declined. This is a final answer: the same key gets it again, also when there is money later.",
+)
+ACCOUNT_UNKNOWN = ProblemType(
+    "account-unknown",
+    404,
+    "There is no such account",
+    "Nothing was executed and the key is not spent: it may be used once the account is opened.",
+)
+ACCOUNT_OPENED_OTHERWISE = ProblemType(
+    "account-opened-otherwise",
+    409,
+    "The account was opened with another balance",
+    "Opening an account again with the same balance changes nothing and succeeds; with another balance it is refused.",
+)
+KEY_IN_FLIGHT = ProblemType(
+    "key-in-flight",
+    409,
+    "The same key is being executed",
+    "Another request with this key is not finished yet. This one executed nothing; ask again after Retry-After "
+    "seconds with the same key and you will get the answer of the other.",
+)
+KEY_FORGOTTEN = ProblemType(
+    "key-forgotten",
+    410,
+    "The key was settled and is forgotten",
+    "The client declared all keys below a mark as settled and this key lies below it. It is refused for ever: "
+    "nothing was executed now, and nothing ever will be.",
+)
+KEY_REUSED = ProblemType(
+    "key-reused",
+    422,
+    "The key is known with another payload",
+    "A key names one charge for ever. Nothing was executed; take a new key for another charge.",
+)
+UNAVAILABLE = ProblemType(
+    "unavailable",
+    503,
+    "It could not be found out",
+    "The database is gone, busy or silent. The charge may or may not have happened: ask again after Retry-After "
+    "seconds with the same key and you will know.",
+)
+
+ALL = (
+    KEY_MISSING,
+    KEY_MALFORMED,
+    HEADER_MALFORMED,
+    TOKEN_WRONG,
+    INSUFFICIENT_FUNDS,
+    ACCOUNT_UNKNOWN,
+    ACCOUNT_OPENED_OTHERWISE,
+    KEY_IN_FLIGHT,
+    KEY_FORGOTTEN,
+    KEY_REUSED,
+    UNAVAILABLE,
+)
+
+OF_A_CHARGE = (
+    KEY_MISSING,
+    KEY_MALFORMED,
+    HEADER_MALFORMED,
+    BODY_UNREADABLE,
+    TOKEN_WRONG,
+    INSUFFICIENT_FUNDS,
+    ACCOUNT_UNKNOWN,
+    KEY_IN_FLIGHT,
+    KEY_FORGOTTEN,
+    BODY_TOO_LARGE,
+    KEY_REUSED,
+    VALIDATION,
+    UNAVAILABLE,
+)

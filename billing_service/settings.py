@@ -1,0 +1,27 @@
+"""Billing's configuration: read once from the environment, typed, and refused when it is wrong."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable `BILLING_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="BILLING_", frozen=True)
+
+    database_url: SecretStr = Field(description="postgresql:// URL of the role billing_service")
+    tokens: dict[str, SecretStr] = Field(
+        min_length=1, description="JSON object: client name to bearer token"
+    )
+    public_url: str = Field("", description="where callers reach the service; prefix of problem types")
+    pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
+    # Longer than a commit on a busy disk, shorter than a caller's attempt.
+    lock_timeout_s: float = Field(
+        1.0, gt=0, le=60, description="wait for a lock; then 409 for a key, 503 for an account"
+    )
+    transaction_timeout_s: float = Field(
+        3.0, gt=0, le=300, description="hard limit of one transaction, waits included"
+    )
+    idle_in_transaction_timeout_s: float = Field(
+        2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
+    )

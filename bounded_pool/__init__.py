@@ -1,0 +1,10 @@
+"""An asyncpg pool in which every wait has a bound and every trouble of the database has one name.
+
+Guarantee: no call waits longer than its deadline, not even on a network that is silent; and an exception of this
+package answers the question "could it have been committed?".
+"""
+
+from bounded_pool.errors import DatabaseTrouble, LockWaitTooLong, translated
+from bounded_pool.pool import BoundedPool, Connection
+
+__all__ = ["BoundedPool", "Connection", "DatabaseTrouble", "LockWaitTooLong", "translated"]

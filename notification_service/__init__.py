@@ -1,0 +1,1 @@
+"""The receiver of at-most-once messages: shows whatever arrives, twins included."""

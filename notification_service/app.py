@@ -1,0 +1,171 @@
+"""notification_service over HTTP.
+
+Guarantee: 202 leaves after the arrival is committed; what could not be stored is answered 503 and may have arrived.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.security import HTTPBearer
+from prometheus_client import CollectorRegistry, Counter
+
+import environment
+import problem_details
+import telemetry
+from bearer_tokens import BearerTokens
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from notification_service import arrivals
+from notification_service.settings import Settings
+from notification_service.wire import Arrivals, Notification
+from problem_details import (
+    BODY_TOO_LARGE,
+    BODY_UNREADABLE,
+    VALIDATION,
+    BodyLimit,
+    Problem,
+    ProblemCatalogue,
+    ProblemType,
+    documented,
+)
+
+log = structlog.get_logger()
+
+TOKEN_WRONG = ProblemType(
+    "token-wrong",
+    401,
+    "The bearer token is missing or wrong",
+    "Who calls is known from the header Authorization: Bearer <token>. Nothing was shown to anybody.",
+)
+UNAVAILABLE = ProblemType(
+    "unavailable",
+    503,
+    "It could not be found out",
+    "The database is gone, busy or silent. The notification may or may not have been shown; whoever promises at most "
+    "once does not send it again.",
+)
+
+
+class Notifications:
+    """What one process of the service holds: settings, pool, problems, metrics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.tokens = BearerTokens(settings.tokens)
+        self.catalogue = ProblemCatalogue.of(
+            (TOKEN_WRONG, UNAVAILABLE), public_url=settings.public_url
+        )
+        self.pool = BoundedPool(
+            settings.database_url.get_secret_value(),
+            application="notification_service",
+            size_max=settings.pool_size_max,
+            deadline_s=settings.transaction_timeout_s,
+            lock_timeout_s=settings.transaction_timeout_s,
+            idle_in_transaction_timeout_s=settings.transaction_timeout_s,
+        )
+        self.registry = CollectorRegistry()
+        self.shown = Counter(
+            "notification_arrivals", "Notifications that arrived, twins too", registry=self.registry
+        )
+
+    async def missing(self) -> str | None:
+        """What keeps the service from doing its job."""
+        try:
+            async with self.pool.connection() as connection:
+                await arrivals.of_order(connection, UUID(int=0))
+        except (DatabaseTrouble, LockWaitTooLong) as exc:
+            return f"the database: {exc}"
+        return None
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application; configured from the environment unless `settings` are given."""
+    notifications = Notifications(settings or environment.read(Settings))
+    telemetry.configure_logs("notification_service")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await notifications.pool.open()
+        yield
+        await notifications.pool.close()
+
+    app = FastAPI(
+        title="notification_service",
+        version="1",
+        description="Shows what arrives. Called at most once; a second arrival would be listed too.",
+        lifespan=lifespan,
+    )
+    app.state.notifications = notifications
+    notifications.catalogue = problem_details.install(app, notifications.catalogue)
+    app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
+    app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_middleware(BodyLimit, catalogue=lambda: notifications.catalogue)
+    telemetry.install(
+        app,
+        service="notification_service",
+        registry=notifications.registry,
+        ready=notifications.missing,
+    )
+    app.include_router(_router)
+    return app
+
+
+def _notifications(request: Request) -> Notifications:
+    notifications: Notifications = request.app.state.notifications
+    return notifications
+
+
+async def _client(
+    request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
+) -> str:
+    client = _notifications(request).tokens.client(request.headers.get("authorization"))
+    if client is None:
+        raise Problem(
+            TOKEN_WRONG,
+            "Send the header Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return client
+
+
+_router = APIRouter(tags=["notifications"])
+
+
+@_router.post(
+    "/notifications",
+    status_code=202,
+    summary="Show a message to a customer",
+    responses=documented(BODY_UNREADABLE, TOKEN_WRONG, BODY_TOO_LARGE, VALIDATION, UNAVAILABLE),
+)
+async def post_notification(
+    notification: Notification, request: Request, client: Annotated[str, Depends(_client)]
+) -> dict[str, UUID]:
+    notifications = _notifications(request)
+    async with notifications.pool.connection() as connection:
+        await arrivals.insert(connection, client, notification)
+    notifications.shown.inc()
+    return {"notification_id": notification.notification_id}
+
+
+@_router.get(
+    "/notifications",
+    summary="What arrived: of one order, or the newest 100",
+    responses=documented(VALIDATION, UNAVAILABLE),
+)
+async def get_notifications(
+    request: Request, order_id: Annotated[UUID | None, Query()] = None
+) -> Arrivals:
+    async with _notifications(request).pool.connection() as connection:
+        if order_id is None:
+            return Arrivals(notifications=await arrivals.latest(connection))
+        return Arrivals(notifications=await arrivals.of_order(connection, order_id))
+
+
+async def _could_not_find_out(request: Request, exc: Exception) -> Response:
+    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    return problem_details.answer(
+        _notifications(request).catalogue,
+        Problem(UNAVAILABLE, "The database did not answer in time.", headers={"Retry-After": "1"}),
+    )

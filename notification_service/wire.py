@@ -1,0 +1,39 @@
+"""What notification_service promises on the wire."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# No control characters: Postgres stores no NUL, and no customer reads the others. The length is that of a long message.
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Notification(_Body):
+    """Body of `POST /notifications`: show `text` to `customer`."""
+
+    notification_id: UUID
+    order_id: UUID
+    customer: Text
+    text: Text
+
+
+class Arrival(_Body):
+    """One arrival, as `GET /notifications` lists it; a notification that arrived twice is there twice."""
+
+    notification_id: UUID
+    order_id: UUID
+    customer: str
+    text: str
+    arrived_at: datetime
+
+
+class Arrivals(_Body):
+    """Body of `GET /notifications`: in the order of their arrival."""
+
+    notifications: list[Arrival]

@@ -1,0 +1,326 @@
+"""order_service over HTTP.
+
+Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a shopper who retries
+with the same key gets the same order.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import http_sf
+import structlog
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+import environment
+import problem_details
+import telemetry
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from order_service import orders, problems
+from order_service.backoff import Backoff
+from order_service.dispatcher import Dispatcher, Surroundings
+from order_service.peers import Outcome, Peers, Transport, open_transport
+from order_service.settings import Settings
+from order_service.wire import (
+    KEY_HEADER,
+    SHOPPER_KEY_LENGTH_MAX,
+    Delivery,
+    NewOrder,
+    Order,
+    Orders,
+    Status,
+)
+from problem_details import (
+    BODY_TOO_LARGE,
+    BODY_UNREADABLE,
+    VALIDATION,
+    BodyLimit,
+    Problem,
+    ProblemCatalogue,
+    documented,
+)
+
+log = structlog.get_logger()
+
+# A shopper who comes back after a second finds most orders settled.
+RETRY_AFTER_S = 1
+# A page that a person can look over.
+PAGE_LENGTH_MAX = 100
+
+
+class OrderDesk:
+    """What one process of the service holds: settings, pool, peers, dispatcher, problems, metrics."""
+
+    def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
+        self.settings = settings
+        self.open_transport = transport or self._open_transport
+        self.catalogue = ProblemCatalogue.of(
+            problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
+        )
+        self.pool = BoundedPool(
+            settings.database_url.get_secret_value(),
+            application="order_service",
+            size_max=settings.pool_size_max,
+            deadline_s=settings.transaction_timeout_s,
+            lock_timeout_s=settings.transaction_timeout_s,
+            idle_in_transaction_timeout_s=settings.transaction_timeout_s,
+        )
+        self.registry = CollectorRegistry()
+        self.attempts = Counter(
+            "order_attempts", "Attempts by outcome", ["outcome"], registry=self.registry
+        )
+        self.dispatcher: Dispatcher
+        Gauge(
+            "order_deliveries_in_hand", "Orders being delivered", registry=self.registry
+        ).set_function(lambda: self.dispatcher.in_hand)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Pool, peers and dispatcher, for as long as the process serves."""
+        await self.pool.open()
+        peers = Peers(
+            self.open_transport(),
+            billing_url=self.settings.billing_url,
+            billing_token=self.settings.billing_token.get_secret_value(),
+            notification_url=self.settings.notification_url,
+            notification_token=self.settings.notification_token.get_secret_value(),
+            attempt_timeout_s=self.settings.attempt_timeout_s,
+        )
+        self.dispatcher = Dispatcher(
+            Surroundings(
+                pool=self.pool,
+                peers=peers,
+                settings=self.settings,
+                backoff=Backoff(
+                    self.settings.backoff_base_s,
+                    self.settings.backoff_cap_s,
+                    self.settings.retry_after_max_s,
+                    random.uniform,
+                ),
+                sleep=asyncio.sleep,
+                clock=time.monotonic,
+                observe=self._observe,
+            )
+        )
+        takeover = asyncio.create_task(self.dispatcher.run(), name="take over")
+        yield
+        takeover.cancel()
+        with suppress(asyncio.CancelledError):
+            await takeover
+        await self.dispatcher.stop()
+        await peers.close()
+        await self.pool.close()
+
+    async def missing(self) -> str | None:
+        """What keeps the service from doing its job. Billing is not: orders are recorded without it."""
+        try:
+            async with self.pool.connection() as connection:
+                await orders.ping(connection)
+        except (DatabaseTrouble, LockWaitTooLong) as exc:
+            return f"the database: {exc}"
+        return None
+
+    def _open_transport(self) -> Transport:
+        return open_transport(self.settings.attempts_in_flight_max * 2)
+
+    def _observe(self, outcome: Outcome) -> None:
+        self.attempts.labels(outcome=type(outcome).__name__.lower()).inc()
+
+
+def create(
+    settings: Settings | None = None, transport: Callable[[], Transport] | None = None
+) -> FastAPI:
+    """The ASGI application; configured from the environment unless `settings` are given.
+
+    `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
+    """
+    desk = OrderDesk(settings or environment.read(Settings), transport)
+    telemetry.configure_logs("order_service")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with desk.running():
+            yield
+
+    app = FastAPI(
+        title="order_service",
+        version="1",
+        description=f"An order is billed once. {problems.RETENTION}",
+        lifespan=lifespan,
+    )
+    app.state.desk = desk
+    desk.catalogue = problem_details.install(app, desk.catalogue)
+    app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
+    app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
+    telemetry.install(app, service="order_service", registry=desk.registry, ready=desk.missing)
+    app.include_router(_router)
+    return app
+
+
+_router = APIRouter(tags=["orders"])
+
+
+def _desk(request: Request) -> OrderDesk:
+    desk: OrderDesk = request.app.state.desk
+    return desk
+
+
+@_router.post(
+    "/orders",
+    status_code=201,
+    response_model=Order,
+    summary="Place an order; it is billed once",
+    responses={
+        202: {"model": Order, "description": "Recorded; billing has not answered yet"},
+        **documented(
+            problems.KEY_MALFORMED,
+            BODY_UNREADABLE,
+            problems.ORDER_DECLINED,
+            BODY_TOO_LARGE,
+            problems.KEY_REUSED,
+            problems.ORDER_FAILED,
+            problems.DELIVERY_REFUSED,
+            VALIDATION,
+            problems.UNAVAILABLE,
+        ),
+    },
+    openapi_extra={
+        "parameters": [
+            {
+                "in": "header",
+                "name": KEY_HEADER,
+                "required": False,
+                "description": "the shopper's own key: an RFC 9651 String of 1 to 255 characters",
+                "schema": {"type": "string", "minLength": 3, "maxLength": 257},
+                "example": '"a7f3"',
+            }
+        ]
+    },
+)
+async def post_order(new: NewOrder, request: Request) -> Response:
+    desk = _desk(request)
+    shopper_key = _shopper_key(request)
+    if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
+        raise Problem(
+            problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1."
+        )
+    try:
+        async with desk.pool.connection() as connection:
+            recorded = await orders.record(
+                connection,
+                uuid4(),
+                new,
+                shopper_key,
+                desk.dispatcher.owner,
+                desk.settings.lease_s,
+            )
+    except orders.ShopperKeyTaken:
+        return await _known_order(desk, new, shopper_key or "")
+    settled = desk.dispatcher.start(recorded)
+    await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
+    order = settled.result() if settled.done() else None
+    return _answer(desk, order or await _read(desk, recorded.order_id))
+
+
+@_router.get(
+    "/orders/{order_id}",
+    summary="An order with its attempts and what became of its notification",
+    responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
+)
+async def get_order(order_id: UUID, request: Request) -> Order:
+    return await _read(_desk(request), order_id)
+
+
+@_router.get(
+    "/orders",
+    summary="Orders, the newest first",
+    responses=documented(VALIDATION, problems.UNAVAILABLE),
+)
+async def get_orders(
+    request: Request,
+    before: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
+) -> Orders:
+    async with _desk(request).pool.connection() as connection:
+        # One more than asked for tells whether there is a next page.
+        found = await orders.newest(connection, before, limit + 1)
+    page = found[:limit]
+    return Orders(orders=page, next=page[-1].order_id if len(found) > limit else None)
+
+
+async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Response:
+    """The order that the shopper's key named before; waits for it as for a new one while it is in this process."""
+    async with desk.pool.connection() as connection:
+        known = await orders.find_by_shopper_key(connection, new.customer, shopper_key)
+    if known is None:
+        raise DatabaseTrouble("the order of this key is not visible yet")
+    order_id, fingerprint = known
+    if fingerprint != orders.fingerprint(new):
+        raise Problem(problems.KEY_REUSED, "This key was used for another order.")
+    await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
+    return _answer(desk, await _read(desk, order_id))
+
+
+async def _read(desk: OrderDesk, order_id: UUID) -> Order:
+    async with desk.pool.connection() as connection:
+        order = await orders.find(connection, order_id)
+    if order is None:
+        raise Problem(problems.ORDER_UNKNOWN, f"There is no order {order_id}.")
+    return order
+
+
+def _answer(desk: OrderDesk, order: Order) -> Response:
+    location = {"Location": f"/orders/{order.order_id}"}
+    body = order.model_dump(mode="json")
+    match order.status:
+        case Status.BILLED:
+            return JSONResponse(body, 201, location)
+        case Status.PENDING:
+            return JSONResponse(body, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
+        case Status.UNKNOWN:
+            # At most once: nobody will send again, so there is nothing to come back for.
+            return JSONResponse(body, 202, location)
+        case Status.DECLINED:
+            kind = problems.ORDER_DECLINED
+        case Status.FAILED:
+            kind = problems.ORDER_FAILED
+    detail = str((order.answer or {}).get("detail", kind.title))
+    return problem_details.answer(
+        desk.catalogue, Problem(kind, detail, headers=location, order=body)
+    )
+
+
+def _shopper_key(request: Request) -> str | None:
+    lines = request.headers.getlist(KEY_HEADER)
+    if not lines:
+        return None
+    try:
+        item = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")
+    except http_sf.StructuredFieldError as exc:
+        raise Problem(problems.KEY_MALFORMED, f"{KEY_HEADER} is not an RFC 9651 item.") from exc
+    value, _ = item  # type: ignore[misc]  # an Item is a pair of the bare item and its parameters
+    if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
+        raise Problem(
+            problems.KEY_MALFORMED,
+            f"{KEY_HEADER} must be 1 to {SHOPPER_KEY_LENGTH_MAX} characters in double quotes.",
+        )
+    return value
+
+
+async def _could_not_find_out(request: Request, exc: Exception) -> Response:
+    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    return problem_details.answer(
+        _desk(request).catalogue,
+        Problem(
+            problems.UNAVAILABLE,
+            "The database did not answer in time.",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        ),
+    )

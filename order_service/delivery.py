@@ -1,0 +1,99 @@
+"""The three delivery semantics. They differ in two things only: where the key is minted, and whether one resends.
+
+Guarantee: `exactly_once` sends one key until it has an answer, and never another; `at_most_once` sends once, and never
+again. `at_least_once` shows the harm of a fresh key for each attempt.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from order_service.peers import Acknowledged, Outcome, Refused, Unknown
+from order_service.wire import Delivery
+
+
+class Pending(Protocol):
+    """What delivery has to know of an order that is not settled."""
+
+    @property
+    def sequence_key(self) -> int:
+        """The key of the latest attempt, committed before it was sent."""
+
+    @property
+    def attempts(self) -> int:
+        """Attempts begun, the latest one included."""
+
+    @property
+    def taken_over(self) -> bool:
+        """The latest attempt was another process's, which died: nobody knows whether it was sent."""
+
+
+class Steps(Protocol):
+    """What delivery does to the world; each step is durable before the next one."""
+
+    async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
+        """Sends one attempt that was begun."""
+
+    async def pause(self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome) -> None:
+        """Records how an attempt ended, and backs off."""
+
+    async def begin(self, attempt: int) -> None:
+        """Commits that an attempt with the same key begins."""
+
+    async def begin_with_fresh_key(self, attempt: int) -> int:
+        """Commits that an attempt with a new key begins, and returns the key."""
+
+
+async def at_most_once(order: Pending, steps: Steps) -> Outcome:
+    """One attempt. A message may be lost; a second one would be worse."""
+    if order.taken_over:
+        return Unknown("the process died; whether it had sent is unknown")
+    return await steps.send(order.attempts, order.sequence_key, retry=False)
+
+
+async def at_least_once(order: Pending, steps: Steps) -> Outcome:
+    """Resends until there is an answer, each time under a key of its own: the receiver cannot know a retry."""
+    attempt, sequence_key = order.attempts, order.sequence_key
+    if order.taken_over:
+        attempt += 1
+        sequence_key = await steps.begin_with_fresh_key(attempt)
+    while True:
+        outcome = await steps.send(attempt, sequence_key, retry=False)
+        if is_final(outcome):
+            return outcome
+        await steps.pause(attempt, sequence_key, retry=False, outcome=outcome)
+        attempt += 1
+        sequence_key = await steps.begin_with_fresh_key(attempt)
+
+
+async def exactly_once(order: Pending, steps: Steps) -> Outcome:
+    """Resends the same key until there is an answer: sent at least once, and the effect happens exactly once."""
+    attempt, sequence_key = order.attempts, order.sequence_key
+    if order.taken_over:
+        attempt += 1
+        await steps.begin(attempt)
+    while True:
+        retry = attempt > 1
+        outcome = await steps.send(attempt, sequence_key, retry=retry)
+        if is_final(outcome):
+            return outcome
+        await steps.pause(attempt, sequence_key, retry=retry, outcome=outcome)
+        attempt += 1
+        await steps.begin(attempt)
+
+
+def is_final(outcome: Outcome) -> bool:
+    """Whether sending again could change nothing: an answer came, or a refusal of the request itself."""
+    match outcome:
+        case Acknowledged():
+            return True
+        case Refused(answer=answer):
+            return answer is not None
+        case Unknown():
+            return False
+
+
+SEMANTICS: Mapping[Delivery, Callable[[Pending, Steps], Awaitable[Outcome]]] = {
+    Delivery.AT_MOST_ONCE: at_most_once,
+    Delivery.AT_LEAST_ONCE: at_least_once,
+    Delivery.EXACTLY_ONCE: exactly_once,
+}

@@ -1,0 +1,196 @@
+"""The services that order_service calls, and the one border at which HTTP's failures become outcomes.
+
+Guarantee: every attempt ends within its deadline with a value that says whether it could have happened. Only what is
+certain is called refused; whatever is not certain is unknown.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import http_sf
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from billing_service.wire import KEY_HEADER, REPLAYED_HEADER, RETRY_HEADER, Charge
+from notification_service.wire import Notification
+
+Transport = httpx.AsyncBaseTransport
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A final answer came: charged (201) or declined (402)."""
+
+    status: int
+    answer: dict[str, Any]
+    caller_saw: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Definitely not executed. `answer` is the problem when the peer said no; None when it could not be reached.
+
+    Without an answer another attempt may do better; with one, the same request gets the same answer again.
+    """
+
+    caller_saw: str
+    answer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It may have happened. `retry_after_s` is the peer's wish, in seconds."""
+
+    caller_saw: str
+    retry_after_s: float = 0.0
+
+
+Outcome = Acknowledged | Refused | Unknown
+
+# Refusals that time can heal: the request was not executed because of now, not because of itself.
+_TRANSIENT = frozenset({408, 409, 425, 429})
+
+
+def open_transport(connections_max: int) -> Transport:
+    """httpx's aiohttp transport: no retries of its own, no cookies, no proxies from the environment.
+
+    It must be called inside the event loop that will use it.
+    """
+    connector = aiohttp.TCPConnector(limit=connections_max)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    return AiohttpTransport(client=session)
+
+
+class Peers:
+    """Billing and notification, over one client."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        billing_url: str,
+        billing_token: str,
+        notification_url: str,
+        notification_token: str,
+        attempt_timeout_s: float,
+    ) -> None:
+        # Without httpx's own timeouts: they bound single reads, and a slow drip passes them all.
+        self._client = httpx.AsyncClient(
+            transport=transport, timeout=None, follow_redirects=False, trust_env=False
+        )
+        self._charges_url = billing_url.rstrip("/") + "/charges"
+        self._billing_headers = {"Authorization": f"Bearer {billing_token}"}
+        self._notifications_url = notification_url.rstrip("/") + "/notifications"
+        self._notification_headers = {"Authorization": f"Bearer {notification_token}"}
+        self._attempt_timeout_s = attempt_timeout_s
+
+    async def charge(self, charge: Charge, sequence_key: int, *, retry: bool) -> Outcome:
+        """One attempt of a charge."""
+        headers = {
+            **self._billing_headers,
+            "Content-Type": "application/json",
+            KEY_HEADER: http_sf.ser(str(sequence_key)),
+            RETRY_HEADER: http_sf.ser(retry),
+        }
+        return await self._attempt(
+            self._charges_url, headers, charge.model_dump_json(), _outcome_of_charge
+        )
+
+    async def notify(self, notification: Notification) -> Outcome:
+        """The one attempt of a notification."""
+        headers = {**self._notification_headers, "Content-Type": "application/json"}
+        return await self._attempt(
+            self._notifications_url, headers, notification.model_dump_json(), _outcome_of_notice
+        )
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._client.aclose()
+
+    async def _attempt(
+        self,
+        url: str,
+        headers: dict[str, str],
+        body: str,
+        outcome: Callable[[httpx.Response], Outcome],
+    ) -> Outcome:
+        try:
+            async with asyncio.timeout(self._attempt_timeout_s):
+                response = await self._client.post(url, headers=headers, content=body)
+        except TimeoutError:
+            return Unknown(f"Timeout: no answer within {self._attempt_timeout_s:g} s")
+        except httpx.TransportError as exc:
+            return _outcome_of_failure(exc)
+        return outcome(response)
+
+
+def notification_of(notification_id: UUID, order_id: UUID, customer: str, text: str) -> Notification:
+    """The message for one settled order."""
+    return Notification(
+        notification_id=notification_id, order_id=order_id, customer=customer, text=text
+    )
+
+
+def _outcome_of_failure(exc: httpx.TransportError) -> Refused | Unknown:
+    # The transport's own mapping cannot be trusted here: it turns a connection that the server closed *after* the
+    # request was sent into httpx.ConnectTimeout. What counts is aiohttp's exception beneath it.
+    cause = exc.__cause__ or exc
+    saw = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    never_connected = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        httpx.ConnectError,
+    )
+    return Refused(saw) if isinstance(cause, never_connected) else Unknown(saw)
+
+
+def _outcome_of_charge(response: httpx.Response) -> Outcome:
+    saw = f"HTTP {response.status_code}"
+    answer = _json_object(response)
+    if answer is None:
+        # Half an answer, or somebody else's: whatever it was, billing may have executed the charge.
+        return Unknown(f"{saw} without a JSON object")
+    match response.status_code:
+        case 201 | 402:
+            replayed = response.headers.get(REPLAYED_HEADER) == "?1"
+            return Acknowledged(
+                response.status_code, answer, f"{saw}, replayed" if replayed else saw
+            )
+        case status if status in _TRANSIENT:
+            return Unknown(_with_problem(saw, answer), _retry_after_s(response))
+        case status if 400 <= status < 500:
+            return Refused(_with_problem(saw, answer), answer)
+    return Unknown(_with_problem(saw, answer), _retry_after_s(response))
+
+
+def _outcome_of_notice(response: httpx.Response) -> Outcome:
+    saw = f"HTTP {response.status_code}"
+    if response.status_code == 202:
+        return Acknowledged(202, {}, saw)
+    if 400 <= response.status_code < 500:
+        return Refused(saw, _json_object(response) or {})
+    return Unknown(saw)
+
+
+def _with_problem(saw: str, answer: dict[str, Any]) -> str:
+    slug = str(answer.get("type", "")).rpartition("/")[2]
+    return f"{saw} {slug}" if slug else saw
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(response.content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    """Delay in seconds; RFC 9110 also allows a date, which billing never sends and which clocks would spoil."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else 0.0

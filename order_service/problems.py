@@ -1,0 +1,65 @@
+"""The problems of order's wire.
+
+Guarantee: each one says whether an order exists and whether money may have moved.
+"""
+
+from problem_details import ProblemType
+
+RETENTION = (
+    "A shopper's Idempotency-Key is an RFC 9651 String of 1 to 255 characters. It belongs to the customer of the order "
+    "and is kept as long as the order is."
+)
+
+KEY_MALFORMED = ProblemType(
+    "key-malformed",
+    400,
+    "The shopper's key is malformed",
+    'Idempotency-Key is an RFC 9651 String of 1 to 255 characters, in double quotes: Idempotency-Key: "a7f3". '
+    "No order was recorded.",
+)
+ORDER_DECLINED = ProblemType(
+    "order-declined",
+    402,
+    "Billing declined the order",
+    "The balance is too low. The order is final; nothing was withdrawn.",
+)
+ORDER_UNKNOWN = ProblemType(
+    "order-unknown", 404, "There is no such order", "No order has this id."
+)
+KEY_REUSED = ProblemType(
+    "key-reused",
+    422,
+    "The shopper's key is known with another order",
+    "A key names one order of its customer for ever. No order was recorded; take a new key for another order.",
+)
+ORDER_FAILED = ProblemType(
+    "order-failed",
+    422,
+    "Billing refused the order",
+    "Billing refused the charge for a reason that sending it again cannot heal, an unknown account for example. "
+    "The order is final; nothing was withdrawn.",
+)
+DELIVERY_REFUSED = ProblemType(
+    "delivery-refused",
+    422,
+    "This delivery is switched off",
+    "at_least_once charges twice and at_most_once not at all when the network fails. They exist to show that, and are "
+    "allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
+)
+UNAVAILABLE = ProblemType(
+    "unavailable",
+    503,
+    "It could not be found out",
+    "The database is gone, busy or silent. The order may or may not be recorded; if it is, it will be billed once. "
+    "With an Idempotency-Key you can ask again and get the same order.",
+)
+
+ALL = (
+    KEY_MALFORMED,
+    ORDER_DECLINED,
+    ORDER_UNKNOWN,
+    KEY_REUSED,
+    ORDER_FAILED,
+    DELIVERY_REFUSED,
+    UNAVAILABLE,
+)

@@ -1,0 +1,56 @@
+"""Order's configuration: read once from the environment, typed, and refused when it is wrong."""
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable `ORDER_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
+
+    database_url: SecretStr = Field(description="postgresql:// URL of the role order_service")
+    billing_url: str = Field(pattern=r"^https?://", description="base URL of billing_service")
+    billing_token: SecretStr = Field(description="bearer token that names this client at billing")
+    notification_url: str = Field(
+        pattern=r"^https?://", description="base URL of notification_service"
+    )
+    notification_token: SecretStr = Field(description="bearer token for notification_service")
+    public_url: str = Field("", description="where callers reach the service; prefix of problem types")
+    unsafe_delivery: bool = Field(
+        False, description="allow at_least_once and at_most_once, which exist to show the harm"
+    )
+    pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
+    transaction_timeout_s: float = Field(
+        3.0, gt=0, le=300, description="hard limit of one database access, waits included"
+    )
+    # A shopper waits a few seconds; whoever waits longer is better served by 202 and a Location.
+    wait_budget_s: float = Field(
+        5.0, gt=0, le=300, description="POST /orders waits so long for billing, then answers 202"
+    )
+    attempt_timeout_s: float = Field(
+        2.0, gt=0, le=300, description="hard total limit of one attempt, from first to last byte"
+    )
+    attempts_in_flight_max: int = Field(64, ge=1, le=10_000, description="attempts at one time")
+    backoff_base_s: float = Field(0.1, gt=0, le=60, description="upper bound of the first pause")
+    backoff_cap_s: float = Field(2.0, gt=0, le=600, description="upper bound of every pause")
+    retry_after_max_s: float = Field(
+        30.0, gt=0, le=3600, description="a longer Retry-After of billing is cut to this"
+    )
+    # Twice what one round of the loop can take, so that a living process never loses its orders by being slow.
+    lease_s: float = Field(
+        10.0, gt=0, le=3600, description="orders of a process that is silent so long are taken over"
+    )
+    takeover_poll_s: float = Field(
+        1.0, gt=0, le=600, description="how often to look for orders of dead processes"
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlasts_a_round(self) -> "Settings":
+        round_s = self.attempt_timeout_s + self.backoff_cap_s + self.transaction_timeout_s
+        if self.lease_s <= round_s:
+            raise ValueError(
+                f"ORDER_LEASE_S is {self.lease_s:g} but must be more than {round_s:g}, the sum of "
+                "ORDER_ATTEMPT_TIMEOUT_S, ORDER_BACKOFF_CAP_S and ORDER_TRANSACTION_TIMEOUT_S"
+            )
+        return self

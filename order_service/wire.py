@@ -1,0 +1,104 @@
+"""What order_service promises on the wire."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# An opaque RFC 9651 String of the shopper, who may retry too.
+KEY_HEADER = "Idempotency-Key"
+SHOPPER_KEY_LENGTH_MAX = 255
+# Ten billion in a currency with cents: above any order, and a million of them still fit into a bigint.
+AMOUNT_CENTS_MAX = 1_000_000_000_000
+
+Customer = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", examples=["alice"], strict=True)
+]
+# No control characters: Postgres stores no NUL, and no item's name needs the others.
+Item = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["book"], strict=True
+    ),
+]
+AmountCents = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_CENTS_MAX, examples=[1999])]
+
+
+class Delivery(StrEnum):
+    """How an order's charge is delivered to billing."""
+
+    AT_MOST_ONCE = "at_most_once"
+    AT_LEAST_ONCE = "at_least_once"
+    EXACTLY_ONCE = "exactly_once"
+
+
+class Status(StrEnum):
+    """What is known of an order's charge; all but `pending` are final."""
+
+    PENDING = "pending"
+    BILLED = "billed"
+    DECLINED = "declined"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Fate(StrEnum):
+    """What became of a notification: `attempted` until its one attempt is over, or for ever when the process died."""
+
+    ATTEMPTED = "attempted"
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NewOrder(_Body):
+    """Body of `POST /orders`."""
+
+    customer: Customer
+    amount_cents: AmountCents
+    item: Item
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+
+
+class Attempt(_Body):
+    """One attempt that is over: `acknowledged`, `refused` (definitely not executed) or `unknown` (it may have been)."""
+
+    attempt: int
+    sequence_key: int
+    retry: bool
+    outcome: str
+    caller_saw: str
+    seconds: float
+
+
+class Order(_Body):
+    """An order as `POST /orders` and `GET /orders/{order_id}` show it.
+
+    `answer` is billing's final answer: the charge, or the problem that declined or failed it.
+    """
+
+    order_id: UUID
+    customer: str
+    item: str
+    amount_cents: int
+    delivery: Delivery
+    status: Status
+    sequence_key: int
+    attempts: list[Attempt]
+    answer: dict[str, Any] | None
+    notification: Fate | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class Orders(_Body):
+    """Body of `GET /orders`: the newest first; `next` is the cursor of the next page, null on the last one."""
+
+    orders: list[Order]
+    next: UUID | None

@@ -1,0 +1,10 @@
+"""What an operator asks a service: is it up, can it work, what has it done.
+
+Guarantee: `/healthz` answers as long as the process does, `/readyz` tells the truth about what the service needs, and
+`/metrics` has Prometheus' text format. Answers for machines; nothing here changes what the service does.
+"""
+
+from telemetry.endpoints import install
+from telemetry.logs import configure_logs
+
+__all__ = ["configure_logs", "install"]
