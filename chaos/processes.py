@@ -1,0 +1,203 @@
+"""One real process of the stack: started, watched, started again when it dies, and never left behind.
+
+Guarantee: a child outlives neither a clean stop of its parent nor its parent's crash (on Linux the kernel sends it a
+signal then); every death is recorded with its exit code, so that a crash can be witnessed.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+# The end of a log that a person can take in.
+LOG_LINES_SHOWN = 15
+# A process that dies this soon after its start, this many times in a row, will not get well by itself.
+_EARLY_DEATH_S = 2.0
+_EARLY_DEATHS_MAX = 5
+# Exit codes from here on are those of signals, as shells write them; asyncio gives them as negative numbers.
+_KILLED_FROM = 128
+# The exit code of a service with a wrong setting: starting it again changes nothing.
+WRONG_SETTING = 2
+
+# Loaded before any fork: between fork and exec nothing may take a lock.
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class StackError(Exception):
+    """A part of the stack cannot work; the message is for the person who started it."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """The end of a process that nobody had asked to stop."""
+
+    pid: int
+    return_code: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a child runs. `stop_signal` asks it to finish, `death_signal` reaches it when its parent is gone."""
+
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    directory: Path
+    inherited_fds: Sequence[int] = ()
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+
+
+class Child:
+    """A supervised process. `on_restart` is called when it runs again after a death."""
+
+    def __init__(
+        self, name: str, command: Command, log: Path, *, on_restart: Callable[[], None] | None = None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.deaths: list[Death] = []
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Nobody has to wait for the failure; one that nobody took is not worth a warning.
+        self.failure.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._command = command
+        self._on_restart = on_restart
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+        self._stopping = False
+        self._started_s = 0.0
+        self._early_deaths = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now, or ran last."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a living process."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Starts the process and its supervision."""
+        await self._spawn()
+        self._watch = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
+
+    async def stop(self, grace_s: float) -> None:
+        """Asks it to finish, and kills it when it has not within `grace_s` seconds."""
+        self._stopping = True
+        if self._process is not None and self.running:
+            self._process.send_signal(self._command.stop_signal)
+            # A stopped process (SIGSTOP) cannot hear; it continues only to end.
+            self._process.send_signal(signal.SIGCONT)
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def crash(self, with_signal: signal.Signals = signal.SIGKILL) -> Death:
+        """Kills the process; returns when it is dead. It is started again as after any death."""
+        deaths = len(self.deaths)
+        os.kill(self.pid, with_signal)
+        await self.dead(deaths + 1)
+        return self.deaths[deaths]
+
+    async def dead(self, deaths: int) -> None:
+        """Returns when the process has died so many times in all."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: len(self.deaths) >= deaths or self.failure.done()
+            )
+
+    async def running_after(self, deaths: int) -> None:
+        """Returns when a new process runs after so many deaths; raises `StackError` when there will be none."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: (len(self.deaths) >= deaths and self.running) or self.failure.done()
+            )
+        if self.failure.done():
+            self.failure.result()
+
+    def log_end(self) -> str:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return "(no log)"
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
+
+    async def _spawn(self) -> None:
+        command = self._command
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(command.environ),
+                cwd=command.directory,
+                pass_fds=tuple(command.inherited_fds),
+                # Its own session: Ctrl-C at the terminal reaches the parent alone, which stops its children in order.
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid(), command.death_signal),
+            )
+        self._started_s = time.monotonic()
+
+    async def _supervise(self) -> None:
+        while self._process is not None:
+            return_code = await self._process.wait()
+            if self._stopping:
+                return
+            async with self._changed:
+                self.deaths.append(Death(self._process.pid, return_code))
+                self._changed.notify_all()
+            if self._is_hopeless(return_code):
+                self.failure.set_exception(
+                    StackError(f"{self.name} ended with code {return_code}:\n{self.log_end()}")
+                )
+                async with self._changed:
+                    self._changed.notify_all()
+                return
+            await self._spawn()
+            async with self._changed:
+                self._changed.notify_all()
+            if self._on_restart is not None:
+                self._on_restart()
+
+
+    def _is_hopeless(self, return_code: int) -> bool:
+        """Whether it ends by itself again and again. Being killed, however often, is somebody else's doing."""
+        by_itself = 0 <= return_code < _KILLED_FROM
+        early = time.monotonic() - self._started_s < _EARLY_DEATH_S
+        self._early_deaths = self._early_deaths + 1 if by_itself and early else 0
+        return return_code == WRONG_SETTING or self._early_deaths >= _EARLY_DEATHS_MAX
+
+
+def exit_with_parent() -> None:
+    """Has this process told to stop (SIGTERM) when the process that started it is gone. Linux only; else nothing."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+    def prepare() -> None:
+        if _libc is None:
+            return
+        _libc.prctl(_PR_SET_PDEATHSIG, death_signal)
+        if os.getppid() != parent:
+            # The parent died between fork and prctl.
+            os._exit(1)
+
+    return prepare

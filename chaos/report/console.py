@@ -1,0 +1,138 @@
+"""The headline table on a terminal, filled in while the scenarios are played.
+
+Guarantee: a cell shows what was measured; what was computed stands beside it only as the thing to compare with.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from chaos.play import Played
+from chaos.scenarios import SITUATIONS, Scenario, Situation
+from chaos.verdict import Verdict, worst
+from order_service.wire import Delivery
+
+_COLUMNS = {
+    Delivery.AT_MOST_ONCE: "at most once",
+    Delivery.AT_LEAST_ONCE: "at least once\n(fresh key each attempt)",
+    Delivery.EXACTLY_ONCE: "at least once\n+ sequence key",
+}
+_STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+
+class Progress:
+    """The table, growing cell by cell; one plain line a cell where there is no terminal."""
+
+    def __init__(self, console: Console, scenarios: Sequence[Scenario]) -> None:
+        self._console = console
+        self._scenarios = scenarios
+        self._played: dict[str, Played] = {}
+        self._current: Scenario | None = None
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Shows the table live for the length of the block."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(self.table(), console=self._console, transient=True) as live:
+            self._live = live
+            yield
+        self._live = None
+
+    def started(self, scenario: Scenario) -> None:
+        """A scenario begins."""
+        self._current = scenario
+        if self._live is not None:
+            self._live.update(self.table())
+
+    def ended(self, played: Played) -> None:
+        """A scenario has its verdict."""
+        self._played[played.scenario.name] = played
+        self._current = None
+        if self._live is not None:
+            self._live.update(self.table())
+        else:
+            self._console.print(line(played), highlight=False, soft_wrap=True)
+
+    def table(self) -> Table:
+        """Measured cells, with the computed figure beside the ones that differ."""
+        table = Table(title="Money withdrawn ÷ the order's amount, measured", show_lines=True)
+        table.add_column("what happened to the first attempt")
+        table.add_column("executed")
+        table.add_column("answered")
+        for title in _COLUMNS.values():
+            table.add_column(title, justify="center")
+        table.add_column("the caller saw")
+        for number, situation in enumerate(SITUATIONS, start=1):
+            table.add_row(
+                f"{number} {situation.title}",
+                "yes" if situation.executed else "no",
+                "yes" if situation.answered else "no",
+                *(self._cell(situation, delivery) for delivery in _COLUMNS),
+                self._caller_saw(situation),
+            )
+        return table
+
+    def _cell(self, situation: Situation, delivery: Delivery) -> str:
+        cells = []
+        for scenario in self._scenarios:
+            if (scenario.situation, scenario.delivery) != (situation, delivery):
+                continue
+            played = self._played.get(scenario.name)
+            if played is not None:
+                style = _STYLE[played.verdict]
+                text = f"{played.measured.effects:g}"
+                if played.verdict is Verdict.FAIL:
+                    text += f" (computed {played.expected})"
+                if played.verdict is Verdict.UNKNOWN:
+                    text += " ?"
+                cells.append(f"[{style}]{text}[/]")
+            else:
+                cells.append("…" if scenario is self._current else "")
+        return " ".join(cells)
+
+    def _caller_saw(self, situation: Situation) -> str:
+        texts = {
+            played.measured.caller_saw
+            for played in self._played.values()
+            if played.scenario.situation is situation
+        }
+        return escape("\n".join(sorted(texts)))
+
+
+def line(played: Played) -> str:
+    """One scenario in one line: verdict, name, what the caller saw, counts, seconds; missing witnesses beneath."""
+    measured = played.measured
+    text = (
+        f"[{_STYLE[played.verdict]}]{played.verdict.upper():7}[/] {escape(played.scenario.name)}: "
+        f"caller saw {escape(measured.caller_saw)!r}, {measured.attempts} attempts, "
+        f"{measured.arrivals} arrivals, {measured.commits} commits, effects {measured.effects:g} "
+        f"(computed {played.expected}), {played.seconds:.2f} s"
+    )
+    for witness in measured.witnesses:
+        if not witness.seen:
+            text += f"\n        witness missing: {escape(witness.claim)}"
+    return text
+
+
+def summary(played: Sequence[Played]) -> str:
+    """The closing line of a run."""
+    verdict = worst([cell.verdict for cell in played])
+    counts = ", ".join(
+        f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict
+    )
+    saw = {
+        cell.measured.caller_saw for cell in played if not cell.scenario.situation.answered
+    }
+    same = (
+        "the caller saw the same in situations 2 to 5"
+        if len(saw) == 1
+        else f"the caller saw {len(saw)} different things in situations 2 to 5"
+    )
+    return f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}; {same}."

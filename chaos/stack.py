@@ -1,0 +1,429 @@
+"""The embedded stack: Postgres, Toxiproxy, and the three services with every hop through a proxy.
+
+Guarantee: a start that fails stops what it had started and says which part failed; while it runs, stack.json describes
+what runs; at the end, however it comes, no process is left.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import httpx
+
+from chaos import ports, toxiproxy
+from chaos.postgres import PostgresCluster
+from chaos.processes import Child, Command, StackError
+from chaos.toxics import Toxiproxy
+
+PROJECT = Path(__file__).resolve().parent.parent
+CACHE = PROJECT / ".cache"
+DATABASE = "billed_once"
+OPENING_BALANCE_CENTS = 1_000_000
+ACCOUNTS = ("alice", "bob", "carol")
+
+FACTORIES: Mapping[str, str] = {
+    "billing_service": "billing_service.app:create",
+    "notification_service": "notification_service.app:create",
+    "order_service": "order_service.app:create",
+}
+_PORTS = {
+    "order_service": ("ORDER_PORT", 8001),
+    "billing_service": ("BILLING_PORT", 8002),
+    "notification_service": ("NOTIFICATION_PORT", 8003),
+}
+_DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
+# Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
+_READY_TIMEOUT_S = 60.0
+_PROBE_PAUSE_S = 0.05
+# Longer than a service's own grace for requests in flight.
+_STOP_GRACE_S = 15.0
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """Use as `async with Stack(run_dir) as stack`.
+
+    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. Raises
+    `StackError` when it cannot start.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        replicas: int = 1,
+        factories: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        progress: Say = lambda _: None,
+        usual_ports: bool = True,
+    ) -> None:
+        self._run_dir = run_dir
+        self._replicas = replicas
+        self._factories = {**FACTORIES, **(factories or {})}
+        self._environ = dict(environ or {})
+        self._say = progress
+        self._usual_ports = usual_ports
+        self._exit = AsyncExitStack()
+        self._services: dict[str, list[Child]] = {}
+        self._listeners: dict[str, socket.socket] = {}
+        self._own_urls: dict[str, str] = {}
+        self._proxies: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
+        self.postgres: PostgresCluster
+        self._toxiproxy: toxiproxy.ToxiproxyServer
+
+    async def __aenter__(self) -> "Stack":
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._say("Stopping")
+        await self._exit.aclose()
+
+    @property
+    def toxiproxy(self) -> Toxiproxy:
+        """The admin API of the running Toxiproxy."""
+        return self._toxiproxy.admin
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The address of each service, shared by its replicas."""
+        return {name: ports.url_of(self._listeners[name]) for name in sorted(FACTORIES)}
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """Bearer tokens by client."""
+        return {client: self._secrets[f"token_{client}"] for client in ("order_service", "curl")}
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """Connection URLs past the proxies: the owner's, and one for each schema."""
+        return {
+            "owner": self.postgres.url(DATABASE),
+            **{schema: self._database_url(role) for schema, role in _DATABASE_OF.items()},
+        }
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Where each proxy listens, host:port."""
+        return dict(self._proxies)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What stack.json holds."""
+        return {
+            "processes": self._processes(),
+            "urls": self.urls,
+            "toxiproxy": {"url": self._toxiproxy.url, "proxies": self.proxies},
+            "databases": self.databases,
+            "tokens": self.tokens,
+        }
+
+    def children(self, service: str) -> list[Child]:
+        """The replicas of a service."""
+        return self._services[service]
+
+    def url_of(self, child: Child) -> str:
+        """The address of one replica alone."""
+        return self._own_urls[child.name]
+
+    async def recreate_proxy(self, name: str) -> None:
+        """A proxy without toxics and connections, at the same address."""
+        await self.toxiproxy.recreate(name)
+
+    async def ready_after(self, child: Child, deaths: int) -> None:
+        """Returns when a replica that died so many times in all is ready again."""
+        await child.running_after(deaths)
+        await self._ready(child)
+
+    async def serve_until_stopped(self) -> None:
+        """Returns on SIGINT or SIGTERM; raises `StackError` when a part cannot be kept running."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        waiting = asyncio.create_task(stopped.wait())
+        failures = [child.failure for child in self._all_children()]
+        try:
+            await asyncio.wait((waiting, *failures), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        for failure in failures:
+            if failure.done():
+                failure.result()
+
+    async def _start(self) -> None:
+        self._make_run_dir()
+        self._lock()
+        self._secrets = self._read_or_make_secrets()
+        binary = await toxiproxy.find_or_build(CACHE, self._say)
+        self._open_listeners()
+        self._say("Starting Postgres")
+        await self._start_postgres()
+        await self._migrate()
+        self._say("Starting Toxiproxy")
+        await self._start_toxiproxy(binary)
+        self._say(f"Starting the services, {self._replicas} of each")
+        await self._start_services()
+        self._write_description()
+        self._exit.callback((self._run_dir / "stack.json").unlink, missing_ok=True)
+        await self._open_accounts()
+
+    def _make_run_dir(self) -> None:
+        try:
+            (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
+            probe = self._run_dir / "logs" / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as exc:
+            raise StackError(f"{self._run_dir} cannot be written: {exc.strerror}.") from exc
+
+    def _lock(self) -> None:
+        file: IO[str] = (self._run_dir / "lock").open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            file.close()
+            raise StackError(
+                f"a stack runs already in {self._run_dir} (process {pid}); stop it first."
+            ) from exc
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._exit.callback(file.close)
+
+    def _read_or_make_secrets(self) -> dict[str, str]:
+        """Role passwords and tokens; kept beside the data because Postgres remembers the passwords too."""
+        path = self._run_dir / "secrets.json"
+        if path.exists():
+            with suppress(ValueError):
+                known: dict[str, str] = json.loads(path.read_text())
+                return known
+        names = ("password_order", "password_billing", "password_notification")
+        made = {name: secrets.token_urlsafe(24) for name in names}
+        made |= {f"token_{client}": secrets.token_urlsafe(24) for client in ("order_service", "curl")}
+        _write_private(path, json.dumps(made, indent=2))
+        return made
+
+    def _open_listeners(self) -> None:
+        for service, (variable, usual) in _PORTS.items():
+            listener = ports.listen(variable, usual if self._usual_ports else None)
+            self._listeners[service] = self._exit.enter_context(listener)
+
+    async def _start_postgres(self) -> None:
+        port = ports.choose("POSTGRES_PORT", 5432 if self._usual_ports else None)
+        self.postgres = PostgresCluster(
+            self._run_dir / "postgres", self._run_dir / "logs" / "postgres.log", port
+        )
+        self._exit.push_async_callback(self._stop_postgres)
+        await self.postgres.start()
+        await self.postgres.create_database(DATABASE)
+
+    async def _stop_postgres(self) -> None:
+        if hasattr(self.postgres, "child"):
+            await self.postgres.stop()
+
+    async def _migrate(self) -> None:
+        await migrate(
+            self.postgres.url(DATABASE),
+            {role: self._secrets[f"password_{role}"] for role in _DATABASE_OF.values()},
+        )
+
+    async def _start_toxiproxy(self, binary: Path) -> None:
+        port = ports.choose("TOXIPROXY_PORT", 8474 if self._usual_ports else None)
+        log = self._run_dir / "logs" / "toxiproxy.log"
+        self._toxiproxy = toxiproxy.ToxiproxyServer(binary, port, log)
+        self._exit.push_async_callback(self._toxiproxy.stop)
+        await self._toxiproxy.start()
+        database = f"{ports.LOOPBACK}:{self.postgres.port}"
+        for name, upstream in {
+            "billing": self._address("billing_service"),
+            "notification": self._address("notification_service"),
+            "order-db": database,
+            "billing-db": database,
+            "notification-db": database,
+        }.items():
+            self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
+
+    async def _start_services(self) -> None:
+        for service, factory in self._factories.items():
+            shared = self._listeners[service]
+            self._services[service] = []
+            for replica in range(self._replicas):
+                own = self._exit.enter_context(ports.listen("", None))
+                child = self._service(f"{service}-{replica}", factory, (shared, own))
+                self._own_urls[child.name] = ports.url_of(own)
+                self._services[service].append(child)
+        # Stopped in the order in which requests flow: who calls goes first.
+        for child in reversed(self._service_children()):
+            self._exit.push_async_callback(child.stop, _STOP_GRACE_S)
+            await child.start()
+        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+
+    def _service(
+        self, name: str, factory: str, listeners: tuple[socket.socket, ...]
+    ) -> Child:
+        fds = [listener.fileno() for listener in listeners]
+        argv = [sys.executable, "-m", "chaos.serve", factory, *map(str, fds)]
+        command = Command(argv, self._service_environ(), PROJECT, inherited_fds=fds)
+        log = self._run_dir / "logs" / f"{name}.log"
+        return Child(name, command, log, on_restart=self._write_description)
+
+    def _service_environ(self) -> dict[str, str]:
+        tokens = json.dumps(self.tokens)
+        urls = self.urls
+        return {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "ORDER_DATABASE_URL": self._database_url("order", self._proxies["order-db"]),
+            "ORDER_BILLING_URL": f"http://{self._proxies['billing']}",
+            "ORDER_BILLING_TOKEN": self.tokens["order_service"],
+            "ORDER_NOTIFICATION_URL": f"http://{self._proxies['notification']}",
+            "ORDER_NOTIFICATION_TOKEN": self.tokens["order_service"],
+            "ORDER_PUBLIC_URL": urls["order_service"],
+            "BILLING_DATABASE_URL": self._database_url("billing", self._proxies["billing-db"]),
+            "BILLING_TOKENS": tokens,
+            "BILLING_PUBLIC_URL": urls["billing_service"],
+            "NOTIFICATION_DATABASE_URL": self._database_url(
+                "notification", self._proxies["notification-db"]
+            ),
+            "NOTIFICATION_TOKENS": tokens,
+            "NOTIFICATION_PUBLIC_URL": urls["notification_service"],
+            **self._environ,
+        }
+
+    def _database_url(self, role: str, address: str | None = None) -> str:
+        password = self._secrets[f"password_{role}"]
+        where = address or f"{ports.LOOPBACK}:{self.postgres.port}"
+        return f"postgresql://{role}_service:{password}@{where}/{DATABASE}"
+
+    def _address(self, service: str) -> str:
+        return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
+
+    async def _ready(self, child: Child) -> None:
+        url = f"{self.url_of(child)}/readyz"
+        last = "no answer"
+        try:
+            async with (
+                asyncio.timeout(_READY_TIMEOUT_S),
+                httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client,
+            ):
+                while True:
+                    if child.failure.done():
+                        child.failure.result()
+                    with suppress(httpx.TransportError):
+                        response = await self._or_failure(child, client.get(url))
+                        last = response.text
+                        if response.status_code == httpx.codes.OK:
+                            return
+                    await asyncio.sleep(_PROBE_PAUSE_S)
+        except TimeoutError as exc:
+            raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
+
+    async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
+        """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
+        asking = asyncio.ensure_future(request)
+        await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
+        if child.failure.done():
+            asking.cancel()
+            child.failure.result()
+        response: httpx.Response = await asking
+        return response
+
+    async def _open_accounts(self) -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+            for account in ACCOUNTS:
+                response = await client.put(
+                    f"{self.urls['billing_service']}/accounts/{account}",
+                    json={"opening_balance_cents": OPENING_BALANCE_CENTS},
+                    headers={"Authorization": f"Bearer {self.tokens['curl']}"},
+                )
+                if response.is_error:
+                    raise StackError(f"the account {account} could not be opened: {response.text}")
+
+    def _processes(self) -> list[dict[str, Any]]:
+        servers = (
+            (self.postgres.child, f"postgresql://{ports.LOOPBACK}:{self.postgres.port}"),
+            (self._toxiproxy.child, self._toxiproxy.url),
+        )
+        return [
+            {
+                "name": service,
+                "replica": replica,
+                "pid": child.pid,
+                "url": self.url_of(child),
+                "log": str(child.log),
+            }
+            for service, children in sorted(self._services.items())
+            for replica, child in enumerate(children)
+        ] + [
+            {"name": child.name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
+            for child, url in servers
+        ]
+
+    def _write_description(self) -> None:
+        _write_private(self._run_dir / "stack.json", json.dumps(self.description, indent=2) + "\n")
+
+    def _service_children(self) -> list[Child]:
+        return [child for children in self._services.values() for child in children]
+
+    def _all_children(self) -> list[Child]:
+        return [self.postgres.child, self._toxiproxy.child, *self._service_children()]
+
+
+async def migrate(owner_url: str, passwords: Mapping[str, str]) -> None:
+    """Brings a database to the newest schema; raises `StackError` with what Alembic said.
+
+    `passwords` are those of the roles order, billing and notification, used when a role is made.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "alembic",
+        "upgrade",
+        "head",
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "MIGRATIONS_DATABASE_URL": owner_url,
+            **{f"MIGRATIONS_{role.upper()}_PASSWORD": text for role, text in passwords.items()},
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        end = "\n".join(output.decode(errors="replace").splitlines()[-15:])
+        raise StackError(f"the migrations failed:\n{end}")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replaces a file at once, readable by its owner alone."""
+    draft = path.with_name(path.name + ".tmp")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    os.replace(draft, path)

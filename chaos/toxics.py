@@ -1,0 +1,286 @@
+"""Toxiproxy's admin API: the only importer of toxiproxy-python, and the border that makes it safe to rely on.
+
+Guarantee: every call ends within its deadline, every failure is an exception of this module, and a toxic counts as
+armed only after it was read back from the server exactly as it was asked for.
+
+What the library does not do, version 0.1.1: it has no timeouts, keeps host and port in a class, swallows errors, and
+takes toxics' values in one form only. `tests/chaos/test_toxics.py` holds each of these defects, so that a release
+without them is noticed.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import requests
+from toxiproxy.api import APIConsumer
+from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+
+VERSION = "2.12.0"
+# The admin API is on this machine and answers in milliseconds; after this long it hangs.
+DEADLINE_S = 5.0
+
+Stream = Literal["upstream", "downstream"]
+
+
+class ToxiproxyError(Exception):
+    """Toxiproxy did not do what was asked."""
+
+
+class Unreachable(ToxiproxyError):
+    """Nobody answers at the admin address."""
+
+
+class DeadlineExceeded(ToxiproxyError):
+    """The admin API hangs: a toxic is being taken from a connection whose peer does not read."""
+
+
+class Refused(ToxiproxyError):
+    """The server said no: an unknown proxy, a name or a port that is taken, an invalid toxic."""
+
+
+class NotArmed(ToxiproxyError):
+    """What was read back is not what was asked for."""
+
+
+class WrongVersion(ToxiproxyError):
+    """Another version of the server behaves differently under some toxics."""
+
+
+# There is no toxicity and no jitter: the server's own randomness cannot be seeded, so a run could not be repeated.
+@dataclass(frozen=True, kw_only=True)
+class Toxic:
+    """What is done to the bytes of one direction: `upstream` is caller to server, `downstream` server to caller."""
+
+    type: ClassVar[str]
+    # The field of this class to the attribute of the server.
+    names: ClassVar[dict[str, str]]
+    stream: Stream = "downstream"
+
+    def __post_init__(self) -> None:
+        if self.stream not in ("upstream", "downstream"):
+            raise ValueError(f"stream is upstream or downstream, not {self.stream!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "stream" and (type(value) is not int or value < 0):
+                raise ValueError(f"{field.name} is a whole number from 0 upwards, not {value!r}")
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        """As the server names them."""
+        return {attribute: getattr(self, field) for field, attribute in self.names.items()}
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name} {value}" for name, value in self.attributes.items())
+        return f"{self.type} ({values}) {self.stream}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(Toxic):
+    """Holds each chunk; removing the toxic lets go at once of what is held."""
+
+    type = "latency"
+    names: ClassVar[dict[str, str]] = {"latency_ms": "latency"}
+    latency_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeout(Toxic):
+    """Drops all data; closes after `timeout_ms` of idle time, or never when it is 0."""
+
+    type = "timeout"
+    names: ClassVar[dict[str, str]] = {"timeout_ms": "timeout"}
+    timeout_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetPeer(Toxic):
+    """Closes after `timeout_ms`; with RST only on connections that were opened after it was armed."""
+
+    type = "reset_peer"
+    names: ClassVar[dict[str, str]] = {"timeout_ms": "timeout"}
+    timeout_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitData(Toxic):
+    """Closes a connection after `bytes`; 0 drops everything and closes at once, on fresh and warm ones alike."""
+
+    type = "limit_data"
+    names: ClassVar[dict[str, str]] = {"bytes": "bytes"}
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bandwidth(Toxic):
+    """Passes `rate_kb_per_s` kilobytes a second; 0 holds everything until the toxic is removed."""
+
+    type = "bandwidth"
+    names: ClassVar[dict[str, str]] = {"rate_kb_per_s": "rate"}
+    rate_kb_per_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slicer(Toxic):
+    """Cuts data into small pieces with a pause after each: a slow drip."""
+
+    type = "slicer"
+    names: ClassVar[dict[str, str]] = {
+        "average_size_bytes": "average_size",
+        "size_variation_bytes": "size_variation",
+        "delay_us": "delay",
+    }
+    average_size_bytes: int
+    size_variation_bytes: int
+    delay_us: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowClose(Toxic):
+    """Delays the end of a connection, so that a crash cannot be seen."""
+
+    type = "slow_close"
+    names: ClassVar[dict[str, str]] = {"delay_ms": "delay"}
+    delay_ms: int
+
+
+@dataclass(frozen=True)
+class ProxyState:
+    """A proxy as the server describes it; addresses are host:port."""
+
+    name: str
+    listen: str
+    upstream: str
+    enabled: bool
+
+
+class Toxiproxy:
+    """One server, by the URL of its admin API."""
+
+    # The library's address is the property of a class; whoever calls it has to hold this.
+    _library: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, url: str, deadline_s: float = DEADLINE_S) -> None:
+        address = urlsplit(url)
+        if address.hostname is None or address.port is None:
+            raise ValueError(f"not an address with a port: {url}")
+        self._host, self._port = address.hostname, address.port
+        self._deadline_s = deadline_s
+
+    async def version(self) -> str:
+        """The server's version."""
+        return str((await self._call(APIConsumer.get, "/version")).json()["version"])
+
+    async def require_version(self) -> None:
+        """Raises `WrongVersion` when the server is not the one whose behaviour is known."""
+        version = await self.version()
+        if version != VERSION:
+            raise WrongVersion(f"toxiproxy-server {VERSION} is needed, this is {version}")
+
+    async def proxies(self) -> dict[str, ProxyState]:
+        """All proxies by name."""
+        answer = await self._call(APIConsumer.get, "/proxies")
+        return {name: _state(proxy) for name, proxy in answer.json().items()}
+
+    async def create(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> ProxyState:
+        """A new proxy; with port 0 the server chooses one."""
+        proxy = {"name": name, "upstream": upstream, "listen": listen, "enabled": True}
+        return _state((await self._call(APIConsumer.post, "/proxies", proxy)).json())
+
+    async def delete(self, name: str) -> None:
+        """Ends a proxy and all its connections, hung toxics included."""
+        await self._call(APIConsumer.delete, f"/proxies/{name}")
+
+    async def recreate(self, name: str) -> ProxyState:
+        """The same proxy without toxics and connections: the one clean-up that cannot hang."""
+        proxies = await self.proxies()
+        if name not in proxies:
+            raise Refused(f"there is no proxy {name}")
+        await self.delete(name)
+        return await self.create(name, proxies[name].upstream, proxies[name].listen)
+
+    async def disable(self, name: str) -> None:
+        """Closes the listener and all connections: a caller gets a definite connect error."""
+        await self._call(APIConsumer.post, f"/proxies/{name}", {"enabled": False})
+
+    async def enable(self, name: str) -> None:
+        """Listens again."""
+        await self._call(APIConsumer.post, f"/proxies/{name}", {"enabled": True})
+
+    async def arm(self, proxy: str, toxic: Toxic) -> str:
+        """Adds a toxic, reads it back, and returns its name. Raises `NotArmed` when the server has another one."""
+        request: dict[str, Any] = {
+            "name": f"{toxic.type}_{toxic.stream}",
+            "type": toxic.type,
+            "stream": toxic.stream,
+            "toxicity": 1.0,
+            "attributes": toxic.attributes,
+        }
+        await self._call(APIConsumer.post, f"/proxies/{proxy}/toxics", request)
+        await self.read_back(proxy, request)
+        return str(request["name"])
+
+    async def read_back(self, proxy: str, request: dict[str, Any]) -> None:
+        """Raises `NotArmed` unless the server has the toxic exactly as requested."""
+        path = f"/proxies/{proxy}/toxics/{request['name']}"
+        found = (await self._call(APIConsumer.get, path)).json()
+        for field in ("type", "stream", "toxicity"):
+            if found.get(field) != request[field]:
+                raise NotArmed(f"{proxy}: {field} is {found.get(field)!r}, not {request[field]!r}")
+        # The server adds attributes that were not named; one that is missing was misspelt and ignored.
+        for attribute, value in request["attributes"].items():
+            has = found["attributes"].get(attribute)
+            if has != value:
+                raise NotArmed(f"{proxy}: {attribute} is {has!r}, not {value!r}")
+
+    async def toxics(self, proxy: str) -> list[str]:
+        """The names of the armed toxics."""
+        answer = await self._call(APIConsumer.get, f"/proxies/{proxy}/toxics")
+        return [toxic["name"] for toxic in answer.json()]
+
+    async def remove(self, proxy: str, toxic: str) -> None:
+        """Takes one toxic away; what it held is let go at once. May hang where `recreate` cannot."""
+        await self._call(APIConsumer.delete, f"/proxies/{proxy}/toxics/{toxic}")
+
+    async def _call(
+        self,
+        method: Callable[..., requests.Response],
+        path: str,
+        body: dict[str, Any] | None = None,
+    ) -> requests.Response:
+        """Runs one call of the library in a thread, bounded."""
+        try:
+            async with asyncio.timeout(self._deadline_s * 1.5):
+                return await asyncio.to_thread(self._addressed, method, path, body)
+        except TimeoutError as exc:
+            raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from exc
+
+    def _addressed(
+        self,
+        method: Callable[..., requests.Response],
+        path: str,
+        body: dict[str, Any] | None,
+    ) -> requests.Response:
+        """The border: one call with its own address and deadline, past any proxy of the environment."""
+        options: dict[str, Any] = {"timeout": self._deadline_s, "proxies": {"http": ""}}
+        if body is not None:
+            options["json"] = body
+        with self._library:
+            APIConsumer.host, APIConsumer.port = self._host, self._port
+            try:
+                response = method(path, **options)
+                response.raise_for_status()
+            except requests.Timeout as exc:
+                raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from exc
+            except requests.ConnectionError as exc:
+                raise Unreachable(f"nobody answers at {self._host}:{self._port}") from exc
+            except (NotFound, ProxyExists, InvalidToxic, requests.HTTPError) as exc:
+                raise Refused(f"{path}: {exc}") from exc
+        return response
+
+
+def _state(proxy: dict[str, Any]) -> ProxyState:
+    return ProxyState(proxy["name"], proxy["listen"], proxy["upstream"], proxy["enabled"])

