@@ -5,11 +5,10 @@ canonical form (quoted, decimal, no leading zero) cannot become a second name fo
 """
 
 import re
-from typing import Any
 
-import http_sf
 from fastapi import Request
 
+import structured_fields
 from billing_service.problems import HEADER_MALFORMED, KEY_MALFORMED, KEY_MISSING
 from billing_service.wire import (
     FIRST_INCOMPLETE_HEADER,
@@ -18,6 +17,7 @@ from billing_service.wire import (
     SEQUENCE_KEY_MAX,
 )
 from problem_details import Problem, ProblemType
+from structured_fields import MalformedItem
 
 # For the OpenAPI document; the functions below are what is enforced.
 PARAMETERS = [
@@ -81,15 +81,8 @@ def first_incomplete(request: Request) -> int | None:
     return value
 
 
-def _item(request: Request, name: str, malformed: ProblemType) -> Any:
-    """The bare item of a header that comes once; its parameters mean nothing here (RFC 9651, section 2)."""
-    lines = request.headers.getlist(name)
-    if not lines:
-        return None
+def _item(request: Request, name: str, malformed: ProblemType) -> object | None:
     try:
-        # Several lines of one field are one value, joined by commas (RFC 9110, section 5.3): no Item, so refused.
-        item = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")
-    except http_sf.StructuredFieldError as exc:
+        return structured_fields.item(request.headers.getlist(name))
+    except MalformedItem as exc:
         raise Problem(malformed, f"{name} is not an RFC 9651 item.") from exc
-    value, _ = item  # type: ignore[misc]  # an Item is a pair of the bare item and its parameters
-    return value

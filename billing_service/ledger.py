@@ -130,9 +130,7 @@ class _Stored:
     answer: Answer
 
 
-async def _claim(
-    connection: Connection, client: str, sequence_key: int, digest: bytes
-) -> bool:
+async def _claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
     """Whether the key is new and now this transaction's. A twin waits here until the first one is over."""
     try:
         with translated():
@@ -195,9 +193,7 @@ async def insert_client(connection: Connection, client: str) -> None:
     )
 
 
-async def insert_key(
-    connection: Connection, client: str, sequence_key: int, digest: bytes
-) -> bool:
+async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
     """Whether the row was inserted; false when another transaction committed it before."""
     inserted = await connection.fetchval(
         """

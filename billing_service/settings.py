@@ -13,7 +13,9 @@ class Settings(BaseSettings):
     tokens: dict[str, SecretStr] = Field(
         min_length=1, description="JSON object: client name to bearer token"
     )
-    public_url: str = Field("", description="where callers reach the service; prefix of problem types")
+    public_url: str = Field(
+        "", description="where callers reach the service; prefix of problem types"
+    )
     pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
     # Longer than a commit on a busy disk, shorter than a caller's attempt.
     lock_timeout_s: float = Field(

@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         exit_with_parent()
     console = Console()
     try:
-        return asyncio.run(options.command(options, console))
+        code: int = asyncio.run(options.command(options, console))
+        return code
     except (StackError, ToxiproxyError) as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -157,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         help="stop when the process that started this one is gone (make uses it)",
     )
     seeded = argparse.ArgumentParser(add_help=False)
-    seeded.add_argument("--seed", type=_seed, help="the order of the scenarios; drawn when not given")
+    seeded.add_argument(
+        "--seed", type=_seed, help="the order of the scenarios; drawn when not given"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, parents in (
         ("up", up, [common]),

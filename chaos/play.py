@@ -164,9 +164,7 @@ class _Cell:
                 pass
         return None
 
-    async def _until_given_up(
-        self, barrier: Rule, placing: "asyncio.Task[httpx.Response]"
-    ) -> None:
+    async def _until_given_up(self, barrier: Rule, placing: "asyncio.Task[httpx.Response]") -> None:
         """Until the caller stands before its second attempt, or has its answer, or will not try again."""
         reached = asyncio.create_task(barrier.reached.wait())
         done, _ = await asyncio.wait(

@@ -32,7 +32,9 @@ def listen(variable: str, usual: int | None) -> socket.socket:
         except OSError as exc:
             listener.close()
             if named is not None:
-                raise StackError(f"{variable}={named}: the port cannot be used: {exc.strerror}.") from exc
+                raise StackError(
+                    f"{variable}={named}: the port cannot be used: {exc.strerror}."
+                ) from exc
             continue
         return listener
     raise StackError("there is no free port on the loopback address.")

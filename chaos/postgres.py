@@ -63,9 +63,7 @@ class PostgresCluster:
 
     def url(self, database: str, user: str = OWNER, password: str | None = None) -> str:
         """The connection URL of a role; of the owner when no other is named."""
-        return (
-            f"postgresql://{user}:{password or self._password}@{LOOPBACK}:{self.port}/{database}"
-        )
+        return f"postgresql://{user}:{password or self._password}@{LOOPBACK}:{self.port}/{database}"
 
     async def create_database(self, name: str, template: str = "template1") -> None:
         """A database; made of `template`, which nobody may be connected to. Nothing happens when it is there."""
@@ -153,7 +151,9 @@ class PostgresCluster:
             output, _ = await process.communicate()
         if process.returncode != 0:
             shutil.rmtree(self._data_dir, ignore_errors=True)
-            raise StackError(f"Postgres could not be initialised:\n{output.decode(errors='replace')}")
+            raise StackError(
+                f"Postgres could not be initialised:\n{output.decode(errors='replace')}"
+            )
 
     def _command(self) -> Command:
         argv = [
@@ -196,13 +196,10 @@ def _unprivileged(*options: str) -> Sequence[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StackError("Postgres refuses to run as root, and setpriv (util-linux) is missing.")
-    prefix = (setpriv, f"--reuid={_UNPRIVILEGED}", f"--regid={_UNPRIVILEGED}", "--clear-groups")
+    prefix = [setpriv, f"--reuid={_UNPRIVILEGED}", f"--regid={_UNPRIVILEGED}", "--clear-groups"]
     if _may_pass_dac_override():
-        prefix += (
-            "--inh-caps=+dac_override",
-            "--ambient-caps=+dac_override",
-            "--securebits=+no_setuid_fixup",
-        )
+        prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        prefix += ["--securebits=+no_setuid_fixup"]
     return (*prefix, *options)
 
 
@@ -219,7 +216,9 @@ def _may_pass_dac_override() -> bool:
 def _require_owner(data_dir: Path) -> None:
     expected = _UNPRIVILEGED if os.geteuid() == 0 else os.geteuid()
     if os.stat(data_dir)[stat.ST_UID] != expected:
-        raise StackError(f"{data_dir} belongs to another user; 'make clean' as that user removes it.")
+        raise StackError(
+            f"{data_dir} belongs to another user; 'make clean' as that user removes it."
+        )
 
 
 def _environ() -> dict[str, str]:

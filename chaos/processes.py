@@ -58,7 +58,12 @@ class Child:
     """A supervised process. `on_restart` is called when it runs again after a death."""
 
     def __init__(
-        self, name: str, command: Command, log: Path, *, on_restart: Callable[[], None] | None = None
+        self,
+        name: str,
+        command: Command,
+        log: Path,
+        *,
+        on_restart: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -118,9 +123,7 @@ class Child:
     async def dead(self, deaths: int) -> None:
         """Returns when the process has died so many times in all."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: len(self.deaths) >= deaths or self.failure.done()
-            )
+            await self._changed.wait_for(lambda: len(self.deaths) >= deaths or self.failure.done())
 
     async def running_after(self, deaths: int) -> None:
         """Returns when a new process runs after so many deaths; raises `StackError` when there will be none."""
@@ -175,7 +178,6 @@ class Child:
                 self._changed.notify_all()
             if self._on_restart is not None:
                 self._on_restart()
-
 
     def _is_hopeless(self, return_code: int) -> bool:
         """Whether it ends by itself again and again. Being killed, however often, is somebody else's doing."""

@@ -164,8 +164,9 @@ class Stack:
             loop.add_signal_handler(number, stopped.set)
         waiting = asyncio.create_task(stopped.wait())
         failures = [child.failure for child in self._all_children()]
+        ends: list[asyncio.Future[Any]] = [waiting, *failures]
         try:
-            await asyncio.wait((waiting, *failures), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         for failure in failures:
@@ -223,7 +224,9 @@ class Stack:
                 return known
         names = ("password_order", "password_billing", "password_notification")
         made = {name: secrets.token_urlsafe(24) for name in names}
-        made |= {f"token_{client}": secrets.token_urlsafe(24) for client in ("order_service", "curl")}
+        made |= {
+            f"token_{client}": secrets.token_urlsafe(24) for client in ("order_service", "curl")
+        }
         _write_private(path, json.dumps(made, indent=2))
         return made
 
@@ -282,9 +285,7 @@ class Stack:
             await child.start()
         await asyncio.gather(*(self._ready(child) for child in self._service_children()))
 
-    def _service(
-        self, name: str, factory: str, listeners: tuple[socket.socket, ...]
-    ) -> Child:
+    def _service(self, name: str, factory: str, listeners: tuple[socket.socket, ...]) -> Child:
         fds = [listener.fileno() for listener in listeners]
         argv = [sys.executable, "-m", "chaos.serve", factory, *map(str, fds)]
         command = Command(argv, self._service_environ(), PROJECT, inherited_fds=fds)

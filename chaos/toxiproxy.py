@@ -43,9 +43,7 @@ class ToxiproxyServer:
         self.url = f"http://{LOOPBACK}:{port}"
         self.admin = Toxiproxy(self.url)
         argv = [str(binary), "-host", LOOPBACK, "-port", str(port)]
-        self.child = Child(
-            "toxiproxy", Command(argv, {"LOG_LEVEL": "info"}, log.parent), log
-        )
+        self.child = Child("toxiproxy", Command(argv, {"LOG_LEVEL": "info"}, log.parent), log)
 
     async def start(self) -> None:
         """Returns when the admin API answers; raises `StackError` when it does not in time."""
@@ -164,7 +162,10 @@ async def _succeeds(argv: list[str], environ: dict[str, str], say: Say) -> bool:
 async def _has_version(binary: Path) -> bool:
     try:
         process = await asyncio.create_subprocess_exec(
-            str(binary), "-version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            str(binary),
+            "-version",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
         )
     except OSError:
         return False

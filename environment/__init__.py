@@ -23,7 +23,10 @@ def read(settings: type[S]) -> S:
     except ValidationError as exc:
         for error in exc.errors():
             name = ".".join(str(part) for part in error["loc"])
-            print(f"{(prefix + name).upper()}: {_sentence(error['type'], error['msg'])}", file=sys.stderr)
+            print(
+                f"{(prefix + name).upper()}: {_sentence(error['type'], error['msg'])}",
+                file=sys.stderr,
+            )
     except SettingsError as exc:
         print(f"{prefix}*: {exc}: it must be JSON", file=sys.stderr)
     raise SystemExit(2)

@@ -64,7 +64,10 @@ async def _migrate(settings: Settings) -> None:
             ):
                 await connection.execute(
                     text("SELECT set_config(:name, :password, true)"),
-                    {"name": f"migrations.{role}_password", "password": password.get_secret_value()},
+                    {
+                        "name": f"migrations.{role}_password",
+                        "password": password.get_secret_value(),
+                    },
                 )
             await connection.run_sync(_run)
     except OSError as exc:

@@ -15,7 +15,9 @@ class Settings(BaseSettings):
     tokens: dict[str, SecretStr] = Field(
         min_length=1, description="JSON object: client name to bearer token"
     )
-    public_url: str = Field("", description="where callers reach the service; prefix of problem types")
+    public_url: str = Field(
+        "", description="where callers reach the service; prefix of problem types"
+    )
     pool_size_max: int = Field(5, ge=1, le=1000, description="connections to Postgres")
     transaction_timeout_s: float = Field(
         2.0, gt=0, le=300, description="hard limit of one database access, waits included"

@@ -7,7 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 # No control characters: Postgres stores no NUL, and no customer reads the others. The length is that of a long message.
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Text = Annotated[
+    str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
 
 
 class _Body(BaseModel):

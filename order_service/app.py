@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import http_sf
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -20,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 import environment
 import problem_details
+import structured_fields
 import telemetry
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 from order_service import orders, problems
@@ -45,6 +45,7 @@ from problem_details import (
     ProblemCatalogue,
     documented,
 )
+from structured_fields import MalformedItem
 
 log = structlog.get_logger()
 
@@ -208,9 +209,7 @@ async def post_order(new: NewOrder, request: Request) -> Response:
     desk = _desk(request)
     shopper_key = _shopper_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
-        raise Problem(
-            problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1."
-        )
+        raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
         async with desk.pool.connection() as connection:
             recorded = await orders.record(
@@ -298,14 +297,12 @@ def _answer(desk: OrderDesk, order: Order) -> Response:
 
 
 def _shopper_key(request: Request) -> str | None:
-    lines = request.headers.getlist(KEY_HEADER)
-    if not lines:
-        return None
     try:
-        item = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")
-    except http_sf.StructuredFieldError as exc:
+        value = structured_fields.item(request.headers.getlist(KEY_HEADER))
+    except MalformedItem as exc:
         raise Problem(problems.KEY_MALFORMED, f"{KEY_HEADER} is not an RFC 9651 item.") from exc
-    value, _ = item  # type: ignore[misc]  # an Item is a pair of the bare item and its parameters
+    if value is None:
+        return None
     if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
         raise Problem(
             problems.KEY_MALFORMED,

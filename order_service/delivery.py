@@ -33,7 +33,9 @@ class Steps(Protocol):
     async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
         """Sends one attempt that was begun."""
 
-    async def pause(self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome) -> None:
+    async def pause(
+        self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome
+    ) -> None:
         """Records how an attempt ended, and backs off."""
 
     async def begin(self, attempt: int) -> None:

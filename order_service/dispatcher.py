@@ -180,7 +180,9 @@ class _DeliveryOfOrder:
         self.attempts.append(self.latest)
         return outcome
 
-    async def pause(self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome) -> None:
+    async def pause(
+        self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome
+    ) -> None:
         retry_after_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
         pause_s = self.world.backoff.pause_s(attempt, retry_after_s)
         await self._durably(lambda connection: self._record_and_hold(connection, pause_s))
@@ -263,14 +265,15 @@ class _DeliveryOfOrder:
 
     async def _notify(self, order: Order) -> None:
         notification = notification_of(
-            uuid4(), order.order_id, order.customer, f"Your order of {order.item} is {order.status}."
+            uuid4(),
+            order.order_id,
+            order.customer,
+            f"Your order of {order.item} is {order.status}.",
         )
         outcome = await self.world.peers.notify(notification)
         fate = Fate(type(outcome).__name__.lower())
         log.info("notified", order_id=str(order.order_id), fate=fate, caller_saw=outcome.caller_saw)
-        await self._durably(
-            lambda connection: orders.record_fate(connection, order.order_id, fate)
-        )
+        await self._durably(lambda connection: orders.record_fate(connection, order.order_id, fate))
 
     async def _durably(self, write: Callable[[Connection], Awaitable[T]]) -> T:
         """One transaction, again and again until it commits: what was learned from billing must not be lost.

@@ -179,9 +179,7 @@ async def insert_attempt(connection: Connection, order_id: UUID, attempt: Attemp
     )
 
 
-async def extend_lease(
-    connection: Connection, order_id: UUID, owner: UUID, lease_s: float
-) -> None:
+async def extend_lease(connection: Connection, order_id: UUID, owner: UUID, lease_s: float) -> None:
     """Keeps the order for this process through a pause."""
     await connection.execute(
         """
@@ -332,9 +330,7 @@ async def newest(connection: Connection, before: UUID | None, limit: int) -> lis
     return [_order(row, attempts.get(row["order_id"], [])) for row in rows]
 
 
-async def attempts_of(
-    connection: Connection, order_ids: list[UUID]
-) -> dict[UUID, list[Attempt]]:
+async def attempts_of(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[Attempt]]:
     """The finished attempts of some orders, in their order."""
     rows = await connection.fetch(
         """

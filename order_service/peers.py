@@ -81,7 +81,10 @@ class Peers:
     ) -> None:
         # Without httpx's own timeouts: they bound single reads, and a slow drip passes them all.
         self._client = httpx.AsyncClient(
-            transport=transport, timeout=None, follow_redirects=False, trust_env=False
+            transport=transport,
+            timeout=None,  # noqa: S113 - every call is inside asyncio.timeout
+            follow_redirects=False,
+            trust_env=False,
         )
         self._charges_url = billing_url.rstrip("/") + "/charges"
         self._billing_headers = {"Authorization": f"Bearer {billing_token}"}
@@ -129,7 +132,9 @@ class Peers:
         return outcome(response)
 
 
-def notification_of(notification_id: UUID, order_id: UUID, customer: str, text: str) -> Notification:
+def notification_of(
+    notification_id: UUID, order_id: UUID, customer: str, text: str
+) -> Notification:
     """The message for one settled order."""
     return Notification(
         notification_id=notification_id, order_id=order_id, customer=customer, text=text

@@ -23,9 +23,7 @@ ORDER_DECLINED = ProblemType(
     "Billing declined the order",
     "The balance is too low. The order is final; nothing was withdrawn.",
 )
-ORDER_UNKNOWN = ProblemType(
-    "order-unknown", 404, "There is no such order", "No order has this id."
-)
+ORDER_UNKNOWN = ProblemType("order-unknown", 404, "There is no such order", "No order has this id.")
 KEY_REUSED = ProblemType(
     "key-reused",
     422,

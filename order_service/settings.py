@@ -16,7 +16,9 @@ class Settings(BaseSettings):
         pattern=r"^https?://", description="base URL of notification_service"
     )
     notification_token: SecretStr = Field(description="bearer token for notification_service")
-    public_url: str = Field("", description="where callers reach the service; prefix of problem types")
+    public_url: str = Field(
+        "", description="where callers reach the service; prefix of problem types"
+    )
     unsafe_delivery: bool = Field(
         False, description="allow at_least_once and at_most_once, which exist to show the harm"
     )

@@ -7,7 +7,14 @@ The package knows nothing of the services that use it and could stand alone.
 """
 
 from problem_details.body_limit import BodyLimit
-from problem_details.install import BODY_TOO_LARGE, BODY_UNREADABLE, VALIDATION, answer, documented, install
+from problem_details.install import (
+    BODY_TOO_LARGE,
+    BODY_UNREADABLE,
+    VALIDATION,
+    answer,
+    documented,
+    install,
+)
 from problem_details.problem import Problem, ProblemCatalogue, ProblemType
 
 __all__ = [

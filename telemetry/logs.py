@@ -23,7 +23,9 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=False,
     )
 
-    def name_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def name_service(
+        _: object, __: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
         event["service"] = service
         return event
 

@@ -124,12 +124,8 @@ def line(played: Played) -> str:
 def summary(played: Sequence[Played]) -> str:
     """The closing line of a run."""
     verdict = worst([cell.verdict for cell in played])
-    counts = ", ".join(
-        f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict
-    )
-    saw = {
-        cell.measured.caller_saw for cell in played if not cell.scenario.situation.answered
-    }
+    counts = ", ".join(f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict)
+    saw = {cell.measured.caller_saw for cell in played if not cell.scenario.situation.answered}
     same = (
         "the caller saw the same in situations 2 to 5"
         if len(saw) == 1

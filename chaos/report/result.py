@@ -17,9 +17,7 @@ from chaos.verdict import worst
 _PACKAGES = ("fastapi", "uvicorn", "httpx", "aiohttp", "asyncpg", "toxiproxy-python")
 
 
-def result(
-    run: str, seed: int, played: list[Played], servers: Mapping[str, str]
-) -> dict[str, Any]:
+def result(run: str, seed: int, played: list[Played], servers: Mapping[str, str]) -> dict[str, Any]:
     """The whole of result.json. `servers` are the versions that Postgres and Toxiproxy themselves reported."""
     return {
         "run": run,

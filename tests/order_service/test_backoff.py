@@ -27,9 +27,7 @@ def test_the_peers_wish_is_the_least() -> None:
     retry_after_s=st.floats(0, 1e9),
     share=st.floats(0, 1),
 )
-def test_no_pause_is_longer_than_its_cap(
-    attempts: int, retry_after_s: float, share: float
-) -> None:
+def test_no_pause_is_longer_than_its_cap(attempts: int, retry_after_s: float, share: float) -> None:
     """Whatever the attempt and whatever the peer asks for, the pause stays within both caps."""
     backoff = Backoff(0.1, 2.0, 30.0, lambda low, high: low + (high - low) * share)
     assert 0 <= backoff.pause_s(attempts, retry_after_s) <= 32.0

@@ -41,7 +41,9 @@ def peers_at(port: int, attempt_timeout_s: float = 5.0) -> Peers:
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(
-        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if b"content-length" in line
     )
     return head + await reader.readexactly(length)
 

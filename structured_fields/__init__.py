@@ -1,0 +1,33 @@
+"""RFC 9651 structured fields, as a service reads them from the lines of a request's header.
+
+Guarantee: a value is the one Item that was sent or an error; several lines, which are a List, are never taken for one.
+"""
+
+from collections.abc import Sequence
+
+import http_sf
+
+__all__ = ["MalformedItem", "item"]
+
+
+class MalformedItem(ValueError):
+    """The header's lines are not one RFC 9651 Item."""
+
+
+def item(lines: Sequence[str]) -> object | None:
+    """The bare item (str, int, bool, Token, ...) of a header field; None when the header was not sent.
+
+    `lines` are decoded as latin-1, as ASGI servers do. Parameters mean nothing here (RFC 9651, section 2). Raises
+    `MalformedItem`.
+    """
+    if not lines:
+        return None
+    # Several lines of one field are one value, joined by commas (RFC 9110, section 5.3).
+    try:
+        parsed = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")
+    except http_sf.StructuredFieldError as exc:
+        raise MalformedItem(str(exc)) from exc
+    if not isinstance(parsed, tuple):
+        raise MalformedItem("not an item")
+    bare: object = parsed[0]
+    return bare
