@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -28,6 +30,8 @@ from chaos.verdict import worst
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUN_DIR = PROJECT / ".run"
+# 128 + SIGINT, as shells write it.
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,13 +41,29 @@ def main(arguments: list[str] | None = None) -> int:
         exit_with_parent()
     console = Console()
     try:
-        code: int = asyncio.run(options.command(options, console))
-        return code
+        return asyncio.run(_until_signalled(options.command(options, console)))
     except (StackError, ToxiproxyError) as exc:
-        print(exc, file=sys.stderr)
+        print(f"chaos: {exc}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+async def _until_signalled(command: Coroutine[Any, Any, int]) -> int:
+    """Runs a command; a signal, wherever it strikes, ends it in order, and a second one does not disturb that."""
+    running = asyncio.ensure_future(command)
+    loop = asyncio.get_running_loop()
+    signalled = False
+
+    def stop() -> None:
+        nonlocal signalled
+        if not signalled:
+            signalled = True
+            running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    return await running
 
 
 async def up(options: argparse.Namespace, console: Console) -> int:

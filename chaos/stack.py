@@ -160,7 +160,7 @@ class Stack:
         """Returns on SIGINT or SIGTERM; raises `StackError` when a part cannot be kept running."""
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stopped.set)
         waiting = asyncio.create_task(stopped.wait())
         failures = [child.failure for child in self._all_children()]

@@ -8,12 +8,14 @@ import asyncio
 import sys
 
 from alembic import context
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+import environment
 
 # Any number will do that nobody else uses in this database; these are the bytes of "billed" as an integer.
 MIGRATION_LOCK = 0x62696C6C6564
@@ -35,13 +37,7 @@ class Settings(BaseSettings):
 def main() -> None:
     if context.is_offline_mode():
         sys.exit("migrations run online only: roles and their passwords are not written to files")
-    try:
-        settings = Settings.model_validate({})
-    except ValidationError as exc:
-        for error in exc.errors():
-            print(f"MIGRATIONS_{error['loc'][0]!s}".upper() + f": {error['msg']}", file=sys.stderr)
-        sys.exit(2)
-    asyncio.run(_migrate(settings))
+    asyncio.run(_migrate(environment.read(Settings)))
 
 
 async def _migrate(settings: Settings) -> None:

@@ -1,0 +1,78 @@
+"""billing_service on a database of its own, with two clients and an account."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+import billing_service.app
+from billing_service.settings import Settings
+
+TOKENS = {"order_service": SecretStr("token-o"), "curl": SecretStr("token-c")}
+OPENING_CENTS = 10_000
+
+
+@pytest.fixture
+def settings(database: Any) -> Settings:
+    return Settings(
+        database_url=SecretStr(database.billing),
+        tokens=TOKENS,
+        lock_timeout_s=0.3,
+        transaction_timeout_s=2.0,
+    )
+
+
+@pytest.fixture
+async def billing(
+    settings: Settings,
+    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service, as client `order_service`; the account alice is open."""
+    async with serve(billing_service.app.create(settings)) as client:
+        client.headers["Authorization"] = "Bearer token-o"
+        response = await client.put(
+            "/accounts/alice", json={"opening_balance_cents": OPENING_CENTS}
+        )
+        assert response.status_code == 200
+        yield client
+
+
+Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
+
+
+@pytest.fixture
+def charge(billing: httpx.AsyncClient) -> Charge:
+    """Sends one charge."""
+
+    async def send(
+        key: int | str,
+        amount_cents: Any = 1999,
+        *,
+        account: str = "alice",
+        order: int = 1,
+        retry: bool | None = None,
+        **headers: str,
+    ) -> httpx.Response:
+        sent = {"Idempotency-Key": f'"{key}"', **headers}
+        if retry is not None:
+            sent["Idempotency-Retry"] = "?1" if retry else "?0"
+        body = {"order_id": str(UUID(int=order)), "account": account, "amount_cents": amount_cents}
+        return await billing.post("/charges", json=body, headers=sent)
+
+    return send
+
+
+@pytest.fixture
+def balance(billing: httpx.AsyncClient) -> Callable[[], Coroutine[Any, Any, int]]:
+    """What alice has left."""
+
+    async def read() -> int:
+        cents: int = (await billing.get("/accounts/alice")).json()["balance_cents"]
+        return cents
+
+    return read

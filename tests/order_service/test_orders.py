@@ -1,0 +1,377 @@
+"""An order is billed once, and its shopper is told."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import order_service.app
+from order_service.settings import Settings
+from tests.order_service.conftest import OPENING_CENTS, Network, Shop
+
+
+async def settled(shop: Shop, order_id: str, *, notified: bool = True) -> dict[str, Any]:
+    """The order when it is final; asks until then, bounded by the test's own timeout."""
+    async with asyncio.timeout(20):
+        while True:
+            order: dict[str, Any] = (await shop.orders.get(f"/orders/{order_id}")).json()
+            waiting = notified and order["notification"] in (None, "attempted")
+            if order["status"] != "pending" and not waiting:
+                return order
+
+
+async def test_an_order(shop: Shop) -> None:
+    """201 with the charge; one attempt, one withdrawal, one notification."""
+    response = await shop.place()
+    assert response.status_code == 201
+    order = response.json()
+    assert response.headers["Location"] == f"/orders/{order['order_id']}"
+    assert order["status"] == "billed"
+    assert order["sequence_key"] == 1
+    assert order["answer"]["balance_cents"] == OPENING_CENTS - 1999
+    assert [attempt["outcome"] for attempt in order["attempts"]] == ["acknowledged"]
+    stored = await settled(shop, order["order_id"])
+    assert stored["notification"] == "acknowledged"
+    assert {**order, "notification": "acknowledged"} == stored
+    shown = await shop.notifications.get("/notifications", params={"order_id": order["order_id"]})
+    assert [row["text"] for row in shown.json()["notifications"]] == ["Your order of book is billed."]
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+@pytest.mark.parametrize("lost", ["lose_requests", "lose_responses"])
+async def test_a_loss_is_healed_by_the_same_key(shop: Shop, lost: str) -> None:
+    """The retry carries the same key with the flag up, and the money moves once."""
+    setattr(shop.network, lost, 2)
+    response = await shop.place()
+    assert response.status_code == 201
+    assert shop.network.charges() == [('"1"', "?0"), ('"1"', "?1"), ('"1"', "?1")]
+    assert [attempt["outcome"] for attempt in response.json()["attempts"]] == [
+        "unknown",
+        "unknown",
+        "acknowledged",
+    ]
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_at_least_once_shows_its_harm(shop: Shop) -> None:
+    """A fresh key for each attempt: a lost response is a second withdrawal."""
+    shop.network.lose_responses = 1
+    response = await shop.place(delivery="at_least_once")
+    assert response.status_code == 201
+    assert shop.network.charges() == [('"1"', "?0"), ('"2"', "?0")]
+    assert await shop.balance() == OPENING_CENTS - 2 * 1999
+
+
+async def test_at_most_once_shows_its_harm(shop: Shop) -> None:
+    """One attempt: a lost request is no withdrawal, and nobody will ever know."""
+    shop.network.lose_requests = 1
+    response = await shop.place(delivery="at_most_once")
+    assert response.status_code == 202
+    assert "Retry-After" not in response.headers
+    assert response.json()["status"] == "unknown"
+    assert len(shop.network.charges()) == 1
+    assert await shop.balance() == OPENING_CENTS
+
+
+async def test_a_decline(shop: Shop) -> None:
+    """402 with the order, which is final; nothing was withdrawn."""
+    response = await shop.place(amount_cents=OPENING_CENTS + 1)
+    assert response.status_code == 402
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["order"]["status"] == "declined"
+    order = await settled(shop, response.json()["order"]["order_id"])
+    assert order["status"] == "declined"
+    assert order["answer"]["balance_cents"] == OPENING_CENTS
+    assert await shop.balance() == OPENING_CENTS
+
+
+async def test_an_unknown_customer(shop: Shop) -> None:
+    """422 with billing's reason; the order is failed, after one attempt, without a notification."""
+    response = await shop.place(customer="nobody")
+    assert response.status_code == 422
+    assert response.json()["type"].endswith("/problems/order-failed")
+    assert response.json()["detail"] == "There is no account nobody."
+    order = response.json()["order"]
+    assert order["status"] == "failed"
+    assert order["notification"] is None
+    assert len(shop.network.charges()) == 1
+
+
+async def test_a_shopper_retries(shop: Shop) -> None:
+    """The same key and payload give the same order; another payload is refused."""
+    headers = {"Idempotency-Key": '"a7f3"'}
+    first = await shop.place(headers=headers)
+    again = await shop.place(headers=headers)
+    other = await shop.place(headers=headers, amount_cents=5)
+    assert first.status_code == again.status_code == 201
+    assert first.json()["order_id"] == again.json()["order_id"]
+    assert other.status_code == 422
+    assert other.json()["type"].endswith("/problems/key-reused")
+    assert await shop.balance() == OPENING_CENTS - 1999
+    # The refused key spent no sequence key: the next order has the next one.
+    assert (await shop.place()).json()["sequence_key"] == 2
+
+
+async def test_a_shopper_retries_at_once(shop: Shop) -> None:
+    """Twenty at the same moment: one order, one withdrawal."""
+    headers = {"Idempotency-Key": '"a7f3"'}
+    responses = await asyncio.gather(*(shop.place(headers=headers) for _ in range(20)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["order_id"] for response in responses}) == 1
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_keys_are_gap_free(shop: Shop) -> None:
+    """Concurrent orders get the keys 1 to n, each one once."""
+    responses = await asyncio.gather(*(shop.place(amount_cents=1) for _ in range(30)))
+    keys = sorted(response.json()["sequence_key"] for response in responses)
+    assert keys == list(range(1, 31))
+    assert await shop.balance() == OPENING_CENTS - 30
+
+
+async def test_the_list(shop: Shop) -> None:
+    """The newest first, in pages; no order is on two of them."""
+    placed = [(await shop.place(amount_cents=1)).json()["order_id"] for _ in range(5)]
+    first = (await shop.orders.get("/orders", params={"limit": 3})).json()
+    second = (await shop.orders.get("/orders", params={"before": first["next"]})).json()
+    listed = [order["order_id"] for page in (first, second) for order in page["orders"]]
+    assert listed == placed[::-1]
+    assert second["next"] is None
+    assert all(len(order["attempts"]) == 1 for order in first["orders"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customer": ""},
+        {"customer": "a b"},
+        {"amount_cents": 0},
+        {"amount_cents": -5},
+        {"amount_cents": 19.99},
+        {"amount_cents": "1999"},
+        {"amount_cents": 10**30},
+        {"item": ""},
+        {"item": "a\x00b"},
+        {"item": "x" * 201},
+        {"delivery": "twice"},
+        {"colour": "red"},
+        {"headers": {"Idempotency-Key": "a7f3 and"}},
+        {"headers": {"Idempotency-Key": '""'}},
+        {"headers": {"Idempotency-Key": '"' + "x" * 256 + '"'}},
+        {"headers": {"Idempotency-Key": "42"}},
+    ],
+    ids=str,
+)
+async def test_bad_input(shop: Shop, changes: dict[str, Any]) -> None:
+    """A problem, no order, no sequence key."""
+    response = await shop.place(**changes)
+    assert response.status_code in (400, 422)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert (await shop.orders.get("/orders")).json()["orders"] == []
+    assert (await shop.place()).json()["sequence_key"] == 1
+
+
+@pytest.mark.parametrize("path", ["/orders/x", "/orders?limit=0", "/orders?before=x"])
+async def test_a_bad_question(shop: Shop, path: str) -> None:
+    """422 with the field that is wrong."""
+    assert (await shop.orders.get(path)).status_code == 422
+
+
+async def test_an_order_that_is_not_there(shop: Shop) -> None:
+    """404, and its page can be opened."""
+    response = await shop.orders.get(f"/orders/{UUID(int=0)}")
+    assert response.status_code == 404
+    assert (await shop.orders.get(response.json()["type"])).status_code == 200
+
+
+async def test_unsafe_delivery_is_off(
+    order_settings: Settings,
+    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+) -> None:
+    """Without ORDER_UNSAFE_DELIVERY=1 both semantics that do harm are refused, and nothing is recorded."""
+    safe = order_settings.model_copy(update={"unsafe_delivery": False})
+    async with serve(order_service.app.create(safe, Network)) as client:
+        for delivery in ("at_least_once", "at_most_once"):
+            response = await client.post(
+                "/orders",
+                json={"customer": "alice", "amount_cents": 1, "item": "x", "delivery": delivery},
+            )
+            assert response.status_code == 422
+            assert response.json()["type"].endswith("/problems/delivery-refused")
+        assert (await client.get("/orders")).json()["orders"] == []
+
+
+async def test_billing_is_away_for_longer_than_the_shopper_waits(
+    shop: Shop, order_settings: Settings, serve: Any
+) -> None:
+    """202 with Location and Retry-After; the order is billed in the background when billing is back."""
+    impatient = order_settings.model_copy(update={"wait_budget_s": 0.05})
+    network = Network(shop.network.services, lose_requests=10**9)
+    async with serve(order_service.app.create(impatient, lambda: network)) as client:
+        response = await client.post(
+            "/orders", json={"customer": "alice", "amount_cents": 1999, "item": "book"}
+        )
+        assert response.status_code == 202
+        assert int(response.headers["Retry-After"]) >= 1
+        assert response.json()["status"] == "pending"
+        assert await shop.balance() == OPENING_CENTS
+        network.lose_requests = 0
+        order = await settled(shop, response.headers["Location"].rpartition("/")[2])
+    assert order["status"] == "billed"
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def dead_order(database: Any, *, delivery: str = "exactly_once", key: int = 1) -> str:
+    """An order as a process leaves it that died after recording it: leased to nobody who lives."""
+    connection = await asyncpg.connect(database.order)
+    order_id = uuid4()
+    await connection.execute(
+        """
+        WITH minted AS (UPDATE orders.sequence_counter SET last_key = $2)
+        INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                   lease_owner, lease_until)
+        VALUES ($1, 'alice', 'book', 1999, $3, $2, '', gen_random_uuid(), now() - interval '1 second')
+        """,
+        order_id,
+        key,
+        delivery,
+    )
+    await connection.close()
+    return str(order_id)
+
+
+async def test_an_order_of_a_dead_process_is_taken_over(shop: Shop, database: Any) -> None:
+    """It is sent under its recorded key with the retry flag up, and billed once."""
+    order = await settled(shop, await dead_order(database))
+    assert order["status"] == "billed"
+    assert shop.network.charges() == [('"1"', "?1")]
+    assert [(a["attempt"], a["outcome"], a["retry"]) for a in order["attempts"]] == [
+        (1, "unknown", False),
+        (2, "acknowledged", True),
+    ]
+    assert order["attempts"][0]["caller_saw"] == "nothing: the process died"
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_a_taken_over_order_that_was_billed_already(shop: Shop, database: Any) -> None:
+    """The dead process had sent it: the answer is a replay, and the money moves no second time."""
+    owner = await asyncpg.connect(database.owner)
+    charged = await shop.billing.post(
+        "/charges",
+        json={"order_id": str(UUID(int=9)), "account": "alice", "amount_cents": 1999},
+        headers={"Idempotency-Key": '"1"'},
+    )
+    order_id = UUID(int=9)
+    await owner.execute(
+        """
+        WITH minted AS (UPDATE orders.sequence_counter SET last_key = 1)
+        INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                   lease_owner, lease_until)
+        VALUES ($1, 'alice', 'book', 1999, 'exactly_once', 1, '', gen_random_uuid(), '-infinity')
+        """,
+        order_id,
+    )
+    await owner.close()
+    order = await settled(shop, str(order_id))
+    assert order["answer"] == charged.json()
+    assert order["attempts"][-1]["caller_saw"] == "HTTP 201, replayed"
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_an_at_most_once_order_of_a_dead_process_is_not_sent(
+    shop: Shop, database: Any
+) -> None:
+    """Whether it was sent is unknown, so it never will be again."""
+    order_id = await dead_order(database, delivery="at_most_once")
+    order = await settled(shop, order_id, notified=False)
+    assert order["status"] == "unknown"
+    assert shop.network.charges() == []
+
+
+async def test_a_living_lease_is_respected(shop: Shop, database: Any) -> None:
+    """An order that another process works on is left alone."""
+    owner = await asyncpg.connect(database.owner)
+    leased = UUID(await dead_order(database))
+    taken = await settled(shop, str(leased))
+    await owner.execute(
+        """
+        INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                   lease_owner, lease_until)
+        VALUES ($1, 'alice', 'book', 1999, 'exactly_once', 2, '', gen_random_uuid(), 'infinity')
+        """,
+        UUID(int=7),
+    )
+    # An order that comes after it and is taken over proves that the look for dead orders passed the living one by.
+    later = await dead_order(database, key=3)
+    await settled(shop, later)
+    await owner.close()
+    assert taken["status"] == "billed"
+    assert (await shop.orders.get(f"/orders/{UUID(int=7)}")).json()["status"] == "pending"
+
+
+@pytest.mark.parametrize("lost", ["lose_requests", "lose_responses"])
+async def test_a_notification_is_never_sent_twice(shop: Shop, lost: str) -> None:
+    """Its fate is unknown then, the order is billed all the same, and nobody sends again."""
+    real = shop.network.services["notification"]
+    attempts: list[httpx.Request] = []
+
+    class Lossy(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            attempts.append(request)
+            if lost == "lose_responses":
+                await real.handle_async_request(request)
+            raise httpx.ReadError("lost")
+
+    shop.network.services["notification"] = Lossy()
+    response = await shop.place()
+    order = await settled(shop, response.json()["order_id"])
+    assert (order["status"], order["notification"]) == ("billed", "unknown")
+    # One more order passes through everything: if the first notification were sent again, it would be seen by then.
+    await settled(shop, (await shop.place()).json()["order_id"])
+    orders = [json.loads(request.content)["order_id"] for request in attempts]
+    assert orders.count(order["order_id"]) == 1
+
+
+async def test_settling_happens_once(shop: Shop, database: Any) -> None:
+    """Whoever settles second changes nothing: neither the state nor the notification."""
+    order = await settled(shop, (await shop.place()).json()["order_id"])
+    connection = await asyncpg.connect(database.order)
+    again = await order_service.orders.settle(
+        connection,  # type: ignore[arg-type]  # a bare connection has the pool's methods
+        UUID(order["order_id"]),
+        order_service.orders.Status.FAILED,
+        {},
+        None,
+    )
+    await connection.close()
+    assert again is None
+    assert await settled(shop, order["order_id"]) == order
+
+
+async def test_the_database_of_orders_is_away(shop: Shop, database: Any) -> None:
+    """503 with Retry-After; nothing is sent for an order that is not recorded."""
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("ALTER ROLE order_service CONNECTION LIMIT 0")
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order_service'"
+    )
+    try:
+        await shop.place()
+        response = await shop.place()
+        assert response.status_code == 503
+        assert int(response.headers["Retry-After"]) >= 1
+        assert (await shop.orders.get("/readyz")).status_code == 503
+    finally:
+        await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
+        await owner.close()
+    assert shop.network.charges() == []
+    assert (await shop.place()).status_code == 201
+
+
