@@ -68,7 +68,7 @@ async def _until_signalled(command: Coroutine[Any, Any, int]) -> int:
 
 async def up(options: argparse.Namespace, console: Console) -> int:
     """The bare stack, until Ctrl-C."""
-    async with Stack(RUN_DIR, replicas=options.replicas, progress=_say(console)) as stack:
+    async with Stack(options.run_dir, replicas=options.replicas, progress=_say(console)) as stack:
         _print_curl(console, stack)
         await stack.serve_until_stopped()
     return 0
@@ -76,7 +76,7 @@ async def up(options: argparse.Namespace, console: Console) -> int:
 
 async def demo(options: argparse.Namespace, console: Console) -> int:
     """The wrapped stack plays the table, then stays up until Ctrl-C when somebody is there to use it."""
-    async with open_theatre(RUN_DIR, _say(console)) as theatre:
+    async with open_theatre(options.run_dir, _say(console)) as theatre:
         played = await _play(options, console, theatre)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
             _print_curl(console, theatre.stack)
@@ -86,7 +86,7 @@ async def demo(options: argparse.Namespace, console: Console) -> int:
 
 async def matrix(options: argparse.Namespace, console: Console) -> int:
     """The table alone, on a stack of its own that disturbs no other."""
-    with tempfile.TemporaryDirectory(prefix="matrix-", dir=_made(RUN_DIR)) as run_dir:
+    with tempfile.TemporaryDirectory(prefix="matrix-", dir=_made(options.run_dir)) as run_dir:
         async with open_theatre(Path(run_dir), _say(console), usual_ports=False) as theatre:
             played = await _play(options, console, theatre)
     return worst([cell.verdict for cell in played]).exit_code
@@ -105,10 +105,10 @@ async def _play(options: argparse.Namespace, console: Console, theatre: Theatre)
     progress = report.Progress(console, SCENARIOS)
     played = await play_all(theatre, SCENARIOS, seed, progress)
     content = result.result(run, seed, played, await server_versions(theatre.stack))
-    path = result.write(RUN_DIR / "results" / run, content)
+    path = result.write(options.run_dir / "results" / run, content)
     console.print(progress.table())
     console.print(report.summary(played), highlight=False)
-    console.print(f"Result: {path.relative_to(PROJECT)}", highlight=False, soft_wrap=True)
+    console.print(f"Result: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
     return played
 
 
@@ -176,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
         "--exit-with-parent",
         action="store_true",
         help="stop when the process that started this one is gone (make uses it)",
+    )
+    common.add_argument(
+        "--run-dir",
+        type=lambda text: Path(text).resolve(),
+        default=RUN_DIR,
+        help="where data, logs, stack.json and results are (default .run)",
     )
     seeded = argparse.ArgumentParser(add_help=False)
     seeded.add_argument(

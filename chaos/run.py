@@ -4,9 +4,8 @@ Guarantee: the wrapped stack differs from the bare one in its three factories an
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -35,18 +34,14 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run is known by."""
-
-    name: str
-    seed: int
-    directory: Path
-
-
 @asynccontextmanager
 async def open_theatre(
-    run_dir: Path, progress: Callable[[str], None], *, usual_ports: bool = True, replicas: int = 1
+    run_dir: Path,
+    progress: Callable[[str], None],
+    *,
+    usual_ports: bool = True,
+    replicas: int = 1,
+    factories: Mapping[str, str] = WRAPPED,
 ) -> AsyncIterator[Theatre]:
     """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end."""
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -57,7 +52,7 @@ async def open_theatre(
         Stack(
             run_dir,
             replicas=replicas,
-            factories=WRAPPED,
+            factories=factories,
             environ={
                 **ENVIRONMENT,
                 JOURNAL_VARIABLE: str(journal),

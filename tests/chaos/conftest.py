@@ -1,0 +1,38 @@
+"""One wrapped stack for all chaos tests, on ports of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chaos import ports, toxiproxy
+from chaos.play import Theatre
+from chaos.run import open_theatre
+from chaos.stack import CACHE
+from chaos.toxics import Toxiproxy
+
+
+@pytest.fixture(scope="session")
+async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
+    """The running stage: the three wrapped services behind the real Toxiproxy and Postgres."""
+    async with open_theatre(
+        tmp_path_factory.mktemp("stack"), lambda _: None, usual_ports=False
+    ) as theatre:
+        yield theatre
+
+
+@pytest.fixture(scope="session")
+async def toxiproxy_binary() -> Path:
+    """The real server's program."""
+    return await toxiproxy.find_or_build(CACHE, lambda _: None)
+
+
+@pytest.fixture
+async def admin(toxiproxy_binary: Path, tmp_path: Path) -> AsyncIterator[Toxiproxy]:
+    """A Toxiproxy of this test alone."""
+    server = toxiproxy.ToxiproxyServer(
+        toxiproxy_binary, ports.choose("", None), tmp_path / "toxiproxy.log"
+    )
+    await server.start()
+    yield server.admin
+    await server.stop()

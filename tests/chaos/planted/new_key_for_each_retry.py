@@ -1,0 +1,17 @@
+"""Planted bug: exactly_once mints a new key for each retry."""
+
+from types import MappingProxyType
+
+from starlette.types import ASGIApp
+
+import chaos.sabotage
+from order_service import delivery, dispatcher
+from order_service.wire import Delivery
+
+
+def order() -> ASGIApp:
+    """order_service with the bug."""
+    dispatcher.SEMANTICS = MappingProxyType(
+        {**delivery.SEMANTICS, Delivery.EXACTLY_ONCE: delivery.at_least_once}
+    )
+    return chaos.sabotage.order()
