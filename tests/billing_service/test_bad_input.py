@@ -44,7 +44,8 @@ BODIES = {
     "amount true": changed(amount_cents=True),
     "amount null": changed(amount_cents=None),
     "amount not a number": b'{"amount_cents": NaN}',
-    "amount exponential": b'{"order_id": "%s", "account": "alice", "amount_cents": 1e3}' % ORDER.encode(),
+    "amount exponential": b'{"order_id": "%s", "account": "alice", "amount_cents": 1e3}'
+    % ORDER.encode(),
     "account with NUL": changed(account="al\x00ice"),
     "account with a lone surrogate": b'{"account": "\\ud800"}',
     "account empty": changed(account=""),
@@ -107,7 +108,8 @@ async def test_a_bad_key(billing: httpx.AsyncClient, balance: Balance, key: str 
 
 
 @pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic token-o", "token-o", "Bearer \xff"]
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer wrong", "Basic token-o", "token-o", "Bearer \xff"],
 )
 async def test_a_wrong_token(
     billing: httpx.AsyncClient, balance: Balance, authorization: str
@@ -134,7 +136,13 @@ async def test_a_token_comes_before_the_headers(billing: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"opening_balance_cents": -1}, {"opening_balance_cents": 1.5}, {"opening_balance_cents": "5"}]
+    "body",
+    [
+        {},
+        {"opening_balance_cents": -1},
+        {"opening_balance_cents": 1.5},
+        {"opening_balance_cents": "5"},
+    ],
 )
 async def test_a_bad_opening(billing: httpx.AsyncClient, body: dict[str, Any]) -> None:
     """422 and no account."""
@@ -144,7 +152,9 @@ async def test_a_bad_opening(billing: httpx.AsyncClient, body: dict[str, Any]) -
     assert (await billing.get("/accounts/eve")).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/charges/0", "/charges/-1", "/charges/x", f"/charges/{10**15}", "/accounts/a%00b"])
+@pytest.mark.parametrize(
+    "path", ["/charges/0", "/charges/-1", "/charges/x", f"/charges/{10**15}", "/accounts/a%00b"]
+)
 async def test_a_bad_path(billing: httpx.AsyncClient, path: str) -> None:
     """A path that can name nothing is a 422, not a defect."""
     response = await billing.get(path)

@@ -103,9 +103,7 @@ async def test_the_whole_balance_can_be_spent(charge: Charge, balance: Balance) 
     assert await balance() == 0
 
 
-async def test_an_unknown_account_spends_no_key(
-    billing: httpx.AsyncClient, charge: Charge
-) -> None:
+async def test_an_unknown_account_spends_no_key(billing: httpx.AsyncClient, charge: Charge) -> None:
     """404 is not a final answer: the same key works when the account is open."""
     assert (await charge(1, account="dave")).status_code == 404
     state = await billing.get("/charges/1")

@@ -44,7 +44,9 @@ async def test_terminated_backends(database: Any, charge: Charge) -> None:
     assert statuses[1] == 201
 
 
-async def test_no_database_at_all(database: Any, billing: httpx.AsyncClient, charge: Charge) -> None:
+async def test_no_database_at_all(
+    database: Any, billing: httpx.AsyncClient, charge: Charge
+) -> None:
     """503 with Retry-After for everything that needs it; the process itself stays healthy."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute("ALTER ROLE billing_service CONNECTION LIMIT 0")

@@ -28,9 +28,7 @@ def played() -> dict[str, Played]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-async def test_a_scenario(
-    theatre: Theatre, scenario: Scenario, played: dict[str, Played]
-) -> None:
+async def test_a_scenario(theatre: Theatre, scenario: Scenario, played: dict[str, Played]) -> None:
     """Every witness was seen, and the money moved as computed and as the table says."""
     cell = await theatre.play(scenario)
     played[scenario.name] = cell
@@ -38,9 +36,7 @@ async def test_a_scenario(
     assert cell.measured.effects == TABLE[scenario.situation.name][COLUMNS.index(scenario.delivery)]
 
 
-async def test_situations_2_to_5_look_the_same(
-    theatre: Theatre, played: dict[str, Played]
-) -> None:
+async def test_situations_2_to_5_look_the_same(theatre: Theatre, played: dict[str, Played]) -> None:
     """The same exception with the same text: from what a caller sees, it cannot know what happened."""
     for scenario in SCENARIOS:
         if scenario.name not in played:

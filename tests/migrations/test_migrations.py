@@ -110,7 +110,11 @@ async def test_a_missing_setting_is_one_sentence(empty: str) -> None:
     ("role", "table"),
     [
         (role, table)
-        for role, own in (("order", "orders."), ("billing", "billing."), ("notification", "notifications."))
+        for role, own in (
+            ("order", "orders."),
+            ("billing", "billing."),
+            ("notification", "notifications."),
+        )
         for table in (
             "orders.orders",
             "orders.attempts",

@@ -114,7 +114,5 @@ async def shop(
             serve(order_service.app.create(order_settings, lambda: network))
         )
         billing_client.headers["Authorization"] = "Bearer token-o"
-        await billing_client.put(
-            "/accounts/alice", json={"opening_balance_cents": OPENING_CENTS}
-        )
+        await billing_client.put("/accounts/alice", json={"opening_balance_cents": OPENING_CENTS})
         yield Shop(orders, billing_client, notification_client, network, order_settings)

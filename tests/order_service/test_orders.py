@@ -41,7 +41,9 @@ async def test_an_order(shop: Shop) -> None:
     assert stored["notification"] == "acknowledged"
     assert {**order, "notification": "acknowledged"} == stored
     shown = await shop.notifications.get("/notifications", params={"order_id": order["order_id"]})
-    assert [row["text"] for row in shown.json()["notifications"]] == ["Your order of book is billed."]
+    assert [row["text"] for row in shown.json()["notifications"]] == [
+        "Your order of book is billed."
+    ]
     assert await shop.balance() == OPENING_CENTS - 1999
 
 
@@ -373,5 +375,3 @@ async def test_the_database_of_orders_is_away(shop: Shop, database: Any) -> None
         await owner.close()
     assert shop.network.charges() == []
     assert (await shop.place()).status_code == 201
-
-

@@ -9,9 +9,7 @@ from billing_service import ledger
 from bounded_pool import Connection
 
 
-async def insert_key(
-    connection: Connection, client: str, sequence_key: int, digest: bytes
-) -> bool:
+async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
     """Stores the key beside the constraint's reach and says that it was new."""
     await connection.execute(
         """

@@ -1,0 +1,268 @@
+"""The command line as a person meets it: it starts, it stops, it leaves nothing behind, it says what is wrong."""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chaos.stack import PROJECT
+from chaos.toxiproxy import VARIABLE
+
+pytestmark = pytest.mark.chaos
+BOUND_S = 90.0
+
+Up = Callable[..., Awaitable[tuple[asyncio.subprocess.Process, dict[str, Any]]]]
+
+
+async def command(*arguments: str, environ: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Runs `python -m chaos` to its end: exit code, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "chaos",
+        *arguments,
+        cwd=PROJECT,
+        env={**os.environ, **(environ or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(BOUND_S):
+        output, errors = await process.communicate()
+    return process.returncode or 0, output.decode(), errors.decode()
+
+
+@pytest.fixture
+async def up(tmp_path: Path) -> AsyncIterator[Up]:
+    """Starts `python -m chaos up` in a folder of its own and waits until it says that it is up."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "chaos",
+            "up",
+            "--run-dir",
+            str(tmp_path),
+            *arguments,
+            cwd=PROJECT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        said = b""
+        async with asyncio.timeout(BOUND_S):
+            while b"The stack is up" not in said:
+                line = await process.stdout.readline()
+                assert line, said.decode()
+                said += line
+        return process, json.loads((tmp_path / "stack.json").read_text())
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def gone(pids: list[int]) -> None:
+    """Returns when all of the processes have ended: told by the kernel, not by a clock."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = await asyncio.to_thread(select.select, [handle], [], [], BOUND_S)
+        os.close(handle)
+        assert ended[0], f"process {pid} is still there"
+
+
+def pids(stack: dict[str, Any]) -> list[int]:
+    return [process["pid"] for process in stack["processes"]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM, and even a parent that is killed: every child ends."""
+    process, stack = await up()
+    assert len(pids(stack)) == 5
+    process.send_signal(number)
+    await process.wait()
+    await gone(pids(stack))
+    if number is not signal.SIGKILL:
+        assert process.returncode == 0
+        assert not (tmp_path / "stack.json").exists()
+
+
+async def test_the_description_can_be_used(up: Up) -> None:
+    """Replicas, addresses, tokens and databases of stack.json are those that work."""
+    process, stack = await up("--replicas", "2")
+    names = [(row["name"], row["replica"]) for row in stack["processes"]]
+    for service in ("order_service", "billing_service", "notification_service"):
+        assert (service, 0) in names
+        assert (service, 1) in names
+    assert sorted(stack["toxiproxy"]["proxies"]) == [
+        "billing",
+        "billing-db",
+        "notification",
+        "notification-db",
+        "order-db",
+    ]
+    assert sorted(stack["databases"]) == ["billing", "notifications", "orders", "owner"]
+    token = {"Authorization": f"Bearer {stack['tokens']['curl']}"}
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        placed = await client.post(
+            stack["urls"]["order_service"] + "/orders",
+            json={"customer": "alice", "amount_cents": 1999, "item": "book"},
+        )
+        assert placed.status_code == 201
+        for account, cents in (("alice", 998_001), ("bob", 1_000_000), ("carol", 1_000_000)):
+            url = f"{stack['urls']['billing_service']}/accounts/{account}"
+            assert (await client.get(url, headers=token)).json()["balance_cents"] == cents
+        boots = {
+            (await client.get(row["url"] + "/healthz")).json()["boot_id"]
+            for row in stack["processes"]
+            if row["name"].endswith("_service")
+        }
+        assert len(boots) == 6
+    process.send_signal(signal.SIGINT)
+    await process.wait()
+    await gone(pids(stack))
+
+
+async def test_data_stay_from_run_to_run(up: Up) -> None:
+    """What was billed before the stop is billed after the next start, under the same tokens."""
+    process, stack = await up()
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        url = stack["urls"]["order_service"] + "/orders"
+        order = {"customer": "bob", "amount_cents": 5, "item": "pin"}
+        placed = (await client.post(url, json=order)).json()
+    # The hardest stop there is: the crash recovery of Postgres is part of the next start.
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    await gone(pids(stack))
+    process, again = await up()
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        found = await client.get(f"{again['urls']['order_service']}/orders/{placed['order_id']}")
+    assert found.json()["status"] == "billed"
+    assert again["tokens"] == stack["tokens"]
+    process.send_signal(signal.SIGINT)
+    await process.wait()
+
+
+async def test_a_second_stack_in_the_same_folder(up: Up, tmp_path: Path) -> None:
+    """One sentence with the process that is in the way, and exit code 2; the first one runs on."""
+    process, stack = await up()
+    code, _, errors = await command("up", "--run-dir", str(tmp_path))
+    assert code == 2
+    assert errors.strip() == (
+        f"chaos: a stack runs already in {tmp_path} (process {process.pid}); stop it first."
+    )
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        assert (await client.get(stack["urls"]["order_service"] + "/readyz")).status_code == 200
+
+
+async def test_a_named_port_that_is_taken(tmp_path: Path) -> None:
+    """Who names a port gets this one or a sentence."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, errors = await command(
+            "up", "--run-dir", str(tmp_path), environ={"BILLING_PORT": port}
+        )
+    assert code == 2
+    assert (
+        errors.strip()
+        == f"chaos: BILLING_PORT={port}: the port cannot be used: Address already in use."
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"ORDER_PORT": "http"}, "ORDER_PORT=http: a port is a number from 1 to 65535."),
+        ({VARIABLE: "/nowhere"}, f"{VARIABLE}=/nowhere: there is no such program."),
+        (
+            {VARIABLE: sys.executable},
+            f"{VARIABLE}={sys.executable}: this is not toxiproxy-server 2.12.0.",
+        ),
+        ({"ORDER_WAIT_BUDGET_S": "long"}, "ORDER_WAIT_BUDGET_S: Input should be a valid number"),
+        (
+            {"BILLING_POOL_SIZE_MAX": "0"},
+            "BILLING_POOL_SIZE_MAX: Input should be greater than or equal to 1",
+        ),
+        ({"ORDER_LEASE_S": "1"}, "ORDER_LEASE_S is 1 but must be more than"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_setting(tmp_path: Path, environ: dict[str, str], says: str) -> None:
+    """The name of the variable, what is wrong with it, exit code 2, and no traceback."""
+    code, _, errors = await command("up", "--run-dir", str(tmp_path), environ=environ)
+    assert code == 2
+    assert says in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["up", "--replicas", "0"],
+        ["up", "--replicas", "x"],
+        ["matrix", "--seed", "-1"],
+    ],
+    ids=str,
+)
+async def test_wrong_arguments(arguments: list[str]) -> None:
+    """Usage and one sentence on standard error, exit code 2."""
+    code, output, errors = await command(*arguments)
+    assert code == 2
+    assert output == ""
+    assert "error:" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["up", "--help"], ["demo", "--help"]], ids=str)
+async def test_help(arguments: list[str]) -> None:
+    """Every command explains itself."""
+    code, output, _ = await command(*arguments)
+    assert code == 0
+    assert "usage: python -m chaos" in output
+
+
+async def test_the_list() -> None:
+    """Fifteen scenarios: five situations under three semantics."""
+    code, output, _ = await command("list")
+    assert code == 0
+    assert len(output.split()) == 15
+
+
+async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
+    """It plays the table, writes result.json, stops by itself, and its exit code is the verdict."""
+    code, output, errors = await command("demo", "--run-dir", str(tmp_path), "--seed", "7")
+    assert code == 0, errors
+    assert "15 pass, 0 fail, 0 unknown" in output
+    (path,) = (tmp_path / "results").glob("*/result.json")
+    result = json.loads(path.read_text())
+    assert (result["seed"], result["verdict"]) == (7, "pass")
+    assert result["versions"]["toxiproxy"] == "2.12.0"
+    assert result["versions"]["postgres"].startswith("18")
+    rows = {(row["situation"], row["delivery"]): row for row in result["scenarios"]}
+    assert len(rows) == 15
+    for row in rows.values():
+        assert row["effects_measured"] == row["effects_expected"]
+        assert all(witness["seen"] for witness in row["witnesses"])
+    assert len({row["caller_saw"] for (name, _), row in rows.items() if name != "success"}) == 1
