@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -20,12 +19,13 @@ from typing import IO, Any
 
 import httpx
 
-from chaos import ports, toxiproxy
+from chaos import credentials, ports, toxiproxy
+from chaos.credentials import Credentials
 from chaos.postgres import PostgresCluster
 from chaos.processes import Child, Command, StackError
+from chaos.schema import PROJECT, migrate
 from chaos.toxics import Toxiproxy
 
-PROJECT = Path(__file__).resolve().parent.parent
 CACHE = PROJECT / ".cache"
 DATABASE = "billed_once"
 OPENING_BALANCE_CENTS = 1_000_000
@@ -79,7 +79,7 @@ class Stack:
         self._listeners: dict[str, socket.socket] = {}
         self._own_urls: dict[str, str] = {}
         self._proxies: dict[str, str] = {}
-        self._secrets: dict[str, str] = {}
+        self._credentials: Credentials
         self.postgres: PostgresCluster
         self._toxiproxy: toxiproxy.ToxiproxyServer
 
@@ -113,7 +113,7 @@ class Stack:
     @property
     def tokens(self) -> dict[str, str]:
         """Bearer tokens by client."""
-        return {client: self._secrets[f"token_{client}"] for client in ("order_service", "curl")}
+        return dict(self._credentials.tokens)
 
     @property
     def databases(self) -> dict[str, str]:
@@ -176,7 +176,7 @@ class Stack:
     async def _start(self) -> None:
         self._make_run_dir()
         self._lock()
-        self._secrets = self._read_or_make_secrets()
+        self._credentials = credentials.read_or_make(self._run_dir / "secrets.json")
         binary = await toxiproxy.find_or_build(CACHE, self._say)
         self._open_listeners()
         self._say("Starting Postgres")
@@ -215,21 +215,6 @@ class Stack:
         file.flush()
         self._exit.callback(file.close)
 
-    def _read_or_make_secrets(self) -> dict[str, str]:
-        """Role passwords and tokens; kept beside the data because Postgres remembers the passwords too."""
-        path = self._run_dir / "secrets.json"
-        if path.exists():
-            with suppress(ValueError):
-                known: dict[str, str] = json.loads(path.read_text())
-                return known
-        names = ("password_order", "password_billing", "password_notification")
-        made = {name: secrets.token_urlsafe(24) for name in names}
-        made |= {
-            f"token_{client}": secrets.token_urlsafe(24) for client in ("order_service", "curl")
-        }
-        _write_private(path, json.dumps(made, indent=2))
-        return made
-
     def _open_listeners(self) -> None:
         for service, (variable, usual) in _PORTS.items():
             listener = ports.listen(variable, usual if self._usual_ports else None)
@@ -249,10 +234,7 @@ class Stack:
             await self.postgres.stop()
 
     async def _migrate(self) -> None:
-        await migrate(
-            self.postgres.url(DATABASE),
-            {role: self._secrets[f"password_{role}"] for role in _DATABASE_OF.values()},
-        )
+        await migrate(self.postgres.url(DATABASE), self._credentials.passwords)
 
     async def _start_toxiproxy(self, binary: Path) -> None:
         port = ports.choose("TOXIPROXY_PORT", 8474 if self._usual_ports else None)
@@ -316,7 +298,7 @@ class Stack:
         }
 
     def _database_url(self, role: str, address: str | None = None) -> str:
-        password = self._secrets[f"password_{role}"]
+        password = self._credentials.passwords[role]
         where = address or f"{ports.LOOPBACK}:{self.postgres.port}"
         return f"postgresql://{role}_service:{password}@{where}/{DATABASE}"
 
@@ -385,46 +367,12 @@ class Stack:
         ]
 
     def _write_description(self) -> None:
-        _write_private(self._run_dir / "stack.json", json.dumps(self.description, indent=2) + "\n")
+        credentials.write_private(
+            self._run_dir / "stack.json", json.dumps(self.description, indent=2) + "\n"
+        )
 
     def _service_children(self) -> list[Child]:
         return [child for children in self._services.values() for child in children]
 
     def _all_children(self) -> list[Child]:
         return [self.postgres.child, self._toxiproxy.child, *self._service_children()]
-
-
-async def migrate(owner_url: str, passwords: Mapping[str, str]) -> None:
-    """Brings a database to the newest schema; raises `StackError` with what Alembic said.
-
-    `passwords` are those of the roles order, billing and notification, used when a role is made.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "alembic",
-        "upgrade",
-        "head",
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "MIGRATIONS_DATABASE_URL": owner_url,
-            **{f"MIGRATIONS_{role.upper()}_PASSWORD": text for role, text in passwords.items()},
-        },
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        end = "\n".join(output.decode(errors="replace").splitlines()[-15:])
-        raise StackError(f"the migrations failed:\n{end}")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replaces a file at once, readable by its owner alone."""
-    draft = path.with_name(path.name + ".tmp")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    os.replace(draft, path)

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from chaos import ports
 from chaos.postgres import PostgresCluster
-from chaos.stack import migrate
+from chaos.schema import migrate
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"

@@ -6,6 +6,7 @@ Guarantee: a cell shows what was measured; what was computed stands beside it on
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -17,9 +18,9 @@ from chaos.verdict import Verdict, worst
 from order_service.wire import Delivery
 
 _COLUMNS = {
-    Delivery.AT_MOST_ONCE: "at most once",
-    Delivery.AT_LEAST_ONCE: "at least once\n(fresh key each attempt)",
-    Delivery.EXACTLY_ONCE: "at least once\n+ sequence key",
+    Delivery.AT_MOST_ONCE: "at most\nonce",
+    Delivery.AT_LEAST_ONCE: "at least\nonce*",
+    Delivery.EXACTLY_ONCE: "+ sequence\nkey",
 }
 _STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
@@ -62,20 +63,22 @@ class Progress:
 
     def table(self) -> Table:
         """Measured cells, with the computed figure beside the ones that differ."""
-        table = Table(title="Money withdrawn ÷ the order's amount, measured", show_lines=True)
-        table.add_column("what happened to the first attempt")
-        table.add_column("executed")
-        table.add_column("answered")
+        table = Table(
+            title="Money withdrawn ÷ the order's amount, measured",
+            caption="* a fresh key for each attempt",
+            box=box.SIMPLE_HEAD,
+        )
+        table.add_column("what happened to\nthe first attempt")
+        table.add_column("executed", justify="center")
+        table.add_column("answered", justify="center")
         for title in _COLUMNS.values():
             table.add_column(title, justify="center")
-        table.add_column("the caller saw")
         for number, situation in enumerate(SITUATIONS, start=1):
             table.add_row(
                 f"{number} {situation.title}",
                 "yes" if situation.executed else "no",
                 "yes" if situation.answered else "no",
                 *(self._cell(situation, delivery) for delivery in _COLUMNS),
-                self._caller_saw(situation),
             )
         return table
 
@@ -96,14 +99,6 @@ class Progress:
             else:
                 cells.append("…" if scenario is self._current else "")
         return " ".join(cells)
-
-    def _caller_saw(self, situation: Situation) -> str:
-        texts = {
-            played.measured.caller_saw
-            for played in self._played.values()
-            if played.scenario.situation is situation
-        }
-        return escape("\n".join(sorted(texts)))
 
 
 def line(played: Played) -> str:
@@ -127,8 +122,9 @@ def summary(played: Sequence[Played]) -> str:
     counts = ", ".join(f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict)
     saw = {cell.measured.caller_saw for cell in played if not cell.scenario.situation.answered}
     same = (
-        "the caller saw the same in situations 2 to 5"
+        "In situations 2 to 5 the caller saw the same:"
         if len(saw) == 1
-        else f"the caller saw {len(saw)} different things in situations 2 to 5"
+        else "In situations 2 to 5 the caller saw different things:"
     )
-    return f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}; {same}."
+    texts = "".join(f"\n  {escape(text)}" for text in sorted(saw))
+    return f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}.\n{same}{texts}"

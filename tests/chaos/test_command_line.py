@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.stack import PROJECT
+from chaos.schema import PROJECT
 from chaos.toxiproxy import VARIABLE
 
 pytestmark = pytest.mark.chaos
@@ -85,9 +85,9 @@ async def gone(pids: list[int]) -> None:
             handle = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
-        ended = await asyncio.to_thread(select.select, [handle], [], [], BOUND_S)
+        ended: list[int] = (await asyncio.to_thread(select.select, [handle], [], [], BOUND_S))[0]
         os.close(handle)
-        assert ended[0], f"process {pid} is still there"
+        assert ended, f"process {pid} is still there"
 
 
 def pids(stack: dict[str, Any]) -> list[int]:

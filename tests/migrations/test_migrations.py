@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from chaos.postgres import PostgresCluster
-from chaos.stack import PROJECT, migrate
+from chaos.schema import PROJECT, migrate
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 

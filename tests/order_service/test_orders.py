@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 import order_service.app
 from order_service.settings import Settings
+from order_service.wire import Status
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
@@ -348,7 +349,7 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
     again = await order_service.orders.settle(
         connection,  # type: ignore[arg-type]  # a bare connection has the pool's methods
         UUID(order["order_id"]),
-        order_service.orders.Status.FAILED,
+        Status.FAILED,
         {},
         None,
     )

@@ -11,7 +11,6 @@ from order_service.wire import Delivery
 
 def order() -> ASGIApp:
     """order_service with the bug."""
-    dispatcher.SEMANTICS = MappingProxyType(
-        {**delivery.SEMANTICS, Delivery.EXACTLY_ONCE: delivery.at_least_once}
-    )
+    semantics = {**delivery.SEMANTICS, Delivery.EXACTLY_ONCE: delivery.at_least_once}
+    vars(dispatcher)["SEMANTICS"] = MappingProxyType(semantics)
     return chaos.sabotage.order()

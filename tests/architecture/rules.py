@@ -1,0 +1,246 @@
+"""The rules of the structure, each a function from the project's sources to the places that break it."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+SERVICES = ("order_service", "billing_service", "notification_service")
+# Small packages that do one nameable thing and could stand alone.
+STANDALONE = (
+    "bearer_tokens",
+    "bounded_pool",
+    "environment",
+    "problem_details",
+    "structured_fields",
+    "telemetry",
+)
+HARNESS = ("chaos", "bench", "tests")
+OURS = (*SERVICES, *STANDALONE, *HARNESS, "migrations")
+
+HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
+WIRE_IMPORTS = {"pydantic", "datetime", "enum", "typing", "uuid"}
+SQL_MODULES = {
+    "order_service/app.py",
+    "order_service/orders.py",
+    "billing_service/app.py",
+    "billing_service/ledger.py",
+    "billing_service/group_commit.py",
+    "notification_service/app.py",
+    "notification_service/arrivals.py",
+}
+NAMES_THAT_SAY_NOTHING = {
+    "common",
+    "helper",
+    "helpers",
+    "manager",
+    "misc",
+    "shared",
+    "util",
+    "utils",
+}
+# One noun a file; a longer one is two. SQL literals take room, tests and migrations are lists and may be longer.
+LINES_MAX = 400
+
+Sources = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the file, the line, the module's full name, and the names taken from it."""
+
+    path: str
+    line: int
+    module: str
+    names: tuple[str, ...]
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} imports {self.module}"
+
+
+def sources() -> dict[str, str]:
+    """All Python files of the project by their path from its root."""
+    return {
+        str(path.relative_to(PROJECT)): path.read_text()
+        for package in OURS
+        for path in sorted((PROJECT / package).rglob("*.py"))
+    }
+
+
+def imports(files: Sources) -> Iterator[Import]:
+    for path, source in files.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield Import(path, node.lineno, alias.name, ())
+            elif isinstance(node, ast.ImportFrom):
+                names = tuple(alias.name for alias in node.names)
+                yield Import(path, node.lineno, "." * node.level + (node.module or ""), names)
+
+
+def package(path: str) -> str:
+    return path.partition("/")[0]
+
+
+def services_import_only_wires_of_others(files: Sources) -> list[str]:
+    """A service imports itself and other services' `wire`."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) in SERVICES
+        and found.top in SERVICES
+        and found.top != package(found.path)
+        and found.module != f"{found.top}.wire"
+    ]
+
+
+def services_do_not_know_the_harness(files: Sources) -> list[str]:
+    """Services, migrations and the standalone packages import no chaos, no bench, no tests."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) not in HARNESS and found.top in HARNESS
+    ]
+
+
+def standalone_packages_stand_alone(files: Sources) -> list[str]:
+    """They import nothing of ours but themselves."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) in STANDALONE
+        and found.top in OURS
+        and found.top != package(found.path)
+    ]
+
+
+def migrations_know_no_service(files: Sources) -> list[str]:
+    """The schema is older than any service that uses it."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) == "migrations" and found.top in (*SERVICES, *HARNESS)
+    ]
+
+
+def wires_are_plain(files: Sources) -> list[str]:
+    """A wire module imports pydantic and the standard library's types."""
+    return [
+        str(found)
+        for found in imports(files)
+        if found.path in {f"{service}/wire.py" for service in SERVICES}
+        and found.top not in WIRE_IMPORTS
+    ]
+
+
+def only_peers_speak_http(files: Sources) -> list[str]:
+    """In a service only peers.py knows an HTTP client."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) in SERVICES
+        and not found.path.endswith("/peers.py")
+        and found.top in HTTP_CLIENTS
+    ]
+
+
+def only_sql_modules_know_asyncpg(files: Sources) -> list[str]:
+    """asyncpg is used in app.py and the SQL modules."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) in SERVICES
+        and found.path not in SQL_MODULES
+        and found.top == "asyncpg"
+    ]
+
+
+def only_toxics_knows_the_library(files: Sources) -> list[str]:
+    """chaos/toxics.py is the only importer of toxiproxy-python; its test characterises the library."""
+    return [
+        str(found)
+        for found in imports(files)
+        if found.top == "toxiproxy"
+        and found.path not in ("chaos/toxics.py", "tests/chaos/test_toxics.py")
+    ]
+
+
+def imports_are_absolute(files: Sources) -> list[str]:
+    """So that every name can be searched for."""
+    return [str(found) for found in imports(files) if found.module.startswith(".")]
+
+
+def names_say_something(files: Sources) -> list[str]:
+    """There is no common, no utils, no helpers."""
+    return [
+        path for path in files if NAMES_THAT_SAY_NOTHING & set(path.removesuffix(".py").split("/"))
+    ]
+
+
+def modules_are_short(files: Sources) -> list[str]:
+    """One noun a file."""
+    return [
+        f"{path} has {source.count(chr(10))} lines"
+        for path, source in files.items()
+        if package(path) not in ("tests", "migrations") and source.count("\n") > LINES_MAX
+    ]
+
+
+def excepts_are_narrow(files: Sources) -> list[str]:
+    """Foreign exceptions are translated by name; a broad except hides defects."""
+    broad = {"Exception", "BaseException"}
+    return [
+        f"{path}:{node.lineno} catches everything"
+        for path, source in files.items()
+        if package(path) != "tests"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad))
+        # A handler that cleans up and raises again hides nothing.
+        and not isinstance(node.body[-1], ast.Raise)
+    ]
+
+
+def tests_wait_for_evidence(files: Sources) -> list[str]:
+    """No test sleeps."""
+    return [
+        f"{path}:{node.lineno} sleeps"
+        for path, source in files.items()
+        if package(path) == "tests"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "sleep"
+    ]
+
+
+def every_module_has_a_docstring(files: Sources) -> list[str]:
+    """Its role in one sentence, then its guarantee."""
+    return [
+        path
+        for path, source in files.items()
+        if source.strip() and ast.get_docstring(ast.parse(source)) is None
+    ]
+
+
+RULES = (
+    services_import_only_wires_of_others,
+    services_do_not_know_the_harness,
+    standalone_packages_stand_alone,
+    migrations_know_no_service,
+    wires_are_plain,
+    only_peers_speak_http,
+    only_sql_modules_know_asyncpg,
+    only_toxics_knows_the_library,
+    imports_are_absolute,
+    names_say_something,
+    modules_are_short,
+    excepts_are_narrow,
+    tests_wait_for_evidence,
+    every_module_has_a_docstring,
+)

@@ -1,0 +1,111 @@
+"""The structure is what docs/decisions.md says it is, and each rule can say no."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.architecture import rules
+from tests.architecture.rules import PROJECT, RULES, Sources
+
+Rule = Callable[[Sources], list[str]]
+
+# One offence a rule; each must be reported.
+OFFENCES: dict[Rule, tuple[str, str]] = {
+    rules.services_import_only_wires_of_others: (
+        "order_service/delivery.py",
+        "from billing_service.ledger import charge",
+    ),
+    rules.services_do_not_know_the_harness: ("billing_service/app.py", "import chaos.sabotage"),
+    rules.standalone_packages_stand_alone: (
+        "telemetry/logs.py",
+        "from billing_service.wire import Charge",
+    ),
+    rules.migrations_know_no_service: (
+        "migrations/versions/0009_x.py",
+        "import billing_service.wire",
+    ),
+    rules.wires_are_plain: ("order_service/wire.py", "import fastapi"),
+    rules.only_peers_speak_http: ("order_service/app.py", "import httpx"),
+    rules.only_sql_modules_know_asyncpg: ("order_service/dispatcher.py", "import asyncpg"),
+    rules.only_toxics_knows_the_library: ("chaos/play.py", "from toxiproxy import Toxiproxy"),
+    rules.imports_are_absolute: ("chaos/play.py", "from . import toxics"),
+    rules.names_say_something: ("order_service/utils.py", ""),
+    rules.modules_are_short: ("chaos/long.py", "x = 1\n" * 2000),
+    rules.excepts_are_narrow: ("chaos/play.py", "try:\n    pass\nexcept Exception:\n    pass"),
+    rules.tests_wait_for_evidence: ("tests/test_x.py", "import time\ntime.sleep(1)"),
+    rules.every_module_has_a_docstring: ("chaos/play.py", "x = 1"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_project_keeps_the_rule(rule: Rule) -> None:
+    """No place in the project breaks it."""
+    assert rule(rules.sources()) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_can_say_no(rule: Rule) -> None:
+    """The negative control: a planted offence is reported."""
+    path, source = OFFENCES[rule]
+    assert len(rule({path: source})) == 1
+
+
+def test_the_sources_are_found() -> None:
+    """Rules over nothing would be kept for ever."""
+    found = rules.sources()
+    for path in ("order_service/app.py", "billing_service/ledger.py", "chaos/stack.py"):
+        assert path in found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "order_service/app.py",
+        "order_service/delivery.py",
+        "order_service/dispatcher.py",
+        "order_service/orders.py",
+        "order_service/peers.py",
+        "order_service/wire.py",
+        "billing_service/app.py",
+        "billing_service/ledger.py",
+        "billing_service/wire.py",
+        "notification_service/app.py",
+        "notification_service/wire.py",
+        "migrations/env.py",
+        "migrations/versions",
+        "chaos/__main__.py",
+        "chaos/stack.py",
+        "chaos/toxics.py",
+        "chaos/sabotage.py",
+        "chaos/scenarios.py",
+        "chaos/history.py",
+        "chaos/verdict.py",
+        "chaos/report",
+        "docs/decisions.md",
+        "docs/protocol.md",
+    ],
+)
+def test_the_tree_is_the_designed_one(path: str) -> None:
+    """What other documents name is where they say it is."""
+    assert (PROJECT / path).exists()
+
+
+def test_every_top_level_package_is_known() -> None:
+    """A new package is a decision: it is named in the rules, or it does not exist."""
+    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    assert packages <= set(rules.OURS)
+
+
+def test_the_locks_hold_no_address() -> None:
+    """Names, versions and hashes only: where packages come from is everybody's own matter."""
+    for lock in PROJECT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "--hash=sha256:" in text
+        for line in text.splitlines():
+            assert "://" not in line
+            assert not line.startswith(("-i", "--index", "--extra-index", "--find-links"))

@@ -1,0 +1,108 @@
+"""What arrives is shown, twins too."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+import notification_service.app
+from notification_service.settings import Settings
+
+ORDER = str(UUID(int=1))
+GOOD: dict[str, Any] = {
+    "notification_id": str(UUID(int=2)),
+    "order_id": ORDER,
+    "customer": "alice",
+    "text": "Your order is billed. 🎉",
+}
+
+
+@pytest.fixture
+async def notifications(
+    database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(
+        database_url=SecretStr(database.notification), tokens={"order_service": SecretStr("t")}
+    )
+    async with serve(notification_service.app.create(settings)) as client:
+        client.headers["Authorization"] = "Bearer t"
+        yield client
+
+
+async def listed(client: httpx.AsyncClient, **params: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (await client.get("/notifications", params=params)).json()[
+        "notifications"
+    ]
+    return rows
+
+
+async def test_an_arrival_is_listed(notifications: httpx.AsyncClient) -> None:
+    """202, and then it is in the list of its order as it was sent."""
+    response = await notifications.post("/notifications", json=GOOD)
+    assert response.status_code == 202
+    (row,) = await listed(notifications, order_id=ORDER)
+    assert {name: row[name] for name in GOOD} == GOOD
+    assert await listed(notifications, order_id=str(UUID(int=9))) == []
+
+
+async def test_a_twin_is_visible(notifications: httpx.AsyncClient) -> None:
+    """The receiver does not deduplicate: that nothing comes twice is the sender's promise."""
+    for _ in range(2):
+        await notifications.post("/notifications", json=GOOD)
+    assert len(await listed(notifications, order_id=ORDER)) == 2
+    assert len(await listed(notifications)) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_id": "x"},
+        {"notification_id": None},
+        {"text": ""},
+        {"text": "a\x00b"},
+        {"text": "x" * 2001},
+        {"customer": 7},
+        {"colour": "red"},
+    ],
+    ids=str,
+)
+async def test_bad_input(notifications: httpx.AsyncClient, changes: dict[str, Any]) -> None:
+    """422, and nothing is shown."""
+    response = await notifications.post("/notifications", json={**GOOD, **changes})
+    assert response.status_code == 422
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert await listed(notifications) == []
+
+
+async def test_a_wrong_token(notifications: httpx.AsyncClient) -> None:
+    """401, and nothing is shown."""
+    response = await notifications.post(
+        "/notifications", json=GOOD, headers={"Authorization": "Bearer x"}
+    )
+    assert response.status_code == 401
+    assert await listed(notifications) == []
+
+
+async def test_its_database_is_away(database: Any, notifications: httpx.AsyncClient) -> None:
+    """503 for what needs it; a 202 is never given for what is not stored."""
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("ALTER TABLE notifications.arrivals RENAME TO elsewhere")
+    await owner.execute("ALTER ROLE notification_service CONNECTION LIMIT 0")
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'notification_service'"
+    )
+    try:
+        assert (await notifications.post("/notifications", json=GOOD)).status_code == 503
+        assert (await notifications.get("/readyz")).status_code == 503
+    finally:
+        await owner.execute("ALTER ROLE notification_service CONNECTION LIMIT -1")
+        await owner.execute("ALTER TABLE notifications.elsewhere RENAME TO arrivals")
+        await owner.close()
+    assert (await notifications.post("/notifications", json=GOOD)).status_code == 202
+    assert len(await listed(notifications)) == 1
