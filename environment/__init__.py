@@ -4,33 +4,39 @@ Guarantee: a wrong or missing value stops the start with one sentence a variable
 without a traceback and without the value itself, which may be a secret.
 """
 
+import re
 import sys
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings
 
 __all__ = ["read"]
 
 S = TypeVar("S", bound=BaseSettings)
 
+# How pydantic-settings reports a value that should have been JSON.
+_NOT_JSON = re.compile(r'error parsing value for field "(\w+)"')
+
 
 def read(settings: type[S]) -> S:
     """The settings, or the end of the process."""
-    prefix = str(settings.model_config.get("env_prefix", ""))
     try:
         return settings.model_validate({})
     except ValidationError as exc:
+        prefix = str(settings.model_config.get("env_prefix", ""))
         for error in exc.errors():
-            name = ".".join(str(part) for part in error["loc"])
-            print(
-                f"{(prefix + name).upper()}: {_sentence(error['type'], error['msg'])}",
-                file=sys.stderr,
-            )
-    except SettingsError as exc:
-        print(f"{prefix}*: {exc}: it must be JSON", file=sys.stderr)
+            print(_sentence(prefix, error), file=sys.stderr)
     raise SystemExit(2)
 
 
-def _sentence(kind: str, message: str) -> str:
-    return "this setting is missing" if kind == "missing" else message
+def _sentence(prefix: str, error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not_json := _NOT_JSON.search(message):
+        return f"{(prefix + not_json[1]).upper()}: this setting must be JSON"
+    if not error["loc"]:
+        # A rule about several settings, which names them itself.
+        return message
+    name = (prefix + ".".join(str(part) for part in error["loc"])).upper()
+    return f"{name}: {'this setting is missing' if error['type'] == 'missing' else message}"
