@@ -12,7 +12,7 @@ import shutil
 import signal
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -72,6 +72,16 @@ class PostgresCluster:
             await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         except asyncpg.DuplicateDatabaseError:
             pass
+        finally:
+            await connection.close()
+
+    async def set_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Gives roles of the services (order, billing, notification) the passwords of this run directory."""
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            for role, password in passwords.items():
+                # token_urlsafe: no character of it needs quoting.
+                await connection.execute(f"ALTER ROLE {role}_service PASSWORD '{password}'")
         finally:
             await connection.close()
 

@@ -235,6 +235,8 @@ class Stack:
 
     async def _migrate(self) -> None:
         await migrate(self.postgres.url(DATABASE), self._credentials.passwords)
+        # Migrations give a role its password only when they make it; the file may have been lost since.
+        await self.postgres.set_passwords(self._credentials.passwords)
 
     async def _start_toxiproxy(self, binary: Path) -> None:
         port = ports.choose("TOXIPROXY_PORT", 8474 if self._usual_ports else None)
