@@ -3,9 +3,11 @@
 Guarantee: an answer leaves only after its transaction is committed, and a 4xx other than 402 spends no key.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
@@ -16,7 +18,16 @@ import environment
 import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
-from billing_service import headers, ledger, problems
+from billing_service import headers, keys, ledger, problems
+from billing_service.collector import Collector
+from billing_service.keys import (
+    CHARGED,
+    DECLINED,
+    Answer,
+    KeyForgotten,
+    KeyInFlight,
+    Voided,
+)
 from billing_service.settings import Settings
 from billing_service.wire import (
     REPLAYED_HEADER,
@@ -37,7 +48,8 @@ log = structlog.get_logger()
 # Whoever meets a lock or a database in trouble comes back after this time: most restarts take longer, most locks less.
 RETRY_AFTER_S = 1
 
-_MEDIA_TYPES = {ledger.CHARGED: "application/json", ledger.DECLINED: MEDIA_TYPE}
+_MEDIA_TYPES = {CHARGED: "application/json", DECLINED: MEDIA_TYPE}
+_STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLINED: "declined"}
 
 
 class Billing:
@@ -63,6 +75,16 @@ class Billing:
             "Charges with a final answer by retry flag and by whether the key was new or known",
             ["flag", "key"],
             registry=self.registry,
+        )
+        self.collector = Collector(
+            self.pool,
+            pause_s=settings.forget_pause_s,
+            sleep=asyncio.sleep,
+            forgotten=Counter(
+                "billing_keys_forgotten",
+                "Keys deleted because their client declared them settled",
+                registry=self.registry,
+            ),
         )
         Gauge(
             "billing_pool_connections_in_use", "Connections in use", registry=self.registry
@@ -97,7 +119,11 @@ def create(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await billing.pool.open()
+        collecting = asyncio.create_task(billing.collector.run(), name="forget keys")
         yield
+        collecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await collecting
         await billing.pool.close()
 
     app = FastAPI(
@@ -137,13 +163,14 @@ async def _client(
 
 
 Client = Annotated[str, Depends(_client)]
+KeyInPath = Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")]
 AccountName = Annotated[Account, Path(description="the account's name")]
 _router = APIRouter()
 
 
 @_router.post(
     "/charges",
-    status_code=ledger.CHARGED,
+    status_code=CHARGED,
     response_model=Charged,
     tags=["charges"],
     summary="Withdraw money, once for each sequence key",
@@ -152,12 +179,34 @@ _router = APIRouter()
 )
 async def post_charge(charge: Charge, request: Request, client: Client) -> Response:
     billing = _billing(request)
+    arrived_s = time.monotonic()
     sequence_key = headers.sequence_key(request)
     retry = headers.retry_flag(request)
-    headers.first_incomplete(request)
-    outcome = await ledger.charge(billing.pool, client, sequence_key, charge, billing.decline_body)
+    mark = headers.first_incomplete(request)
+    timeout_s = headers.timeout_s(request)
+    if mark is not None:
+        if sequence_key < mark:
+            raise _forgotten(sequence_key, mark)
+        billing.collector.announce(client, mark)
+    outcome = await ledger.charge(
+        billing.pool,
+        client,
+        sequence_key,
+        charge,
+        billing.decline_body,
+        lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
+    )
+    log.info(
+        "charge",
+        client=client,
+        order_id=str(charge.order_id),
+        sequence_key=sequence_key,
+        retry=retry,
+        outcome=_name(outcome),
+        replayed=isinstance(outcome, Answer) and outcome.replayed,
+    )
     match outcome:
-        case ledger.Answer(status, body, replayed):
+        case Answer(status, body, replayed):
             # The pair is a diagnosis; see the table in docs/protocol.md.
             billing.charges.labels(
                 flag="yes" if retry else "no", key="known" if replayed else "new"
@@ -168,18 +217,22 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
                 media_type=_MEDIA_TYPES[status],
                 headers={REPLAYED_HEADER: "?1"} if replayed else None,
             )
+        case Voided():
+            raise Problem(problems.KEY_VOIDED, f"Key {sequence_key} was voided.")
         case ledger.KeyReused():
             raise Problem(problems.KEY_REUSED, f"Key {sequence_key} was used for another charge.")
-        case ledger.KeyForgotten(first_incomplete):
+        case KeyForgotten(first_incomplete):
             raise _forgotten(sequence_key, first_incomplete)
-        case ledger.KeyInFlight():
-            raise Problem(
-                problems.KEY_IN_FLIGHT,
-                f"Key {sequence_key} is being executed by another request.",
-                headers={"Retry-After": str(RETRY_AFTER_S)},
-            )
+        case KeyInFlight():
+            raise _in_flight(sequence_key)
         case ledger.AccountUnknown():
             raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {charge.account}.")
+        case ledger.TooLate():
+            raise Problem(
+                problems.DEADLINE_PASSED,
+                f"The caller waits no longer than {timeout_s:g} s.",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
 
 
 @_router.get(
@@ -188,18 +241,52 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
     summary="The definite answer about a key of the caller",
     responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
 )
-async def get_charge(
-    sequence_key: Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX)], request: Request, client: Client
-) -> KeyState:
-    state = await ledger.key_state(_billing(request).pool, client, sequence_key)
+async def get_charge(sequence_key: KeyInPath, request: Request, client: Client) -> KeyState:
+    state = await keys.state(_billing(request).pool, client, sequence_key)
     match state:
-        case ledger.Answer(status, body):
-            name = "charged" if status == ledger.CHARGED else "declined"
-            return KeyState(sequence_key=sequence_key, state=name, status=status, answer=body)
-        case ledger.KeyForgotten():
+        case Answer(status, body):
+            return KeyState(
+                sequence_key=sequence_key, state=_STATES[status], status=status, answer=body
+            )
+        case Voided():
+            return KeyState(sequence_key=sequence_key, state="voided")
+        case KeyForgotten():
             return KeyState(sequence_key=sequence_key, state="forgotten")
-        case ledger.NeverSeen():
+        case keys.NeverSeen():
             return KeyState(sequence_key=sequence_key, state="never_seen")
+
+
+@_router.delete(
+    "/charges/{sequence_key}",
+    response_model=KeyState,
+    tags=["charges"],
+    summary="Void a key: it is never executed; or learn that it was",
+    responses=documented(
+        problems.TOKEN_WRONG,
+        problems.KEY_IN_FLIGHT,
+        problems.KEY_EXECUTED,
+        problems.KEY_FORGOTTEN,
+        VALIDATION,
+        problems.UNAVAILABLE,
+    ),
+)
+async def delete_charge(sequence_key: KeyInPath, request: Request, client: Client) -> KeyState:
+    outcome = await keys.void(_billing(request).pool, client, sequence_key)
+    log.info("void", client=client, sequence_key=sequence_key, outcome=_name(outcome))
+    match outcome:
+        case Voided():
+            return KeyState(sequence_key=sequence_key, state="voided")
+        case Answer(status, body):
+            raise Problem(
+                problems.KEY_EXECUTED,
+                f"Key {sequence_key} was executed: {_STATES[status]}.",
+                executed_status=status,
+                answer=body,
+            )
+        case KeyForgotten(first_incomplete):
+            raise _forgotten(sequence_key, first_incomplete)
+        case KeyInFlight():
+            raise _in_flight(sequence_key)
 
 
 @_router.put(
@@ -244,6 +331,19 @@ def _forgotten(sequence_key: int, first_incomplete: int) -> Problem:
         f"Key {sequence_key} lies below first incomplete {first_incomplete}.",
         first_incomplete=first_incomplete,
     )
+
+
+def _in_flight(sequence_key: int) -> Problem:
+    return Problem(
+        problems.KEY_IN_FLIGHT,
+        f"Key {sequence_key} is being executed by another request.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def _name(outcome: object) -> str:
+    """An outcome's name for the log: the class, or what the answer says."""
+    return _STATES[outcome.status] if isinstance(outcome, Answer) else type(outcome).__name__
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:

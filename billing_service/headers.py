@@ -5,6 +5,7 @@ canonical form (quoted, decimal, no leading zero) cannot become a second name fo
 """
 
 import re
+from decimal import Decimal
 
 from fastapi import Request
 
@@ -15,6 +16,7 @@ from billing_service.wire import (
     KEY_HEADER,
     RETRY_HEADER,
     SEQUENCE_KEY_MAX,
+    TIMEOUT_HEADER,
 )
 from problem_details import Problem, ProblemType
 from structured_fields import MalformedItem
@@ -42,6 +44,13 @@ PARAMETERS = [
         "required": False,
         "description": "all keys below are settled for this client: an RFC 9651 Integer from 1",
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999},
+    },
+    {
+        "in": "header",
+        "name": TIMEOUT_HEADER,
+        "required": False,
+        "description": "seconds that the caller will wait from now on: an RFC 9651 Decimal above 0",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
     },
 ]
 
@@ -79,6 +88,16 @@ def first_incomplete(request: Request) -> int | None:
     if type(value) is not int or value < 1:
         raise Problem(HEADER_MALFORMED, f"{FIRST_INCOMPLETE_HEADER} must be an integer from 1.")
     return value
+
+
+def timeout_s(request: Request) -> float | None:
+    """Seconds that the caller will wait, None when it did not say; raises the problem `header-malformed`."""
+    value = _item(request, TIMEOUT_HEADER, HEADER_MALFORMED)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value <= 0:
+        raise Problem(HEADER_MALFORMED, f"{TIMEOUT_HEADER} must be a number of seconds above 0.")
+    return float(value)
 
 
 def _item(request: Request, name: str, malformed: ProblemType) -> object | None:

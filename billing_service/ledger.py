@@ -11,20 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from billing_service import keys
+from billing_service.keys import (
+    CHARGED,
+    DECLINED,
+    Answer,
+    KeyForgotten,
+    KeyInFlight,
+    Stored,
+    Voided,
+)
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong, translated
-
-CHARGED = 201
-DECLINED = 402
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A final answer, executed now (`replayed` false) or when the key came for the first time (true)."""
-
-    status: int
-    body: str
-    replayed: bool = False
+from bounded_pool import BoundedPool, Connection
 
 
 @dataclass(frozen=True)
@@ -33,36 +31,30 @@ class KeyReused:
 
 
 @dataclass(frozen=True)
-class KeyForgotten:
-    """The key lies below first incomplete. Nothing was executed, and nothing ever will be."""
-
-    first_incomplete: int
-
-
-@dataclass(frozen=True)
-class KeyInFlight:
-    """Another transaction holds the key for longer than the lock timeout. Nothing was executed by this one."""
-
-
-@dataclass(frozen=True)
 class AccountUnknown:
     """There is no such account. The key is not spent."""
 
 
 @dataclass(frozen=True)
-class NeverSeen:
-    """The key was never processed; its charge may still be on its way."""
+class TooLate:
+    """The caller's deadline has passed before the charge began. Nothing was executed and the key is not spent."""
 
 
-ChargeOutcome = Answer | KeyReused | KeyForgotten | KeyInFlight | AccountUnknown
-KeyState = Answer | KeyForgotten | NeverSeen
+ChargeOutcome = Answer | Voided | KeyReused | KeyForgotten | KeyInFlight | AccountUnknown | TooLate
 
+# Whether the caller still waits.
+Awaited = Callable[[], bool]
 # Renders the body of a decline; arguments: the charge, and the balance in cents that was too low.
 DeclineBody = Callable[[Charge, int], str]
 
 
 async def charge(
-    pool: BoundedPool, client: str, sequence_key: int, request: Charge, decline_body: DeclineBody
+    pool: BoundedPool,
+    client: str,
+    sequence_key: int,
+    request: Charge,
+    decline_body: DeclineBody,
+    awaited: Awaited,
 ) -> ChargeOutcome:
     """Withdraws, declines, replays or refuses.
 
@@ -72,26 +64,22 @@ async def charge(
     digest = fingerprint(request)
     try:
         async with pool.transaction() as connection:
-            first_incomplete = await share_lock_client(connection, client)
+            first_incomplete = await keys.share_lock_client(connection, client)
             if sequence_key < first_incomplete:
                 return KeyForgotten(first_incomplete)
-            if not await _claim(connection, client, sequence_key, digest):
-                return await _replay(connection, client, sequence_key, digest)
+            if not await keys.claim(connection, client, sequence_key, digest):
+                stored = await keys.require_stored(connection, client, sequence_key)
+                return _replay(stored, digest)
+            # Asked after all that may have waited, for a connection or for a twin that was rolled back.
+            if not awaited():
+                raise _RolledBack(TooLate())
             answer = await _execute(connection, client, sequence_key, request, decline_body)
-            await store_answer(connection, client, sequence_key, answer)
+            await keys.store_answer(connection, client, sequence_key, answer)
             return answer
+    except keys.Held:
+        return KeyInFlight()
     except _RolledBack as exc:
         return exc.outcome
-
-
-async def key_state(pool: BoundedPool, client: str, sequence_key: int) -> KeyState:
-    """The definite answer about a key: what it did, or that it has done nothing so far. Raises `DatabaseTrouble`."""
-    async with pool.transaction() as connection:
-        first_incomplete = await share_lock_client(connection, client)
-        if sequence_key < first_incomplete:
-            return KeyForgotten(first_incomplete)
-        stored = await read_stored(connection, client, sequence_key)
-        return NeverSeen() if stored is None else stored.answer
 
 
 async def open_account(pool: BoundedPool, account: str, opening_balance_cents: int) -> int | None:
@@ -119,37 +107,15 @@ def fingerprint(request: Charge) -> bytes:
 class _RolledBack(Exception):
     """Leaves the transaction with nothing done: a refusal spends no key."""
 
-    def __init__(self, outcome: KeyInFlight | AccountUnknown) -> None:
+    def __init__(self, outcome: AccountUnknown | TooLate) -> None:
         super().__init__(type(outcome).__name__)
         self.outcome = outcome
 
 
-@dataclass(frozen=True)
-class _Stored:
-    fingerprint: bytes
-    answer: Answer
-
-
-async def _claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
-    """Whether the key is new and now this transaction's. A twin waits here until the first one is over."""
-    try:
-        with translated():
-            return await insert_key(connection, client, sequence_key, digest)
-    except LockWaitTooLong as exc:
-        raise _RolledBack(KeyInFlight()) from exc
-
-
-async def _replay(
-    connection: Connection, client: str, sequence_key: int, digest: bytes
-) -> Answer | KeyReused:
-    # The row is there and stays: it was committed before the claim failed, the client's row is share-locked, and keys
-    # are deleted only under that row's exclusive lock.
-    stored = await read_stored(connection, client, sequence_key)
-    if stored is None:
-        raise DatabaseTrouble(f"key {sequence_key} was neither claimed nor found")
-    if stored.fingerprint != digest:
+def _replay(stored: Stored, digest: bytes) -> Answer | Voided | KeyReused:
+    if isinstance(stored.state, Answer) and stored.fingerprint != digest:
         return KeyReused()
-    return stored.answer
+    return stored.state
 
 
 async def _execute(
@@ -174,72 +140,6 @@ async def _execute(
         balance_cents=after_cents,
     )
     return Answer(CHARGED, charged.model_dump_json())
-
-
-async def share_lock_client(connection: Connection, client: str) -> int:
-    """The client's first incomplete key, which cannot move before this transaction ends."""
-    sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1 FOR SHARE"
-    first_incomplete = await connection.fetchval(sql, client)
-    if first_incomplete is None:
-        await insert_client(connection, client)
-        first_incomplete = await connection.fetchval(sql, client)
-    return int(first_incomplete)
-
-
-async def insert_client(connection: Connection, client: str) -> None:
-    """Makes the row of a client that calls for the first time."""
-    await connection.execute(
-        "INSERT INTO billing.clients (client) VALUES ($1) ON CONFLICT (client) DO NOTHING", client
-    )
-
-
-async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
-    """Whether the row was inserted; false when another transaction committed it before."""
-    inserted = await connection.fetchval(
-        """
-        INSERT INTO billing.processed_keys (client, sequence_key, fingerprint)
-        VALUES ($1, $2, $3)
-        ON CONFLICT (client, sequence_key) DO NOTHING
-        RETURNING true
-        """,
-        client,
-        sequence_key,
-        digest,
-    )
-    return inserted is not None
-
-
-async def read_stored(connection: Connection, client: str, sequence_key: int) -> _Stored | None:
-    """The stored answer of a processed key."""
-    row = await connection.fetchrow(
-        """
-        SELECT fingerprint, status, body
-        FROM billing.processed_keys
-        WHERE client = $1 AND sequence_key = $2
-        """,
-        client,
-        sequence_key,
-    )
-    if row is None:
-        return None
-    return _Stored(row["fingerprint"], Answer(row["status"], row["body"], replayed=True))
-
-
-async def store_answer(
-    connection: Connection, client: str, sequence_key: int, answer: Answer
-) -> None:
-    """Completes the claimed row with what will be replayed."""
-    await connection.execute(
-        """
-        UPDATE billing.processed_keys
-        SET status = $3, body = $4
-        WHERE client = $1 AND sequence_key = $2
-        """,
-        client,
-        sequence_key,
-        answer.status,
-        answer.body,
-    )
 
 
 async def lock_account(connection: Connection, account: str) -> int | None:

@@ -29,7 +29,7 @@ HEADER_MALFORMED = ProblemType(
     400,
     "A header is malformed",
     "Idempotency-Retry is an RFC 9651 Boolean (?0 or ?1), Idempotency-First-Incomplete an RFC 9651 Integer from 1 "
-    "upwards. Nothing was executed.",
+    "upwards, Request-Timeout an RFC 9651 Decimal above 0. Nothing was executed.",
 )
 TOKEN_WRONG = ProblemType(
     "token-wrong",
@@ -69,6 +69,26 @@ KEY_FORGOTTEN = ProblemType(
     "The client declared all keys below a mark as settled and this key lies below it. It is refused for ever: "
     "nothing was executed now, and nothing ever will be.",
 )
+KEY_VOIDED = ProblemType(
+    "key-voided",
+    410,
+    "The key was voided",
+    "The client took the key out of use before it was executed. It is refused for ever: nothing was executed, and "
+    "nothing ever will be.",
+)
+KEY_EXECUTED = ProblemType(
+    "key-executed",
+    409,
+    "The key was executed and cannot be voided",
+    "The members `executed_status` and `answer` of this problem hold what the charge was answered. This is a final answer.",
+)
+DEADLINE_PASSED = ProblemType(
+    "deadline-passed",
+    503,
+    "The caller's deadline has passed",
+    "Request-Timeout said how long the caller would wait, and that time was over before the charge began. Nothing was "
+    "executed and the key is not spent.",
+)
 KEY_REUSED = ProblemType(
     "key-reused",
     422,
@@ -93,7 +113,10 @@ ALL = (
     ACCOUNT_OPENED_OTHERWISE,
     KEY_IN_FLIGHT,
     KEY_FORGOTTEN,
+    KEY_VOIDED,
+    KEY_EXECUTED,
     KEY_REUSED,
+    DEADLINE_PASSED,
     UNAVAILABLE,
 )
 
@@ -107,8 +130,10 @@ OF_A_CHARGE = (
     ACCOUNT_UNKNOWN,
     KEY_IN_FLIGHT,
     KEY_FORGOTTEN,
+    KEY_VOIDED,
     BODY_TOO_LARGE,
     KEY_REUSED,
     VALIDATION,
+    DEADLINE_PASSED,
     UNAVAILABLE,
 )

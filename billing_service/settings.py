@@ -27,3 +27,7 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_s: float = Field(
         2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
     )
+    # Soon enough that the table stays small, seldom enough that charges do not wait for it.
+    forget_pause_s: float = Field(
+        1.0, gt=0, le=3600, description="pause between two rounds that delete settled keys"
+    )

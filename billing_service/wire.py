@@ -15,6 +15,8 @@ KEY_HEADER = "Idempotency-Key"
 RETRY_HEADER = "Idempotency-Retry"
 # RFC 9651 Integer; all keys below it are settled for this client (RIFL, Lee et al., SOSP 2015).
 FIRST_INCOMPLETE_HEADER = "Idempotency-First-Incomplete"
+# RFC 9651 Decimal, seconds: how long the caller will wait from now on. Relative, because clocks differ.
+TIMEOUT_HEADER = "Request-Timeout"
 # RFC 9651 Boolean; ?1 on an answer that was stored before.
 REPLAYED_HEADER = "Idempotency-Replayed"
 
@@ -52,10 +54,10 @@ class Charged(_Body):
 
 
 class KeyState(_Body):
-    """Body of `GET /charges/{sequence_key}`: the definite answer about a key of the caller."""
+    """Body of `GET` and `DELETE /charges/{sequence_key}`: the definite answer about a key of the caller."""
 
     sequence_key: int
-    state: Literal["never_seen", "charged", "declined", "forgotten"]
+    state: Literal["never_seen", "charged", "declined", "voided", "forgotten"]
     status: int | None = Field(None, description="HTTP status of the stored answer")
     answer: str | None = Field(None, description="body of the stored answer, byte for byte")
 

@@ -25,6 +25,7 @@ SQL_MODULES = {
     "order_service/app.py",
     "order_service/orders.py",
     "billing_service/app.py",
+    "billing_service/keys.py",
     "billing_service/ledger.py",
     "billing_service/group_commit.py",
     "notification_service/app.py",

@@ -5,7 +5,7 @@ import uuid
 from starlette.types import ASGIApp
 
 import chaos.sabotage
-from billing_service import ledger
+from billing_service import keys
 from bounded_pool import Connection
 
 
@@ -24,5 +24,5 @@ async def insert_key(connection: Connection, client: str, sequence_key: int, dig
 
 def billing() -> ASGIApp:
     """billing_service with the bug."""
-    ledger.insert_key = insert_key
+    keys.insert_key = insert_key
     return chaos.sabotage.billing()

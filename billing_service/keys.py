@@ -1,0 +1,258 @@
+"""The processed keys of each client: claimed once, answered for as long as they may come again, then forgotten.
+
+Guarantee: a key is in one of five states, and moves only forward: never seen, then charged, declined or voided, then
+forgotten. From none of them does it come back to be executed.
+"""
+
+from dataclasses import dataclass
+
+from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong, translated
+
+CHARGED = 201
+DECLINED = 402
+VOIDED = 410
+
+# Rows that one transaction of the collector deletes: short enough that nobody waits for it.
+FORGOTTEN_AT_ONCE_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A final answer, executed now (`replayed` false) or when the key came for the first time (true)."""
+
+    status: int
+    body: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Voided:
+    """The key was taken out of use before it was executed. It never was and never will be."""
+
+
+@dataclass(frozen=True)
+class KeyForgotten:
+    """The key lies below first incomplete. Nothing was executed now, and nothing ever will be."""
+
+    first_incomplete: int
+
+
+@dataclass(frozen=True)
+class KeyInFlight:
+    """Another transaction holds the key for longer than the lock timeout. Nothing was executed by this one."""
+
+
+@dataclass(frozen=True)
+class NeverSeen:
+    """The key was never processed; its charge may still be on its way."""
+
+
+KeyState = Answer | Voided | KeyForgotten | NeverSeen
+VoidOutcome = Answer | Voided | KeyForgotten | KeyInFlight
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A processed key: the fingerprint of its payload, and what became of it."""
+
+    fingerprint: bytes
+    state: Answer | Voided
+
+
+class Held(Exception):
+    """Somebody else has the key. To be caught outside of the transaction, which is over with it."""
+
+
+async def state(pool: BoundedPool, client: str, sequence_key: int) -> KeyState:
+    """The definite answer about a key: what it did, or that it has done nothing so far. Raises `DatabaseTrouble`."""
+    async with pool.transaction() as connection:
+        first_incomplete = await share_lock_client(connection, client)
+        if sequence_key < first_incomplete:
+            return KeyForgotten(first_incomplete)
+        stored = await read_stored(connection, client, sequence_key)
+        return NeverSeen() if stored is None else stored.state
+
+
+async def void(pool: BoundedPool, client: str, sequence_key: int) -> VoidOutcome:
+    """Takes a key out of use unless it was executed, and says which; to do it twice changes nothing.
+
+    A charge of this key that is still on its way will find the tombstone. Raises `DatabaseTrouble`.
+    """
+    try:
+        async with pool.transaction() as connection:
+            first_incomplete = await share_lock_client(connection, client)
+            if sequence_key < first_incomplete:
+                return KeyForgotten(first_incomplete)
+            if await claim(connection, client, sequence_key, b""):
+                await store_answer(connection, client, sequence_key, Answer(VOIDED, ""))
+                return Voided()
+            return (await require_stored(connection, client, sequence_key)).state
+    except Held:
+        return KeyInFlight()
+
+
+async def forget(pool: BoundedPool, client: str, first_incomplete: int) -> int:
+    """Advances a client's mark and deletes the keys below it; how many were deleted. Raises `DatabaseTrouble`.
+
+    The mark is committed before the first key is deleted. Its update waits for every charge that has read the old mark
+    and lets none in meanwhile, so a charge either finds its key or is refused.
+    """
+    async with pool.transaction() as connection:
+        await lock_client_exclusively(connection, client)
+        await advance_mark(connection, client, first_incomplete)
+    deleted = 0
+    while True:
+        async with pool.connection() as connection:
+            chunk = await delete_forgotten(connection, client, FORGOTTEN_AT_ONCE_MAX)
+        deleted += chunk
+        if chunk < FORGOTTEN_AT_ONCE_MAX:
+            return deleted
+
+
+async def claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
+    """Whether the key is new and now this transaction's. A twin waits here until the first one is over.
+
+    Raises `Held` when that takes longer than the lock timeout.
+    """
+    try:
+        with translated():
+            return await insert_key(connection, client, sequence_key, digest)
+    except LockWaitTooLong as exc:
+        raise Held from exc
+
+
+async def require_stored(connection: Connection, client: str, sequence_key: int) -> Stored:
+    """The row of a key that could not be claimed.
+
+    It is there and stays: it was committed before the claim failed, the client is share-locked, and keys are deleted
+    only below a mark that moves under the client's exclusive lock.
+    """
+    stored = await read_stored(connection, client, sequence_key)
+    if stored is None:
+        raise DatabaseTrouble(f"key {sequence_key} was neither claimed nor found")
+    return stored
+
+
+async def share_lock_client(connection: Connection, client: str) -> int:
+    """The client's first incomplete key, which cannot move before this transaction ends.
+
+    Advisory locks of class 1 are the clients'. An advisory lock and not a lock of the row: share locks of a row overtake whoever waits to update it, and the
+    collector would starve under load. The mark is read by a statement of its own, so after the lock was granted.
+    """
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock_shared(1, hashtext($1))",
+        client,
+    )
+    sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
+    first_incomplete = await connection.fetchval(sql, client)
+    if first_incomplete is None:
+        await insert_client(connection, client)
+        first_incomplete = await connection.fetchval(sql, client)
+    return int(first_incomplete)
+
+
+async def lock_client_exclusively(connection: Connection, client: str) -> None:
+    """Waits for all charges of the client that have read its mark; others wait until this transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(1, hashtext($1))", client)
+
+
+async def insert_client(connection: Connection, client: str) -> None:
+    """Makes the row of a client that calls for the first time."""
+    await connection.execute(
+        "INSERT INTO billing.clients (client) VALUES ($1) ON CONFLICT (client) DO NOTHING", client
+    )
+
+
+async def advance_mark(connection: Connection, client: str, first_incomplete: int) -> None:
+    """Moves the mark forward; it never goes back."""
+    await connection.execute(
+        """
+        UPDATE billing.clients
+        SET first_incomplete = $2
+        WHERE client = $1 AND first_incomplete < $2
+        """,
+        client,
+        first_incomplete,
+    )
+
+
+async def delete_forgotten(connection: Connection, client: str, limit: int) -> int:
+    """Deletes keys below the committed mark, the lowest first; how many."""
+    deleted: int = await connection.fetchval(
+        """
+        WITH forgotten AS (
+          DELETE FROM billing.processed_keys
+          WHERE client = $1 AND sequence_key IN (
+            SELECT processed_keys.sequence_key
+            FROM billing.processed_keys
+            WHERE processed_keys.client = $1
+              AND processed_keys.sequence_key
+                  < (SELECT first_incomplete FROM billing.clients WHERE clients.client = $1)
+            ORDER BY processed_keys.sequence_key
+            LIMIT $2
+          )
+          RETURNING 1
+        )
+        SELECT count(*) FROM forgotten
+        """,
+        client,
+        limit,
+    )
+    return deleted
+
+
+async def read_marks(connection: Connection) -> dict[str, int]:
+    """The first incomplete key of each client."""
+    rows = await connection.fetch("SELECT client, first_incomplete FROM billing.clients")
+    return {row["client"]: row["first_incomplete"] for row in rows}
+
+
+async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
+    """Whether the row was inserted; false when another transaction committed it before."""
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO billing.processed_keys (client, sequence_key, fingerprint)
+        VALUES ($1, $2, $3)
+        ON CONFLICT (client, sequence_key) DO NOTHING
+        RETURNING true
+        """,
+        client,
+        sequence_key,
+        digest,
+    )
+    return inserted is not None
+
+
+async def read_stored(connection: Connection, client: str, sequence_key: int) -> Stored | None:
+    """A processed key with its answer."""
+    row = await connection.fetchrow(
+        """
+        SELECT fingerprint, status, body
+        FROM billing.processed_keys
+        WHERE client = $1 AND sequence_key = $2
+        """,
+        client,
+        sequence_key,
+    )
+    if row is None:
+        return None
+    if row["status"] == VOIDED:
+        return Stored(row["fingerprint"], Voided())
+    return Stored(row["fingerprint"], Answer(row["status"], row["body"], replayed=True))
+
+
+async def store_answer(
+    connection: Connection, client: str, sequence_key: int, answer: Answer
+) -> None:
+    """Completes the claimed row with what will be replayed."""
+    await connection.execute(
+        """
+        UPDATE billing.processed_keys
+        SET status = $3, body = $4
+        WHERE client = $1 AND sequence_key = $2
+        """,
+        client,
+        sequence_key,
+        answer.status,
+        answer.body,
+    )
