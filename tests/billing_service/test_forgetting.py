@@ -1,0 +1,237 @@
+"""Keys are forgotten when their client says so; a forgotten key is never executed again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+import billing_service.app
+from billing_service import keys
+from billing_service.settings import Settings
+from bounded_pool import BoundedPool, Connection
+
+Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
+Balance = Callable[[], Coroutine[Any, Any, int]]
+OPENING_CENTS = 10_000
+MARK = "Idempotency-First-Incomplete"
+
+
+@pytest.fixture
+async def owner(database: Any) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(database: Any) -> AsyncIterator[BoundedPool]:
+    pool = BoundedPool(
+        database.billing,
+        application="collector under test",
+        size_max=2,
+        deadline_s=20.0,
+        lock_timeout_s=10.0,
+        idle_in_transaction_timeout_s=10.0,
+    )
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+async def stored(owner: "asyncpg.Connection[asyncpg.Record]") -> list[int]:
+    rows = await owner.fetch("SELECT sequence_key FROM billing.processed_keys ORDER BY 1")
+    return [row["sequence_key"] for row in rows]
+
+
+async def test_settled_keys_are_deleted(
+    pool: BoundedPool, owner: Any, charge: Charge, balance: Balance
+) -> None:
+    """Below the mark nothing is left; from the mark on everything is."""
+    for key in range(1, 6):
+        await charge(key, 100, order=key)
+    assert await keys.forget(pool, "order_service", 4) == 3
+    assert await stored(owner) == [4, 5]
+    for key in range(1, 4):
+        assert (await charge(key, 100, order=key, retry=True)).status_code == 410
+    assert (await charge(4, 100, order=4, retry=True)).headers["Idempotency-Replayed"] == "?1"
+    assert await balance() == OPENING_CENTS - 500
+
+
+async def test_deleting_goes_in_chunks(
+    pool: BoundedPool, owner: Any, charge: Charge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many transactions instead of a long one, and nothing is left over."""
+    monkeypatch.setattr(keys, "FORGOTTEN_AT_ONCE_MAX", 3)
+    for key in range(1, 11):
+        await charge(key, 1, order=key)
+    assert await keys.forget(pool, "order_service", 11) == 10
+    assert await stored(owner) == []
+
+
+async def test_a_mark_never_goes_back(pool: BoundedPool, owner: Any, charge: Charge) -> None:
+    """A late word of a client does not bring forgotten keys back to life."""
+    await charge(1)
+    await keys.forget(pool, "order_service", 5)
+    await keys.forget(pool, "order_service", 2)
+    assert await owner.fetchval("SELECT first_incomplete FROM billing.clients") == 5
+    assert (await charge(4, order=4)).status_code == 410
+
+
+async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> None:
+    """What one client has settled says nothing about the keys of another."""
+    await charge(1)
+    await charge(1, 500, Authorization="Bearer token-c")
+    await keys.forget(pool, "order_service", 9)
+    other = await charge(1, 500, Authorization="Bearer token-c", retry=True)
+    assert other.headers["Idempotency-Replayed"] == "?1"
+
+
+async def test_a_charge_below_its_own_mark(charge: Charge, balance: Balance) -> None:
+    """Who declares a key settled and sends it in the same breath is refused at once."""
+    response = await charge(3, **{MARK: "4"})
+    assert response.status_code == 410
+    assert await balance() == OPENING_CENTS
+
+
+async def test_the_announced_mark_is_acted_upon(
+    settings: Settings, database: Any, owner: Any, serve: Callable[[FastAPI], Any]
+) -> None:
+    """The header alone makes the collector forget, in the running service."""
+    eager = settings.model_copy(update={"forget_pause_s": 0.01})
+    async with serve(billing_service.app.create(eager)) as client:
+        client.headers["Authorization"] = "Bearer token-o"
+        await client.put("/accounts/alice", json={"opening_balance_cents": 100})
+        for key in range(1, 4):
+            response = await client.post(
+                "/charges",
+                json={"order_id": f"{key:032x}", "account": "alice", "amount_cents": 1},
+                headers={"Idempotency-Key": f'"{key}"', MARK: str(key)},
+            )
+            assert response.status_code == 201
+        async with asyncio.timeout(20):
+            while "billing_keys_forgotten_total 2.0" not in (await client.get("/metrics")).text:
+                pass
+        assert await stored(owner) == [3]
+
+
+async def late_duplicate_meets_collector(
+    pool: BoundedPool, charge: Charge, owner: Any, monkeypatch: pytest.MonkeyPatch, *, waits: bool
+) -> httpx.Response:
+    """A charge reads the old mark and pauses; the collector comes; the charge goes on with its key."""
+    await charge(1)
+    has_read, go_on = asyncio.Event(), asyncio.Event()
+    claim = keys.claim
+
+    async def paused_claim(*arguments: Any) -> bool:
+        has_read.set()
+        await go_on.wait()
+        return await claim(*arguments)
+
+    monkeypatch.setattr(keys, "claim", paused_claim)
+    late = asyncio.create_task(charge(1, retry=True))
+    await has_read.wait()
+    collecting = asyncio.create_task(keys.forget(pool, "order_service", 2))
+    if waits:
+        # Evidence that the collector stands before the lock: Postgres lists it as not granted.
+        async with asyncio.timeout(10):
+            while not await owner.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            ):
+                pass
+        assert await stored(owner) == [1]
+    else:
+        await collecting
+        assert await stored(owner) == []
+    go_on.set()
+    response = await late
+    await collecting
+    return response
+
+
+async def test_the_race_between_a_late_duplicate_and_the_collector(
+    pool: BoundedPool,
+    charge: Charge,
+    balance: Balance,
+    owner: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The collector waits for the charge that has read the old mark: it is a replay, and the money moves once."""
+    response = await late_duplicate_meets_collector(pool, charge, owner, monkeypatch, waits=True)
+    assert response.headers["Idempotency-Replayed"] == "?1"
+    assert await balance() == OPENING_CENTS - 1999
+    assert await stored(owner) == []
+    monkeypatch.undo()
+    assert (await charge(1, retry=True)).status_code == 410
+
+
+async def test_the_race_without_the_share_lock(
+    pool: BoundedPool,
+    charge: Charge,
+    balance: Balance,
+    owner: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The negative control: take the share lock out, and the same interleaving charges twice."""
+
+    async def read_without_lock(connection: Connection, client: str) -> int:
+        sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
+        return int(await connection.fetchval(sql, client))
+
+    await charge(9, 1, order=9)
+    monkeypatch.setattr(keys, "share_lock_client", read_without_lock)
+    await owner.execute("DELETE FROM billing.processed_keys")
+    response = await late_duplicate_meets_collector(pool, charge, owner, monkeypatch, waits=False)
+    assert response.status_code == 201
+    assert "Idempotency-Replayed" not in response.headers
+    assert await balance() == OPENING_CENTS - 1 - 2 * 1999
+
+
+async def test_purging_everything_and_replaying_everything(
+    pool: BoundedPool, charge: Charge, balance: Balance
+) -> None:
+    """Purge all that can be purged, send every old request again, in both flags: zero new charges."""
+    for key in range(1, 31):
+        await charge(key, 10, order=key)
+    before = await balance()
+    await keys.forget(pool, "order_service", 31)
+    again = await asyncio.gather(
+        *(
+            charge(key, 10, order=key, retry=retry)
+            for key in range(1, 31)
+            for retry in (True, False)
+        )
+    )
+    assert {response.status_code for response in again} == {410}
+    assert await balance() == before
+
+
+async def test_many_charges_while_the_collector_runs(
+    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+) -> None:
+    """Each charge is sent twice at once while keys are forgotten as fast as possible: balances are exact."""
+    eager = settings.model_copy(
+        update={"forget_pause_s": 0.001, "tokens": {"order_service": SecretStr("token-o")}}
+    )
+    async with serve(billing_service.app.create(eager)) as client:
+        client.headers["Authorization"] = "Bearer token-o"
+        await client.put("/accounts/alice", json={"opening_balance_cents": OPENING_CENTS})
+
+        async def send(key: int, mark: int) -> int:
+            response = await client.post(
+                "/charges",
+                json={"order_id": f"{key:032x}", "account": "alice", "amount_cents": 7},
+                headers={"Idempotency-Key": f'"{key}"', MARK: str(mark)},
+            )
+            return int(response.status_code)
+
+        for first in range(1, 101, 5):
+            batch = range(first, first + 5)
+            statuses = await asyncio.gather(*(send(key, first) for key in (*batch, *batch)))
+            assert set(statuses) == {201}
+        cents = (await client.get("/accounts/alice")).json()["balance_cents"]
+    assert cents == OPENING_CENTS - 700
