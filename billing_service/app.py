@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Literal
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -287,6 +287,22 @@ async def delete_charge(sequence_key: KeyInPath, request: Request, client: Clien
             raise _forgotten(sequence_key, first_incomplete)
         case KeyInFlight():
             raise _in_flight(sequence_key)
+
+
+@_router.delete(
+    "/charges",
+    status_code=202,
+    tags=["charges"],
+    summary="Declare all keys below one as settled; they are forgotten soon, and refused for ever",
+    responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
+)
+async def delete_charges(
+    below: Annotated[int, Query(ge=1, le=SEQUENCE_KEY_MAX, description="first incomplete")],
+    request: Request,
+    client: Client,
+) -> dict[str, int]:
+    _billing(request).collector.announce(client, below)
+    return {"first_incomplete": below}
 
 
 @_router.put(

@@ -5,7 +5,8 @@ connection on which a deadline passed is thrown away, never used again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ else:
 class BoundedPool:
     """`size_max` connections to `url`; each use of one is over within `deadline_s` seconds.
 
+    `observe_wait` is told how many seconds each wait for a connection took.
+
     The three timeouts of the server bound what a *lost* client leaves behind: a statement that runs, a lock that is
     waited for, and a transaction that idles because its client's network is gone.
     """
@@ -36,10 +39,12 @@ class BoundedPool:
         deadline_s: float,
         lock_timeout_s: float,
         idle_in_transaction_timeout_s: float,
+        observe_wait: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._url = url
         self._size_max = size_max
         self._deadline_s = deadline_s
+        self._observe_wait = observe_wait
         self._server_settings = {
             "application_name": application,
             # The server gives up first, so that its clear error arrives before the client's deadline passes.
@@ -82,7 +87,9 @@ class BoundedPool:
             raise RuntimeError("the pool is not open")
         with translated():
             async with asyncio.timeout(self._deadline_s):
+                since_s = time.monotonic()
                 connection = await self._pool.acquire(timeout=self._deadline_s)
+                self._observe_wait(time.monotonic() - since_s)
                 try:
                     yield connection
                 except (TimeoutError, asyncio.CancelledError):

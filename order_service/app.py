@@ -15,17 +15,19 @@ from uuid import UUID, uuid4
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 import environment
 import problem_details
 import structured_fields
 import telemetry
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
-from order_service import orders, problems
+from order_service import listing, orders, problems
 from order_service.backoff import Backoff
-from order_service.dispatcher import Dispatcher, Surroundings
-from order_service.peers import Outcome, Peers, Transport, open_transport
+from order_service.courier import Surroundings
+from order_service.dispatcher import Dispatcher
+from order_service.metrics import Metrics
+from order_service.peers import Peers, Transport, Unknown, open_transport
+from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import (
     KEY_HEADER,
@@ -60,6 +62,7 @@ class OrderDesk:
 
     def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
         self.settings = settings
+        self.metrics = Metrics()
         self.open_transport = transport or self._open_transport
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
@@ -71,15 +74,16 @@ class OrderDesk:
             deadline_s=settings.transaction_timeout_s,
             lock_timeout_s=settings.transaction_timeout_s,
             idle_in_transaction_timeout_s=settings.transaction_timeout_s,
+            observe_wait=self.metrics.pool_wait_seconds.observe,
         )
-        self.registry = CollectorRegistry()
-        self.attempts = Counter(
-            "order_attempts", "Attempts by outcome", ["outcome"], registry=self.registry
-        )
+        self.owner = uuid4()
         self.dispatcher: Dispatcher
-        Gauge(
-            "order_deliveries_in_hand", "Orders being delivered", registry=self.registry
-        ).set_function(lambda: self.dispatcher.in_hand)
+        self.metrics.watch(
+            "order_deliveries_in_hand", "Orders being delivered", lambda: self.dispatcher.in_hand
+        )
+        self.metrics.watch(
+            "order_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,9 +108,15 @@ class OrderDesk:
                     self.settings.retry_after_max_s,
                     random.uniform,
                 ),
+                budget=RetryBudget(
+                    self.settings.retry_budget, self.settings.retry_refill_per_s, time.monotonic
+                ),
+                metrics=self.metrics,
                 sleep=asyncio.sleep,
                 clock=time.monotonic,
-                observe=self._observe,
+                slots=asyncio.Semaphore(self.settings.attempts_in_flight_max),
+                stopping=asyncio.Event(),
+                owner=self.owner,
             )
         )
         takeover = asyncio.create_task(self.dispatcher.run(), name="take over")
@@ -129,9 +139,6 @@ class OrderDesk:
 
     def _open_transport(self) -> Transport:
         return open_transport(self.settings.attempts_in_flight_max * 2)
-
-    def _observe(self, outcome: Outcome) -> None:
-        self.attempts.labels(outcome=type(outcome).__name__.lower()).inc()
 
 
 def create(
@@ -160,7 +167,9 @@ def create(
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
-    telemetry.install(app, service="order_service", registry=desk.registry, ready=desk.missing)
+    telemetry.install(
+        app, service="order_service", registry=desk.metrics.registry, ready=desk.missing
+    )
     app.include_router(_router)
     return app
 
@@ -189,6 +198,8 @@ def _desk(request: Request) -> OrderDesk:
             problems.ORDER_FAILED,
             problems.DELIVERY_REFUSED,
             VALIDATION,
+            problems.ORDER_CANCELLED,
+            problems.WINDOW_FULL,
             problems.UNAVAILABLE,
         ),
     },
@@ -217,9 +228,16 @@ async def post_order(new: NewOrder, request: Request) -> Response:
                 uuid4(),
                 new,
                 shopper_key,
-                desk.dispatcher.owner,
+                desk.owner,
                 desk.settings.lease_s,
+                desk.settings.window_max,
             )
+    except orders.WindowFull as exc:
+        raise Problem(
+            problems.WINDOW_FULL,
+            f"{desk.settings.window_max} orders are unsettled.",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        ) from exc
     except orders.ShopperKeyTaken:
         return await _known_order(desk, new, shopper_key or "")
     settled = desk.dispatcher.start(recorded)
@@ -249,15 +267,51 @@ async def get_orders(
 ) -> Orders:
     async with _desk(request).pool.connection() as connection:
         # One more than asked for tells whether there is a next page.
-        found = await orders.newest(connection, before, limit + 1)
+        found = await listing.newest(connection, before, limit + 1)
     page = found[:limit]
     return Orders(orders=page, next=page[-1].order_id if len(found) > limit else None)
+
+
+@_router.post(
+    "/orders/{order_id}/cancel",
+    summary="Cancel a pending order for sure, or learn that it is billed",
+    responses=documented(
+        problems.ORDER_UNKNOWN,
+        problems.ORDER_SETTLED,
+        problems.CANCEL_IMPOSSIBLE,
+        VALIDATION,
+        problems.CANCEL_UNKNOWN,
+        problems.UNAVAILABLE,
+    ),
+)
+async def cancel_order(order_id: UUID, request: Request) -> Order:
+    desk = _desk(request)
+    order = await _read(desk, order_id)
+    if order.status is Status.PENDING:
+        if order.delivery is not Delivery.EXACTLY_ONCE:
+            raise Problem(problems.CANCEL_IMPOSSIBLE, f"The delivery is {order.delivery}.")
+        outcome = await desk.dispatcher.cancel(orders.pending(order))
+        order = await _read(desk, order_id)
+        if order.status is Status.PENDING:
+            wish_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
+            raise Problem(
+                problems.CANCEL_UNKNOWN,
+                f"Billing: {outcome.caller_saw}.",
+                headers={"Retry-After": str(max(RETRY_AFTER_S, round(wish_s)))},
+            )
+    if order.status is Status.CANCELLED:
+        return order
+    raise Problem(
+        problems.ORDER_SETTLED,
+        f"The order is {order.status}.",
+        order=order.model_dump(mode="json"),
+    )
 
 
 async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Response:
     """The order that the shopper's key named before; waits for it as for a new one while it is in this process."""
     async with desk.pool.connection() as connection:
-        known = await orders.find_by_shopper_key(connection, new.customer, shopper_key)
+        known = await listing.find_by_shopper_key(connection, new.customer, shopper_key)
     if known is None:
         raise DatabaseTrouble("the order of this key is not visible yet")
     order_id, fingerprint = known
@@ -269,7 +323,7 @@ async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Resp
 
 async def _read(desk: OrderDesk, order_id: UUID) -> Order:
     async with desk.pool.connection() as connection:
-        order = await orders.find(connection, order_id)
+        order = await listing.find(connection, order_id)
     if order is None:
         raise Problem(problems.ORDER_UNKNOWN, f"There is no order {order_id}.")
     return order
@@ -290,6 +344,8 @@ def _answer(desk: OrderDesk, order: Order) -> Response:
             kind = problems.ORDER_DECLINED
         case Status.FAILED:
             kind = problems.ORDER_FAILED
+        case Status.CANCELLED:
+            kind = problems.ORDER_CANCELLED
     detail = str((order.answer or {}).get("detail", kind.title))
     return problem_details.answer(
         desk.catalogue, Problem(kind, detail, headers=location, order=body)

@@ -33,10 +33,11 @@ class Steps(Protocol):
     async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
         """Sends one attempt that was begun."""
 
-    async def pause(
-        self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome
-    ) -> None:
-        """Records how an attempt ended, and backs off."""
+    async def make_sure(self, sequence_key: int, refused: Refused) -> Outcome:
+        """Turns a refusal into a fact about the key: voided now, or executed by an attempt before."""
+
+    async def pause(self, attempt: int, outcome: Outcome) -> None:
+        """Records how the latest attempt ended, and backs off."""
 
     async def begin(self, attempt: int) -> None:
         """Commits that an attempt with the same key begins."""
@@ -62,23 +63,30 @@ async def at_least_once(order: Pending, steps: Steps) -> Outcome:
         outcome = await steps.send(attempt, sequence_key, retry=False)
         if is_final(outcome):
             return outcome
-        await steps.pause(attempt, sequence_key, retry=False, outcome=outcome)
+        await steps.pause(attempt, outcome)
         attempt += 1
         sequence_key = await steps.begin_with_fresh_key(attempt)
 
 
 async def exactly_once(order: Pending, steps: Steps) -> Outcome:
-    """Resends the same key until there is an answer: sent at least once, and the effect happens exactly once."""
+    """Resends the same key until there is an answer: sent at least once, and the effect happens exactly once.
+
+    A refusal counts only when no earlier attempt can still arrive: one that is delayed in the network could be executed
+    after the order was declared failed. So the key is voided first.
+    """
     attempt, sequence_key = order.attempts, order.sequence_key
+    one_may_be_under_way = order.taken_over
     if order.taken_over:
         attempt += 1
         await steps.begin(attempt)
     while True:
-        retry = attempt > 1
-        outcome = await steps.send(attempt, sequence_key, retry=retry)
+        outcome = await steps.send(attempt, sequence_key, retry=attempt > 1)
+        if isinstance(outcome, Refused) and is_final(outcome) and one_may_be_under_way:
+            outcome = await steps.make_sure(sequence_key, outcome)
         if is_final(outcome):
             return outcome
-        await steps.pause(attempt, sequence_key, retry=retry, outcome=outcome)
+        one_may_be_under_way = one_may_be_under_way or isinstance(outcome, Unknown)
+        await steps.pause(attempt, outcome)
         attempt += 1
         await steps.begin(attempt)
 

@@ -21,6 +21,10 @@ class LeaseLost(Exception):
     """Another process works on the order now, or it is settled: this one must send nothing more."""
 
 
+class WindowFull(Exception):
+    """As many orders are unsettled as may be. Nothing was recorded and no sequence key was spent."""
+
+
 class ShopperKeyTaken(Exception):
     """The shopper's key already names an order. Nothing was recorded and no sequence key was spent."""
 
@@ -40,6 +44,20 @@ class PendingOrder:
     taken_over: bool = False
 
 
+def pending(order: Order) -> PendingOrder:
+    """The same order, for one who works on it; the attempts begun are not in it."""
+    return PendingOrder(
+        order_id=order.order_id,
+        customer=order.customer,
+        item=order.item,
+        amount_cents=order.amount_cents,
+        delivery=order.delivery,
+        sequence_key=order.sequence_key,
+        attempts=max(1, len(order.attempts)),
+        created_at=order.created_at,
+    )
+
+
 def fingerprint(order: NewOrder) -> bytes:
     """Tells orders under one shopper key apart by what they mean: SHA-256, 32 bytes."""
     canonical = json.dumps(order.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -53,17 +71,25 @@ async def record(
     shopper_key: str | None,
     owner: UUID,
     lease_s: float,
+    window_max: int,
 ) -> PendingOrder:
     """Commits the order, its sequence key and its first attempt in one statement.
 
     The counter row is locked from here to the commit, so keys become visible in their order; the statement is alone in
-    its transaction to keep that time short. Raises `ShopperKeyTaken`, which spends no key.
+    its transaction to keep that time short. Raises `ShopperKeyTaken` and `WindowFull`, which spend no key.
     """
     try:
         row = await connection.fetchrow(
             """
-            WITH minted AS (
-              UPDATE orders.sequence_counter SET last_key = last_key + 1 RETURNING last_key
+            WITH unsettled AS (
+              SELECT count(*) AS orders
+              FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
+            ), minted AS (
+              UPDATE orders.sequence_counter
+              SET last_key = last_key + 1
+              FROM unsettled
+              WHERE unsettled.orders < $10
+              RETURNING last_key
             )
             INSERT INTO orders.orders
               (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
@@ -81,13 +107,14 @@ async def record(
             fingerprint(order),
             owner,
             lease_s,
+            window_max,
         )
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
             raise
         raise ShopperKeyTaken from exc
     if row is None:
-        raise RuntimeError("the sequence counter has no row")
+        raise WindowFull
     return PendingOrder(
         order_id=order_id,
         customer=order.customer,
@@ -278,94 +305,35 @@ async def release_leases(connection: Connection, owner: UUID) -> None:
     )
 
 
-async def find(connection: Connection, order_id: UUID) -> Order | None:
-    """One order with its attempts."""
+@dataclass(frozen=True)
+class Unsettled:
+    """What is not settled, of all replicas. Below `first_incomplete` every key has its answer."""
+
+    orders: int
+    oldest_s: float
+    first_incomplete: int
+
+
+async def read_unsettled(connection: Connection) -> Unsettled:
+    """One snapshot: with nothing pending, first incomplete is the key that comes next.
+
+    Safe because keys become visible in their order: a key below the lowest pending one that could still appear would
+    have been handed out, and its row committed, before.
+    """
     row = await connection.fetchrow(
         """
-        SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
-               created_at, settled_at
-        FROM orders.orders
-        WHERE order_id = $1
-        """,
-        order_id,
+        SELECT count(orders.order_id) AS orders,
+               coalesce(extract(epoch FROM now() - min(orders.created_at)), 0)::float8 AS oldest_s,
+               coalesce(min(orders.sequence_key), max(sequence_counter.last_key) + 1) AS first_incomplete
+        FROM orders.sequence_counter
+        LEFT JOIN orders.orders ON orders.status = 'pending'
+        """
     )
     if row is None:
-        return None
-    attempts = await attempts_of(connection, [order_id])
-    return _order(row, attempts.get(order_id, []))
-
-
-async def find_by_shopper_key(
-    connection: Connection, customer: str, shopper_key: str
-) -> tuple[UUID, bytes] | None:
-    """Id and fingerprint of the order that a customer's key names."""
-    row = await connection.fetchrow(
-        """
-        SELECT order_id, fingerprint
-        FROM orders.orders
-        WHERE customer = $1 AND shopper_key = $2
-        """,
-        customer,
-        shopper_key,
-    )
-    return None if row is None else (row["order_id"], row["fingerprint"])
-
-
-async def newest(connection: Connection, before: UUID | None, limit: int) -> list[Order]:
-    """A page of orders, the newest first, those older than `before` when it is given."""
-    rows = await connection.fetch(
-        """
-        SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
-               created_at, settled_at
-        FROM orders.orders
-        WHERE $1::uuid IS NULL
-           OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $1)
-        ORDER BY created_at DESC, order_id DESC
-        LIMIT $2
-        """,
-        before,
-        limit,
-    )
-    attempts = await attempts_of(connection, [row["order_id"] for row in rows])
-    return [_order(row, attempts.get(row["order_id"], [])) for row in rows]
-
-
-async def attempts_of(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[Attempt]]:
-    """The finished attempts of some orders, in their order."""
-    rows = await connection.fetch(
-        """
-        SELECT order_id, attempt, sequence_key, retry, outcome, caller_saw, seconds
-        FROM orders.attempts
-        WHERE order_id = ANY($1)
-        ORDER BY order_id, attempt
-        """,
-        order_ids,
-    )
-    attempts: dict[UUID, list[Attempt]] = {}
-    for row in rows:
-        fields = {name: value for name, value in row.items() if name != "order_id"}
-        attempts.setdefault(row["order_id"], []).append(Attempt.model_validate(fields))
-    return attempts
+        raise RuntimeError("an aggregate without a row")
+    return Unsettled(row["orders"], row["oldest_s"], row["first_incomplete"])
 
 
 async def ping(connection: Connection) -> None:
     """Succeeds when the schema can be read."""
     await connection.fetchval("SELECT last_key FROM orders.sequence_counter")
-
-
-def _order(row: asyncpg.Record, attempts: list[Attempt]) -> Order:
-    answer = row["answer"]
-    return Order(
-        order_id=row["order_id"],
-        customer=row["customer"],
-        item=row["item"],
-        amount_cents=row["amount_cents"],
-        delivery=row["delivery"],
-        status=row["status"],
-        sequence_key=row["sequence_key"],
-        attempts=attempts,
-        answer=None if answer is None else json.loads(answer),
-        notification=row["notification"],
-        created_at=row["created_at"],
-        settled_at=row["settled_at"],
-    )

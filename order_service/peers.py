@@ -6,7 +6,7 @@ certain is called refused; whatever is not certain is unknown.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,8 +16,16 @@ import http_sf
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from billing_service.wire import KEY_HEADER, REPLAYED_HEADER, RETRY_HEADER, Charge
+from billing_service.wire import (
+    FIRST_INCOMPLETE_HEADER,
+    KEY_HEADER,
+    REPLAYED_HEADER,
+    RETRY_HEADER,
+    TIMEOUT_HEADER,
+    Charge,
+)
 from notification_service.wire import Notification
+from telemetry import TRACE_HEADER, traceparent
 
 Transport = httpx.AsyncBaseTransport
 
@@ -92,44 +100,71 @@ class Peers:
         self._notification_headers = {"Authorization": f"Bearer {notification_token}"}
         self._attempt_timeout_s = attempt_timeout_s
 
-    async def charge(self, charge: Charge, sequence_key: int, *, retry: bool) -> Outcome:
+    async def charge(
+        self, charge: Charge, sequence_key: int, *, retry: bool, first_incomplete: int
+    ) -> Outcome:
         """One attempt of a charge."""
         headers = {
             **self._billing_headers,
             "Content-Type": "application/json",
             KEY_HEADER: http_sf.ser(str(sequence_key)),
             RETRY_HEADER: http_sf.ser(retry),
+            FIRST_INCOMPLETE_HEADER: http_sf.ser(first_incomplete),
+            # Billing does not begin what nobody waits for any more.
+            TIMEOUT_HEADER: http_sf.ser(self._attempt_timeout_s),
         }
-        return await self._attempt(
-            self._charges_url, headers, charge.model_dump_json(), _outcome_of_charge
+        request = self._client.build_request(
+            "POST", self._charges_url, headers=headers, content=charge.model_dump_json()
         )
+        return await self._attempt(request, _outcome_of_charge)
+
+    async def void(self, sequence_key: int) -> Outcome:
+        """Takes a key out of use: `Refused` with `key-voided`, or what it was answered, or unknown."""
+        request = self._client.build_request(
+            "DELETE", f"{self._charges_url}/{sequence_key}", headers=self._billing_headers
+        )
+        return await self._attempt(request, _outcome_of_void)
+
+    async def declare_settled(self, first_incomplete: int) -> bool:
+        """Lets billing forget all keys below; whether it has heard. Nothing is lost when it has not."""
+        request = self._client.build_request(
+            "DELETE",
+            self._charges_url,
+            params={"below": first_incomplete},
+            headers=self._billing_headers,
+        )
+        outcome = await self._attempt(request, _outcome_of_notice)
+        return isinstance(outcome, Acknowledged)
 
     async def notify(self, notification: Notification) -> Outcome:
         """The one attempt of a notification."""
         headers = {**self._notification_headers, "Content-Type": "application/json"}
-        return await self._attempt(
-            self._notifications_url, headers, notification.model_dump_json(), _outcome_of_notice
+        request = self._client.build_request(
+            "POST", self._notifications_url, headers=headers, content=notification.model_dump_json()
         )
+        return await self._attempt(request, _outcome_of_notice)
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._client.aclose()
 
     async def _attempt(
-        self,
-        url: str,
-        headers: dict[str, str],
-        body: str,
-        outcome: Callable[[httpx.Response], Outcome],
+        self, request: httpx.Request, outcome: Callable[[httpx.Response], Outcome]
     ) -> Outcome:
+        request.headers[TRACE_HEADER] = traceparent()
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                response = await self._client.post(url, headers=headers, content=body)
+                response = await self._client.send(request)
         except TimeoutError:
             return Unknown(f"Timeout: no answer within {self._attempt_timeout_s:g} s")
         except httpx.TransportError as exc:
             return _outcome_of_failure(exc)
         return outcome(response)
+
+
+def slug_of(answer: Mapping[str, Any] | None) -> str:
+    """The last part of a problem's type; empty when it is no problem."""
+    return str((answer or {}).get("type", "")).rpartition("/")[2]
 
 
 def notification_of(
@@ -182,8 +217,24 @@ def _outcome_of_notice(response: httpx.Response) -> Outcome:
     return Unknown(saw)
 
 
+def _outcome_of_void(response: httpx.Response) -> Outcome:
+    saw = f"HTTP {response.status_code}"
+    answer = _json_object(response)
+    if answer is None:
+        return Unknown(f"{saw} without a JSON object")
+    if response.status_code == 200 and answer.get("state") == "voided":
+        return Refused(f"{saw} voided", {"type": "key-voided", "detail": "The key was voided."})
+    if response.status_code == 409 and slug_of(answer) == "key-executed":
+        executed = json.loads(str(answer["answer"]))
+        return Acknowledged(int(answer["executed_status"]), executed, f"{saw} key-executed")
+    if response.status_code == 410:
+        return Refused(_with_problem(saw, answer), answer)
+    # Also a wrong token: without an answer about the key nothing is certain.
+    return Unknown(_with_problem(saw, answer), _retry_after_s(response))
+
+
 def _with_problem(saw: str, answer: dict[str, Any]) -> str:
-    slug = str(answer.get("type", "")).rpartition("/")[2]
+    slug = slug_of(answer)
     return f"{saw} {slug}" if slug else saw
 
 

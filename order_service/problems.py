@@ -44,6 +44,37 @@ DELIVERY_REFUSED = ProblemType(
     "at_least_once charges twice and at_most_once not at all when the network fails. They exist to show that, and are "
     "allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
 )
+ORDER_SETTLED = ProblemType(
+    "order-settled",
+    409,
+    "The order cannot be cancelled",
+    "The order is final already; the member `order` says how it ended. If it is billed, it stays billed.",
+)
+ORDER_CANCELLED = ProblemType(
+    "order-cancelled",
+    409,
+    "The order was cancelled",
+    "Somebody cancelled the order before it was billed. Nothing was withdrawn, and nothing ever will be.",
+)
+CANCEL_IMPOSSIBLE = ProblemType(
+    "cancel-impossible",
+    409,
+    "An order of this delivery cannot be cancelled",
+    "Only exactly_once has one key that can be voided. at_least_once has sent others, and at_most_once knows nothing.",
+)
+CANCEL_UNKNOWN = ProblemType(
+    "cancel-unknown",
+    503,
+    "It could not be found out whether the order can be cancelled",
+    "Billing did not answer. The order is still pending and may be billed: ask again after Retry-After seconds.",
+)
+WINDOW_FULL = ProblemType(
+    "window-full",
+    503,
+    "Too many orders wait for billing",
+    "Billing has not answered for a while and the window of unsettled orders is full. No order was recorded: send it "
+    "again after Retry-After seconds.",
+)
 UNAVAILABLE = ProblemType(
     "unavailable",
     503,
@@ -59,5 +90,10 @@ ALL = (
     KEY_REUSED,
     ORDER_FAILED,
     DELIVERY_REFUSED,
+    ORDER_SETTLED,
+    ORDER_CANCELLED,
+    CANCEL_IMPOSSIBLE,
+    CANCEL_UNKNOWN,
+    WINDOW_FULL,
     UNAVAILABLE,
 )

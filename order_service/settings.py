@@ -39,6 +39,17 @@ class Settings(BaseSettings):
     retry_after_max_s: float = Field(
         30.0, gt=0, le=3600, description="a longer Retry-After of billing is cut to this"
     )
+    # A burst of retries that billing bears after a hiccup; beyond it, a trickle until it answers again.
+    retry_budget: int = Field(
+        100, ge=1, le=1_000_000, description="retries in a row without an answer"
+    )
+    retry_refill_per_s: float = Field(
+        10.0, gt=0, le=100_000, description="further retries a second while nothing is answered"
+    )
+    # What can be delivered within a minute or two once billing is back; more would be a promise without a date.
+    window_max: int = Field(
+        10_000, ge=1, le=10_000_000, description="unsettled orders; then POST /orders answers 503"
+    )
     # Twice what one round of the loop can take, so that a living process never loses its orders by being slow.
     lease_s: float = Field(
         10.0, gt=0, le=3600, description="orders of a process that is silent so long are taken over"

@@ -41,6 +41,7 @@ class Status(StrEnum):
     BILLED = "billed"
     DECLINED = "declined"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 

@@ -6,5 +6,7 @@ Guarantee: `/healthz` answers as long as the process does, `/readyz` tells the t
 
 from telemetry.endpoints import install
 from telemetry.logs import configure_logs
+from telemetry.trace import HEADER as TRACE_HEADER
+from telemetry.trace import traceparent
 
-__all__ = ["configure_logs", "install"]
+__all__ = ["TRACE_HEADER", "configure_logs", "install", "traceparent"]

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics` for a FastAPI application.
+"""`/healthz`, `/readyz`, `/metrics` and the trace of each request, for a FastAPI application.
 
 Guarantee: the boot id is another one for each process, so that whoever waits for a restart can wait for evidence of it.
 """
@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from telemetry.trace import TraceContext
 
 # Monitoring polls: a probe that finds the service not ready comes back soon.
 _READY_RETRY_AFTER_S = 1
@@ -23,6 +25,7 @@ def install(
 ) -> None:
     """`ready` returns None when the service can do its job, else one sentence that says what is missing."""
     boot_id = str(uuid.uuid4())
+    app.add_middleware(TraceContext)
 
     @app.get("/healthz", tags=["operation"], summary="The process is up")
     async def healthz() -> dict[str, str]:

@@ -23,6 +23,7 @@ HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
 WIRE_IMPORTS = {"pydantic", "datetime", "enum", "typing", "uuid"}
 SQL_MODULES = {
     "order_service/app.py",
+    "order_service/listing.py",
     "order_service/orders.py",
     "billing_service/app.py",
     "billing_service/keys.py",

@@ -26,15 +26,18 @@ class World:
 
     outcomes: list[Outcome]
     next_key: int = 100
+    found: Outcome | None = None
     done: list[tuple[object, ...]] = field(default_factory=list)
 
     async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
         self.done.append(("send", attempt, sequence_key, retry))
         return self.outcomes.pop(0)
 
-    async def pause(
-        self, attempt: int, sequence_key: int, *, retry: bool, outcome: Outcome
-    ) -> None:
+    async def make_sure(self, sequence_key: int, refused: Refused) -> Outcome:
+        self.done.append(("make sure", sequence_key))
+        return self.found or refused
+
+    async def pause(self, attempt: int, outcome: Outcome) -> None:
         self.done.append(("pause", attempt))
 
     async def begin(self, attempt: int) -> None:
@@ -108,3 +111,32 @@ async def test_nothing_is_sent_after_an_answer() -> None:
     world = World([CHARGED, LOST])
     await exactly_once(Order(), world)
     assert world.outcomes == [LOST]
+
+
+async def test_a_refusal_of_the_first_attempt_is_a_fact() -> None:
+    """Nothing else is under way, so there is nothing to make sure of."""
+    world = World([NO_ACCOUNT])
+    assert await exactly_once(Order(), world) == NO_ACCOUNT
+    assert world.done == [("send", 1, 7, False)]
+
+
+@pytest.mark.parametrize("found", [NO_ACCOUNT, CHARGED])
+async def test_a_refusal_after_a_lost_attempt_is_made_sure_of(found: Outcome) -> None:
+    """The lost attempt may arrive late: the key is voided first, and if it was executed, that is the answer."""
+    world = World([LOST, NO_ACCOUNT], found=found)
+    assert await exactly_once(Order(), world) == found
+    assert world.done[-2:] == [("send", 2, 7, True), ("make sure", 7)]
+
+
+async def test_what_could_not_be_made_sure_of_goes_on() -> None:
+    """Without an answer about the key the order stays pending and is sent again."""
+    world = World([LOST, NO_ACCOUNT, CHARGED], found=LOST)
+    assert await exactly_once(Order(), world) == CHARGED
+    assert world.done[-1] == ("send", 3, 7, True)
+
+
+async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
+    """The dead process may have sent what is still under way."""
+    world = World([NO_ACCOUNT])
+    await exactly_once(Order(taken_over=True), world)
+    assert ("make sure", 7) in world.done

@@ -1,6 +1,7 @@
 """The border at which HTTP's failures become outcomes, against real sockets that misbehave."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -67,7 +68,7 @@ def http(status: int, body: bytes, *headers: str) -> bytes:
 
 async def outcome_of(serve: Server, attempt_timeout_s: float = 5.0) -> Outcome:
     async with peers_of(serve, attempt_timeout_s) as peers:
-        return await peers.charge(CHARGE, 42, retry=True)
+        return await peers.charge(CHARGE, 42, retry=True, first_incomplete=37)
 
 
 async def test_the_headers_are_structured_fields() -> None:
@@ -77,6 +78,11 @@ async def test_the_headers_are_structured_fields() -> None:
     head = seen[0].split(b"\r\n\r\n")[0].lower().split(b"\r\n")
     assert b'idempotency-key: "42"' in head
     assert b"idempotency-retry: ?1" in head
+    assert b"idempotency-first-incomplete: 37" in head
+    assert b"request-timeout: 5.0" in head
+    assert any(
+        re.fullmatch(rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01", line) for line in head
+    )
     assert b"authorization: bearer t" in head
 
 
@@ -104,7 +110,7 @@ async def test_nobody_listening_is_refused() -> None:
     server.close()
     await server.wait_closed()
     peers = peers_at(port)
-    outcome = await peers.charge(CHARGE, 42, retry=False)
+    outcome = await peers.charge(CHARGE, 42, retry=False, first_incomplete=37)
     await peers.close()
     assert isinstance(outcome, Refused)
     assert outcome.answer is None

@@ -5,12 +5,12 @@ from types import MappingProxyType
 from starlette.types import ASGIApp
 
 import chaos.sabotage
-from order_service import delivery, dispatcher
+from order_service import courier, delivery
 from order_service.wire import Delivery
 
 
 def order() -> ASGIApp:
     """order_service with the bug."""
     semantics = {**delivery.SEMANTICS, Delivery.EXACTLY_ONCE: delivery.at_least_once}
-    vars(dispatcher)["SEMANTICS"] = MappingProxyType(semantics)
+    vars(courier)["SEMANTICS"] = MappingProxyType(semantics)
     return chaos.sabotage.order()

@@ -1,0 +1,305 @@
+"""Carries one order: sends its attempts, settles it by the answer, and tells the customer.
+
+Guarantee: what billing answered is written down until it is there; only the one whose settling took effect notifies,
+and it does so once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import structlog
+
+from billing_service.wire import Charge
+from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
+from order_service import orders
+from order_service.backoff import Backoff
+from order_service.delivery import SEMANTICS
+from order_service.metrics import Metrics
+from order_service.orders import LeaseLost, PendingOrder
+from order_service.peers import (
+    Acknowledged,
+    Outcome,
+    Peers,
+    Refused,
+    Unknown,
+    notification_of,
+    slug_of,
+)
+from order_service.retry_budget import RetryBudget
+from order_service.settings import Settings
+from order_service.wire import Attempt, Delivery, Fate, Order, Status
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@dataclass
+class Surroundings:
+    """What all deliveries of a process share. Time and chance are parameters.
+
+    `first_incomplete` is what was read last; an old value is safe, it only keeps keys for longer.
+    """
+
+    pool: BoundedPool
+    peers: Peers
+    settings: Settings
+    backoff: Backoff
+    budget: RetryBudget
+    metrics: Metrics
+    sleep: Callable[[float], Awaitable[None]]
+    clock: Callable[[], float]
+    slots: asyncio.Semaphore
+    stopping: asyncio.Event
+    owner: UUID
+    first_incomplete: int = 1
+
+
+@dataclass
+class Courier:
+    """One order on its way: the steps of `delivery`, and what comes after them."""
+
+    order: PendingOrder
+    world: Surroundings
+    attempts: list[Attempt] = field(default_factory=list)
+    latest: Attempt | None = None
+    troubles: int = 0
+
+    async def deliver(self, settled: "asyncio.Future[Order | None]") -> None:
+        """From the first attempt to the fate of the notification."""
+        try:
+            if self.order.taken_over:
+                await self._durably(self._record_the_dead_attempt)
+            outcome = await SEMANTICS[self.order.delivery](self.order, self)
+            await self.settle(outcome, settled)
+        except LeaseLost:
+            log.info("order left to another process", order_id=str(self.order.order_id))
+
+    async def settle(
+        self, outcome: Outcome, settled: "asyncio.Future[Order | None] | None" = None
+    ) -> Order | None:
+        """Settles by an outcome and notifies; None when somebody else has settled the order before."""
+        order = await self._durably(lambda connection: self._settle(connection, outcome))
+        if order is None:
+            return None
+        self._count(order)
+        if settled is not None:
+            settled.set_result(order)
+        if order.notification is not None:
+            await self._notify(order)
+        return order
+
+    async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
+        charge = Charge(
+            order_id=self.order.order_id,
+            account=self.order.customer,
+            amount_cents=self.order.amount_cents,
+        )
+        async with self.world.slots:
+            started_s = self.world.clock()
+            outcome = await self.world.peers.charge(
+                charge, sequence_key, retry=retry, first_incomplete=self.world.first_incomplete
+            )
+            seconds = self.world.clock() - started_s
+        self.latest = Attempt(
+            attempt=attempt,
+            sequence_key=sequence_key,
+            retry=retry,
+            outcome=_name(outcome),
+            caller_saw=outcome.caller_saw,
+            seconds=round(seconds, 6),
+        )
+        self.attempts.append(self.latest)
+        self.world.metrics.attempts.labels(
+            outcome=_name(outcome), retry="yes" if retry else "no"
+        ).inc()
+        if isinstance(outcome, Acknowledged):
+            self.world.budget.give()
+        self._log_attempt(self.latest)
+        return outcome
+
+    async def make_sure(self, sequence_key: int, refused: Refused) -> Outcome:
+        if slug_of(refused.answer) in ("key-voided", "key-forgotten"):
+            return refused
+        voided = await self.world.peers.void(sequence_key)
+        log.info(
+            "made sure of a refusal",
+            order_id=str(self.order.order_id),
+            sequence_key=sequence_key,
+            refused=refused.caller_saw,
+            found=voided.caller_saw,
+        )
+        if isinstance(voided, Refused) and slug_of(voided.answer) == "key-voided":
+            return refused
+        return voided
+
+    async def pause(self, attempt: int, outcome: Outcome) -> None:
+        retry_after_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
+        pause_s = self.world.backoff.pause_s(attempt, retry_after_s)
+        pause_s = max(pause_s, self.world.budget.take())
+        await self._durably(lambda connection: self._record_and_hold(connection, pause_s))
+        await self._sleep(pause_s)
+
+    async def begin(self, attempt: int) -> None:
+        await self._durably(
+            lambda connection: orders.begin_attempt(
+                connection,
+                self.order.order_id,
+                attempt,
+                self.world.owner,
+                self.world.settings.lease_s,
+            )
+        )
+
+    async def begin_with_fresh_key(self, attempt: int) -> int:
+        return await self._durably(lambda connection: self._mint(connection, attempt))
+
+    async def _mint(self, connection: Connection, attempt: int) -> int:
+        begun, latest_key = await orders.lock_for_fresh_key(
+            connection, self.order.order_id, self.world.owner
+        )
+        if begun >= attempt:
+            # The commit of an earlier try came through although its answer was lost.
+            return latest_key
+        return await orders.mint_for_attempt(
+            connection, self.order.order_id, attempt, self.world.settings.lease_s
+        )
+
+    async def _record_and_hold(self, connection: Connection, pause_s: float) -> None:
+        if self.latest is not None:
+            await orders.insert_attempt(connection, self.order.order_id, self.latest)
+        await orders.extend_lease(
+            connection,
+            self.order.order_id,
+            self.world.owner,
+            pause_s + self.world.settings.lease_s,
+        )
+
+    async def _record_the_dead_attempt(self, connection: Connection) -> None:
+        await orders.insert_attempt(
+            connection,
+            self.order.order_id,
+            Attempt(
+                attempt=self.order.attempts,
+                sequence_key=self.order.sequence_key,
+                retry=self.order.attempts > 1 and self.order.delivery is Delivery.EXACTLY_ONCE,
+                outcome="unknown",
+                caller_saw="nothing: the process died",
+                seconds=0.0,
+            ),
+        )
+
+    async def _settle(self, connection: Connection, outcome: Outcome) -> Order | None:
+        # Nothing else of this order was ever sent: its only attempt is the one that was refused.
+        alone = not self.order.taken_over and len(self.attempts) == 1
+        status, answer = final_state(outcome, alone=alone)
+        fate = Fate.ATTEMPTED if status in (Status.BILLED, Status.DECLINED) else None
+        if self.latest is not None:
+            await orders.insert_attempt(connection, self.order.order_id, self.latest)
+        settled_at = await orders.settle(connection, self.order.order_id, status, answer, fate)
+        if settled_at is None:
+            return None
+        return Order(
+            order_id=self.order.order_id,
+            customer=self.order.customer,
+            item=self.order.item,
+            amount_cents=self.order.amount_cents,
+            delivery=self.order.delivery,
+            status=status,
+            sequence_key=self.latest.sequence_key if self.latest else self.order.sequence_key,
+            attempts=self.attempts,
+            answer=answer,
+            notification=fate,
+            created_at=self.order.created_at,
+            settled_at=settled_at,
+        )
+
+    async def _notify(self, order: Order) -> None:
+        notification = notification_of(
+            uuid4(),
+            order.order_id,
+            order.customer,
+            f"Your order of {order.item} is {order.status}.",
+        )
+        outcome = await self.world.peers.notify(notification)
+        fate = Fate(_name(outcome))
+        self.world.metrics.notifications.labels(fate=fate).inc()
+        log.info("notified", order_id=str(order.order_id), fate=fate, caller_saw=outcome.caller_saw)
+        await self._durably(lambda connection: orders.record_fate(connection, order.order_id, fate))
+
+    async def _durably(self, write: Callable[[Connection], Awaitable[T]]) -> T:
+        """One transaction, again and again until it commits: what was learned from billing must not be lost.
+
+        Each `write` changes nothing when it is done twice, since a commit whose answer was lost is repeated too.
+        """
+        while True:
+            try:
+                async with self.world.pool.transaction() as connection:
+                    return await write(connection)
+            except (DatabaseTrouble, LockWaitTooLong) as exc:
+                self.troubles += 1
+                log.warning(
+                    "order cannot be written, again soon",
+                    order_id=str(self.order.order_id),
+                    reason=str(exc),
+                )
+                await self._sleep(self.world.backoff.pause_s(self.troubles))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Ends early with `LeaseLost` when the process stops: another one goes on."""
+        sleeping = asyncio.ensure_future(self.world.sleep(seconds))
+        stopping = asyncio.ensure_future(self.world.stopping.wait())
+        try:
+            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if self.world.stopping.is_set():
+                raise LeaseLost
+        finally:
+            sleeping.cancel()
+            stopping.cancel()
+
+    def _count(self, order: Order) -> None:
+        metrics = self.world.metrics
+        metrics.settled.labels(status=order.status).inc()
+        if order.settled_at is not None:
+            metrics.settle_seconds.observe((order.settled_at - order.created_at).total_seconds())
+        alarm = slug_of(order.answer).replace("-", "_")
+        if alarm in ("key_reused", "key_forgotten"):
+            metrics.alarms.labels(alarm=alarm).inc()
+            log.error(
+                "billing knows this key otherwise: was this service restored or cloned?",
+                order_id=str(order.order_id),
+                sequence_key=order.sequence_key,
+                alarm=alarm,
+            )
+
+    def _log_attempt(self, attempt: Attempt) -> None:
+        log.info(
+            "attempt",
+            order_id=str(self.order.order_id),
+            **attempt.model_dump(),
+        )
+
+
+def final_state(outcome: Outcome, *, alone: bool) -> tuple[Status, dict[str, Any] | None]:
+    """What an order's last outcome makes of it; `alone` when there was no other attempt."""
+    match outcome:
+        case Acknowledged(status=201, answer=answer):
+            return Status.BILLED, answer
+        case Acknowledged(answer=answer):
+            return Status.DECLINED, answer
+        case Refused(answer=answer) if slug_of(answer) == "key-voided":
+            # Somebody cancelled, and had no time to write it down.
+            return Status.CANCELLED, answer
+        case Refused(answer=answer) if slug_of(answer) == "key-forgotten" and not alone:
+            # An attempt before may have been charged under this key: a fact that billing does not hold any more.
+            return Status.UNKNOWN, answer
+        case Refused(caller_saw=saw, answer=answer):
+            return Status.FAILED, answer or {"detail": saw}
+        case Unknown():
+            return Status.UNKNOWN, None
+
+
+def _name(outcome: Outcome) -> str:
+    return type(outcome).__name__.lower()
