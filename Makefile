@@ -12,7 +12,7 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix test check format lock clean
+.PHONY: help demo up matrix audit test check format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -27,6 +27,9 @@ up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
 
 matrix: $(STAMP) ## Play the table alone, beside whatever else runs
 	@exec $(RUN) -m chaos matrix --exit-with-parent
+
+audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
+	@exec $(RUN) -m chaos audit
 
 test: $(STAMP) ## All tests: unit, integration, chaos
 	@exec $(RUN) -m pytest

@@ -56,7 +56,8 @@ class Collector:
         async with self._pool.connection() as connection:
             marks = await keys.read_marks(connection)
         deleted = 0
-        for client, mark in marks.items():
+        for client in {*marks, *self._announced}:
+            mark = marks.get(client, 1)
             announced = self._announced.get(client, mark)
             # What has not moved since the last round has nothing below it, but for a round that a crash cut short.
             if announced > mark or client not in self._swept:

@@ -99,6 +99,7 @@ async def forget(pool: BoundedPool, client: str, first_incomplete: int) -> int:
     """
     async with pool.transaction() as connection:
         await lock_client_exclusively(connection, client)
+        await insert_client(connection, client)
         await advance_mark(connection, client, first_incomplete)
     deleted = 0
     while True:
@@ -157,7 +158,7 @@ async def lock_client_exclusively(connection: Connection, client: str) -> None:
 
 
 async def insert_client(connection: Connection, client: str) -> None:
-    """Makes the row of a client that calls for the first time."""
+    """Makes the row of a client that calls for the first time, with a charge or with a mark."""
     await connection.execute(
         "INSERT INTO billing.clients (client) VALUES ($1) ON CONFLICT (client) DO NOTHING", client
     )

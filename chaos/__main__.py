@@ -1,4 +1,4 @@
-"""The command line: `python -m chaos up | demo | matrix | list`.
+"""The command line: `python -m chaos up | demo | matrix | audit | list`.
 
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
 not do its work; whatever was started is stopped, however the command ends.
@@ -6,6 +6,7 @@ not do its work; whatever was started is stopped, however the command ends.
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import signal
@@ -16,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from rich.console import Console
 
+from chaos.audit import STUCK_AFTER_S, audit
 from chaos.play import Played, Theatre
 from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
@@ -90,6 +93,32 @@ async def matrix(options: argparse.Namespace, console: Console) -> int:
         async with open_theatre(Path(run_dir), _say(console), usual_ports=False) as theatre:
             played = await _play(options, console, theatre)
     return worst([cell.verdict for cell in played]).exit_code
+
+
+async def reconcile(options: argparse.Namespace, console: Console) -> int:
+    """Compares orders with withdrawals with balances; exit code 1 when anything is double, lost, stuck or unexplained."""
+    try:
+        found = await audit(_owner_url(options), options.stuck_after)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
+        raise StackError(f"the database cannot be audited: {exc}") from exc
+    if options.json:
+        print(json.dumps(found.as_json(), indent=2))
+    else:
+        report.print_audit(console, found)
+    return found.verdict.exit_code
+
+
+def _owner_url(options: argparse.Namespace) -> str:
+    path: Path = options.target or options.run_dir / "stack.json"
+    try:
+        url = json.loads(path.read_text())["databases"]["owner"]
+    except OSError as exc:
+        raise StackError(f"{path} cannot be read ({exc.strerror}); does the stack run?") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StackError(
+            f'{path} does not describe a stack: it has no "databases" with an "owner".'
+        ) from exc
+    return str(url)
 
 
 async def list_scenarios(_: argparse.Namespace, console: Console) -> int:
@@ -192,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         ("up", up, [common]),
         ("demo", demo, [common, seeded]),
         ("matrix", matrix, [common, seeded]),
+        ("audit", reconcile, [common]),
         ("list", list_scenarios, [common]),
     ):
         entry = commands.add_parser(
@@ -202,7 +232,26 @@ def _parser() -> argparse.ArgumentParser:
             entry.add_argument(
                 "--replicas", type=_replicas, default=1, help="of each service, 1 to 4 (default 1)"
             )
+        if command is reconcile:
+            _add_audit_options(entry)
     return parser
+
+
+def _add_audit_options(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--target",
+        type=Path,
+        metavar="STACK_JSON",
+        help="the description of the stack (default: stack.json in the run directory)",
+    )
+    entry.add_argument(
+        "--stuck-after",
+        type=float,
+        default=STUCK_AFTER_S,
+        metavar="SECONDS",
+        help=f"a pending order older than this is stuck (default {STUCK_AFTER_S:g})",
+    )
+    entry.add_argument("--json", action="store_true", help="for machines")
 
 
 if __name__ == "__main__":

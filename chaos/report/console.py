@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from chaos.audit import Audit
 from chaos.play import Played
 from chaos.scenarios import SITUATIONS, Scenario, Situation
 from chaos.verdict import Verdict, worst
@@ -22,6 +23,8 @@ _COLUMNS = {
     Delivery.AT_LEAST_ONCE: "at least\nonce*",
     Delivery.EXACTLY_ONCE: "+ sequence\nkey",
 }
+# As many as a person reads; --json has them all.
+_FINDINGS_SHOWN = 20
 _STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
 
@@ -128,3 +131,23 @@ def summary(played: Sequence[Played]) -> str:
     )
     texts = "".join(f"\n  {escape(text)}" for text in sorted(saw))
     return f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}.\n{same}{texts}"
+
+
+def print_audit(console: Console, found: Audit) -> None:
+    """The findings of an audit, and what it looked at."""
+    if found.findings:
+        table = Table(box=box.SIMPLE_HEAD)
+        for title in ("finding", "what", "detail"):
+            table.add_column(title)
+        for finding in found.findings[:_FINDINGS_SHOWN]:
+            table.add_row(finding.kind, escape(finding.subject), escape(finding.detail))
+        console.print(table)
+        if len(found.findings) > _FINDINGS_SHOWN:
+            console.print(f"… and {len(found.findings) - _FINDINGS_SHOWN} more")
+    console.print(
+        f"[{_STYLE[found.verdict]}]{found.verdict.upper()}[/]: {found.orders} orders "
+        f"({found.pending} pending), {found.withdrawals} withdrawals, {len(found.findings)} findings; "
+        f"{found.harm} more withdrawals are the harm of at_least_once.",
+        highlight=False,
+        soft_wrap=True,
+    )

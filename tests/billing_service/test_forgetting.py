@@ -91,6 +91,24 @@ async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> N
     assert other.headers["Idempotency-Replayed"] == "?1"
 
 
+async def test_a_mark_of_a_client_that_never_charged(
+    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+) -> None:
+    """Declared before the first charge, it holds all the same: 410 for what lies below, after a restart too."""
+    eager = settings.model_copy(update={"forget_pause_s": 0.01})
+    async with serve(billing_service.app.create(eager)) as client:
+        client.headers["Authorization"] = "Bearer token-o"
+        response = await client.delete("/charges", params={"below": 5})
+        assert response.status_code == 202
+        async with asyncio.timeout(20):
+            while await owner.fetchval("SELECT first_incomplete FROM billing.clients") != 5:
+                pass
+    async with serve(billing_service.app.create(settings)) as client:
+        client.headers["Authorization"] = "Bearer token-o"
+        assert (await client.get("/charges/4")).json()["state"] == "forgotten"
+        assert (await client.get("/charges/5")).json()["state"] == "never_seen"
+
+
 async def test_a_charge_below_its_own_mark(charge: Charge, balance: Balance) -> None:
     """Who declares a key settled and sends it in the same breath is refused at once."""
     response = await charge(3, **{MARK: "4"})
