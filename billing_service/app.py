@@ -40,7 +40,15 @@ from billing_service.wire import (
     OpenAccount,
 )
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
-from problem_details import VALIDATION, BodyLimit, Problem, ProblemCatalogue, documented
+from problem_details import (
+    BODY_TOO_LARGE,
+    BODY_UNREADABLE,
+    VALIDATION,
+    BodyLimit,
+    Problem,
+    ProblemCatalogue,
+    documented,
+)
 from problem_details.problem import MEDIA_TYPE
 
 log = structlog.get_logger()
@@ -311,7 +319,12 @@ async def delete_charges(
     tags=["accounts"],
     summary="Open an account; again with the same balance changes nothing",
     responses=documented(
-        problems.TOKEN_WRONG, problems.ACCOUNT_OPENED_OTHERWISE, VALIDATION, problems.UNAVAILABLE
+        BODY_UNREADABLE,
+        problems.TOKEN_WRONG,
+        problems.ACCOUNT_OPENED_OTHERWISE,
+        BODY_TOO_LARGE,
+        VALIDATION,
+        problems.UNAVAILABLE,
     ),
 )
 async def put_account(

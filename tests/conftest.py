@@ -1,6 +1,6 @@
 """A real Postgres for the whole session, and a migrated database of its own for each test.
 
-Durability is as it comes. A test's database is a clone of a template, which takes a tenth of a second.
+Durability is as it comes. A test's database is a clone of a template, which takes a tenth of a second. Chaos tests share one wrapped stack.
 """
 
 import uuid
@@ -14,7 +14,9 @@ import pytest
 from fastapi import FastAPI
 
 from chaos import ports
+from chaos.play import Theatre
 from chaos.postgres import PostgresCluster
+from chaos.run import open_theatre
 from chaos.schema import migrate
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -82,3 +84,12 @@ def serve() -> Serve:
             yield client
 
     return serving
+
+
+@pytest.fixture(scope="session")
+async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
+    """The running stage: the three wrapped services behind the real Toxiproxy and Postgres."""
+    async with open_theatre(
+        tmp_path_factory.mktemp("stack"), lambda _: None, usual_ports=False
+    ) as theatre:
+        yield theatre

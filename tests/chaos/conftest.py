@@ -1,4 +1,4 @@
-"""One wrapped stack for all chaos tests, on ports of its own."""
+"""A Toxiproxy for tests of the adapter."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,19 +6,8 @@ from pathlib import Path
 import pytest
 
 from chaos import ports, toxiproxy
-from chaos.play import Theatre
-from chaos.run import open_theatre
 from chaos.stack import CACHE
 from chaos.toxics import Toxiproxy
-
-
-@pytest.fixture(scope="session")
-async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
-    """The running stage: the three wrapped services behind the real Toxiproxy and Postgres."""
-    async with open_theatre(
-        tmp_path_factory.mktemp("stack"), lambda _: None, usual_ports=False
-    ) as theatre:
-        yield theatre
 
 
 @pytest.fixture(scope="session")
