@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.security import HTTPBearer
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 import environment
 import problem_details
@@ -56,6 +56,9 @@ log = structlog.get_logger()
 # Whoever meets a lock or a database in trouble comes back after this time: most restarts take longer, most locks less.
 RETRY_AFTER_S = 1
 
+# Seconds; a wait for a connection that is longer than the last one has failed.
+_WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+
 _MEDIA_TYPES = {CHARGED: "application/json", DECLINED: MEDIA_TYPE}
 _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLINED: "declined"}
 
@@ -69,6 +72,19 @@ class Billing:
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
         )
+        self.registry = CollectorRegistry()
+        self.pool_wait_seconds = Histogram(
+            "billing_pool_wait_seconds",
+            "Waits for a connection to Postgres",
+            registry=self.registry,
+            buckets=_WAIT_BUCKETS_S,
+        )
+        self.lock_waits = Counter(
+            "billing_lock_waits_too_long",
+            "Waits for a lock that ended at the lock timeout: for a key (409) or for an account (503)",
+            ["lock"],
+            registry=self.registry,
+        )
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
             application="billing_service",
@@ -76,8 +92,8 @@ class Billing:
             deadline_s=settings.transaction_timeout_s,
             lock_timeout_s=settings.lock_timeout_s,
             idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+            observe_wait=self.pool_wait_seconds.observe,
         )
-        self.registry = CollectorRegistry()
         self.charges = Counter(
             "billing_charges",
             "Charges with a final answer by retry flag and by whether the key was new or known",
@@ -232,6 +248,7 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
         case KeyForgotten(first_incomplete):
             raise _forgotten(sequence_key, first_incomplete)
         case KeyInFlight():
+            billing.lock_waits.labels(lock="key").inc()
             raise _in_flight(sequence_key)
         case ledger.AccountUnknown():
             raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {charge.account}.")
@@ -377,6 +394,8 @@ def _name(outcome: object) -> str:
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     log.warning("could not find out", path=request.url.path, reason=str(exc))
+    if isinstance(exc, LockWaitTooLong):
+        _billing(request).lock_waits.labels(lock="account").inc()
     return problem_details.answer(
         _billing(request).catalogue,
         Problem(
