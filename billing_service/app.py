@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.security import HTTPBearer
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 import environment
 import problem_details
@@ -28,6 +27,7 @@ from billing_service.keys import (
     KeyInFlight,
     Voided,
 )
+from billing_service.metrics import Metrics
 from billing_service.settings import Settings
 from billing_service.wire import (
     REPLAYED_HEADER,
@@ -56,9 +56,6 @@ log = structlog.get_logger()
 # Whoever meets a lock or a database in trouble comes back after this time: most restarts take longer, most locks less.
 RETRY_AFTER_S = 1
 
-# Seconds; a wait for a connection that is longer than the last one has failed.
-_WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
-
 _MEDIA_TYPES = {CHARGED: "application/json", DECLINED: MEDIA_TYPE}
 _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLINED: "declined"}
 
@@ -72,19 +69,7 @@ class Billing:
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
         )
-        self.registry = CollectorRegistry()
-        self.pool_wait_seconds = Histogram(
-            "billing_pool_wait_seconds",
-            "Waits for a connection to Postgres",
-            registry=self.registry,
-            buckets=_WAIT_BUCKETS_S,
-        )
-        self.lock_waits = Counter(
-            "billing_lock_waits_too_long",
-            "Waits for a lock that ended at the lock timeout: for a key (409) or for an account (503)",
-            ["lock"],
-            registry=self.registry,
-        )
+        self.metrics = Metrics()
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
             application="billing_service",
@@ -92,27 +77,17 @@ class Billing:
             deadline_s=settings.transaction_timeout_s,
             lock_timeout_s=settings.lock_timeout_s,
             idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
-            observe_wait=self.pool_wait_seconds.observe,
-        )
-        self.charges = Counter(
-            "billing_charges",
-            "Charges with a final answer by retry flag and by whether the key was new or known",
-            ["flag", "key"],
-            registry=self.registry,
+            observe_wait=self.metrics.pool_wait_seconds.observe,
         )
         self.collector = Collector(
             self.pool,
             pause_s=settings.forget_pause_s,
             sleep=asyncio.sleep,
-            forgotten=Counter(
-                "billing_keys_forgotten",
-                "Keys deleted because their client declared them settled",
-                registry=self.registry,
-            ),
+            forgotten=self.metrics.keys_forgotten,
         )
-        Gauge(
-            "billing_pool_connections_in_use", "Connections in use", registry=self.registry
-        ).set_function(lambda: self.pool.in_use)
+        self.metrics.watch(
+            "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
+        )
 
     def decline_body(self, charge: Charge, balance_cents: int) -> str:
         """The body of a 402, which is stored and replayed byte for byte."""
@@ -162,7 +137,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
     telemetry.install(
-        app, service="billing_service", registry=billing.registry, ready=billing.missing
+        app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
     app.include_router(_router)
     return app
@@ -232,7 +207,7 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
     match outcome:
         case Answer(status, body, replayed):
             # The pair is a diagnosis; see the table in docs/protocol.md.
-            billing.charges.labels(
+            billing.metrics.charges.labels(
                 flag="yes" if retry else "no", key="known" if replayed else "new"
             ).inc()
             return Response(
@@ -248,7 +223,7 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
         case KeyForgotten(first_incomplete):
             raise _forgotten(sequence_key, first_incomplete)
         case KeyInFlight():
-            billing.lock_waits.labels(lock="key").inc()
+            billing.metrics.lock_waits.labels(lock="key").inc()
             raise _in_flight(sequence_key)
         case ledger.AccountUnknown():
             raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {charge.account}.")
@@ -395,7 +370,7 @@ def _name(outcome: object) -> str:
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     log.warning("could not find out", path=request.url.path, reason=str(exc))
     if isinstance(exc, LockWaitTooLong):
-        _billing(request).lock_waits.labels(lock="account").inc()
+        _billing(request).metrics.lock_waits.labels(lock="account").inc()
     return problem_details.answer(
         _billing(request).catalogue,
         Problem(

@@ -1,0 +1,51 @@
+"""What billing_service counts: the evidence of what was sent to it.
+
+Guarantee: a charge with a final answer is counted once, with its retry flag and with whether its key was known: the two
+together tell what happened to the request before.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# Seconds; a wait for a connection that is longer than the last one has failed.
+_WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.charges = Counter(
+            "billing_charges",
+            "Charges with a final answer by retry flag and by whether the key was new or known",
+            ["flag", "key"],
+            registry=self.registry,
+        )
+        self.keys_forgotten = Counter(
+            "billing_keys_forgotten",
+            "Keys deleted because their client declared them settled",
+            registry=self.registry,
+        )
+        self.lock_waits = Counter(
+            "billing_lock_waits_too_long",
+            "Waits for a lock that ended at the lock timeout: for a key (409) or for an account (503)",
+            ["lock"],
+            registry=self.registry,
+        )
+        self.pool_wait_seconds = Histogram(
+            "billing_pool_wait_seconds",
+            "Waits for a connection to Postgres",
+            registry=self.registry,
+            buckets=_WAIT_BUCKETS_S,
+        )
+        for flag in ("no", "yes"):
+            for key in ("new", "known"):
+                self.charges.labels(flag=flag, key=key)
+        for lock in ("key", "account"):
+            self.lock_waits.labels(lock=lock)
+
+    def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when somebody asks."""
+        Gauge(name, explanation, registry=self.registry).set_function(read)

@@ -1,0 +1,52 @@
+"""Documents name only what exists."""
+
+import re
+
+import pytest
+
+from tests.architecture.rules import PROJECT
+
+DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_test_that_is_named_exists(document: str) -> None:
+    """A reference to a test is a promise that somebody can look it up."""
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (PROJECT / document).read_text()):
+        assert f"def {name}(" in (PROJECT / path).read_text(), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_file_that_is_named_exists(document: str) -> None:
+    """Paths in backticks and links lead somewhere."""
+    text = (PROJECT / document).read_text()
+    named = re.findall(r"`((?:tests|chaos|order_service|billing_service|docs)/[\w/.]+)`", text)
+    linked = re.findall(r"\]\((?!http)([\w/.]+)\)", text)
+    base = (PROJECT / document).parent
+    for path in named:
+        assert (PROJECT / path).exists(), path
+    for path in linked:
+        assert (base / path).exists(), path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_target_that_is_named_exists(document: str) -> None:
+    """`make x` in a document is a target of the Makefile."""
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z][a-z-]*)", (PROJECT / document).read_text()):
+        if target not in ("it",):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_readme_is_short() -> None:
+    """Under 150 lines: who wants to know more finds it in docs."""
+    assert len((PROJECT / "README.md").read_text().splitlines()) < 150
+
+
+def test_the_draft_is_covered() -> None:
+    """The table of the draft's requirements names a test in each row."""
+    text = (PROJECT / "docs/protocol.md").read_text()
+    table = text.partition("## Requirements of draft")[2]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) >= 12
+    assert all("::test_" in row for row in rows)
