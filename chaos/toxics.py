@@ -1,7 +1,8 @@
 """Toxiproxy's admin API: the only importer of toxiproxy-python, and the border that makes it safe to rely on.
 
 Guarantee: every call ends within its deadline, every failure is an exception of this module, and a toxic counts as
-armed only after it was read back from the server exactly as it was asked for.
+armed only after it was read back from the server exactly as it was asked for. A call that failed with `Refused` was
+not done; one that failed with any other exception may have been done.
 
 What the library does not do, version 0.1.1: it has no timeouts, keeps host and port in a class, swallows errors, and
 takes toxics' values in one form only. `tests/chaos/test_toxics.py` holds each of these defects, so that a release
@@ -9,10 +10,9 @@ without them is noticed.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -24,6 +24,7 @@ VERSION = "2.12.0"
 DEADLINE_S = 5.0
 
 Stream = Literal["upstream", "downstream"]
+T = TypeVar("T")
 
 
 class ToxiproxyError(Exception):
@@ -31,7 +32,11 @@ class ToxiproxyError(Exception):
 
 
 class Unreachable(ToxiproxyError):
-    """Nobody answers at the admin address."""
+    """Nobody answers at the admin address, or the connection broke before the answer was complete."""
+
+
+class NotToxiproxy(ToxiproxyError):
+    """Another program answers at the admin address."""
 
 
 class DeadlineExceeded(ToxiproxyError):
@@ -160,19 +165,25 @@ class ProxyState:
 class Toxiproxy:
     """One server, by the URL of its admin API."""
 
-    # The library's address is the property of a class; whoever calls it has to hold this.
-    _library: ClassVar[threading.Lock] = threading.Lock()
-
     def __init__(self, url: str, deadline_s: float = DEADLINE_S) -> None:
         address = urlsplit(url)
         if address.hostname is None or address.port is None:
             raise ValueError(f"not an address with a port: {url}")
-        self._host, self._port = address.hostname, address.port
+        self._url = url
+        # The library's address is the property of a class. A class for each server gives each its own, without a
+        # lock: under one, a server that hangs would hold up the others, and what was given up would be done later.
+        self._api: type[APIConsumer] = type(
+            "Api", (APIConsumer,), {"host": address.hostname, "port": address.port}
+        )
         self._deadline_s = deadline_s
+        # Where each proxy stands: a server with a hung toxic does not tell any more.
+        self._known: dict[str, ProxyState] = {}
 
     async def version(self) -> str:
         """The server's version."""
-        return str((await self._call(APIConsumer.get, "/version")).json()["version"])
+        return await self._call(
+            self._api.get, "/version", read=lambda answer: str(answer["version"])
+        )
 
     async def require_version(self) -> None:
         """Raises `WrongVersion` when the server is not the one whose behaviour is known."""
@@ -181,34 +192,44 @@ class Toxiproxy:
             raise WrongVersion(f"toxiproxy-server {VERSION} is needed, this is {version}")
 
     async def proxies(self) -> dict[str, ProxyState]:
-        """All proxies by name."""
-        answer = await self._call(APIConsumer.get, "/proxies")
-        return {name: _state(proxy) for name, proxy in answer.json().items()}
+        """All proxies by name. Hangs, up to the deadline, while a toxic of any proxy does."""
+        self._known = await self._call(
+            self._api.get,
+            "/proxies",
+            read=lambda answer: {name: _state(proxy) for name, proxy in answer.items()},
+        )
+        return dict(self._known)
 
     async def create(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> ProxyState:
         """A new proxy; with port 0 the server chooses one."""
         proxy = {"name": name, "upstream": upstream, "listen": listen, "enabled": True}
-        return _state((await self._call(APIConsumer.post, "/proxies", proxy)).json())
+        self._known[name] = await self._call(self._api.post, "/proxies", proxy, read=_state)
+        return self._known[name]
 
     async def delete(self, name: str) -> None:
         """Ends a proxy and all its connections, hung toxics included."""
-        await self._call(APIConsumer.delete, f"/proxies/{name}")
+        await self._call(self._api.delete, f"/proxies/{name}", read=_nothing)
+        self._known.pop(name, None)
 
     async def recreate(self, name: str) -> ProxyState:
-        """The same proxy without toxics and connections: the one clean-up that cannot hang."""
-        proxies = await self.proxies()
-        if name not in proxies:
+        """The same proxy without toxics and connections: the one clean-up that cannot hang.
+
+        The address is the one that `create` or `proxies` of this object saw last; only for a proxy that neither saw
+        is the server asked, which cannot answer while a toxic hangs.
+        """
+        proxy = self._known.get(name) or (await self.proxies()).get(name)
+        if proxy is None:
             raise Refused(f"there is no proxy {name}")
         await self.delete(name)
-        return await self.create(name, proxies[name].upstream, proxies[name].listen)
+        return await self.create(name, proxy.upstream, proxy.listen)
 
     async def disable(self, name: str) -> None:
         """Closes the listener and all connections: a caller gets a definite connect error."""
-        await self._call(APIConsumer.post, f"/proxies/{name}", {"enabled": False})
+        await self._call(self._api.post, f"/proxies/{name}", {"enabled": False}, read=_nothing)
 
     async def enable(self, name: str) -> None:
         """Listens again."""
-        await self._call(APIConsumer.post, f"/proxies/{name}", {"enabled": True})
+        await self._call(self._api.post, f"/proxies/{name}", {"enabled": True}, read=_nothing)
 
     async def arm(self, proxy: str, toxic: Toxic) -> str:
         """Adds a toxic, reads it back, and returns its name. Raises `NotArmed` when the server has another one."""
@@ -219,68 +240,82 @@ class Toxiproxy:
             "toxicity": 1.0,
             "attributes": toxic.attributes,
         }
-        await self._call(APIConsumer.post, f"/proxies/{proxy}/toxics", request)
+        await self._call(self._api.post, f"/proxies/{proxy}/toxics", request, read=_nothing)
         await self.read_back(proxy, request)
         return str(request["name"])
 
     async def read_back(self, proxy: str, request: dict[str, Any]) -> None:
         """Raises `NotArmed` unless the server has the toxic exactly as requested."""
         path = f"/proxies/{proxy}/toxics/{request['name']}"
-        found = (await self._call(APIConsumer.get, path)).json()
+        fields_found, attributes_found = await self._call(
+            self._api.get, path, read=lambda answer: (dict(answer), dict(answer["attributes"]))
+        )
         for field in ("type", "stream", "toxicity"):
-            if found.get(field) != request[field]:
-                raise NotArmed(f"{proxy}: {field} is {found.get(field)!r}, not {request[field]!r}")
+            has = fields_found.get(field)
+            if has != request[field]:
+                raise NotArmed(f"{proxy}: {field} is {has!r}, not {request[field]!r}")
         # The server adds attributes that were not named; one that is missing was misspelt and ignored.
         for attribute, value in request["attributes"].items():
-            has = found["attributes"].get(attribute)
+            has = attributes_found.get(attribute)
             if has != value:
                 raise NotArmed(f"{proxy}: {attribute} is {has!r}, not {value!r}")
 
     async def toxics(self, proxy: str) -> list[str]:
         """The names of the armed toxics."""
-        answer = await self._call(APIConsumer.get, f"/proxies/{proxy}/toxics")
-        return [toxic["name"] for toxic in answer.json()]
+        return await self._call(
+            self._api.get,
+            f"/proxies/{proxy}/toxics",
+            read=lambda answer: [str(toxic["name"]) for toxic in answer],
+        )
 
     async def remove(self, proxy: str, toxic: str) -> None:
         """Takes one toxic away; what it held is let go at once. May hang where `recreate` cannot."""
-        await self._call(APIConsumer.delete, f"/proxies/{proxy}/toxics/{toxic}")
+        await self._call(self._api.delete, f"/proxies/{proxy}/toxics/{toxic}", read=_nothing)
 
     async def _call(
         self,
         method: Callable[..., requests.Response],
         path: str,
         body: dict[str, Any] | None = None,
-    ) -> requests.Response:
-        """Runs one call of the library in a thread, bounded."""
+        *,
+        read: Callable[[Any], T],
+    ) -> T:
+        """Runs one call of the library in a thread, bounded, and gives what `read` takes from the answer."""
         try:
-            async with asyncio.timeout(self._deadline_s * 1.5):
-                return await asyncio.to_thread(self._addressed, method, path, body)
+            async with asyncio.timeout(self._deadline_s):
+                response = await asyncio.to_thread(self._send, method, path, body)
         except TimeoutError as exc:
             raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from exc
+        try:
+            return read(response.json() if response.content else None)
+        except (ValueError, LookupError, TypeError, AttributeError) as exc:
+            raise NotToxiproxy(f"what answers at {self._url} is not Toxiproxy") from exc
 
-    def _addressed(
+    def _send(
         self,
         method: Callable[..., requests.Response],
         path: str,
         body: dict[str, Any] | None,
     ) -> requests.Response:
-        """The border: one call with its own address and deadline, past any proxy of the environment."""
+        """The border: one call with a deadline, past any proxy of the environment."""
         options: dict[str, Any] = {"timeout": self._deadline_s, "proxies": {"http": ""}}
         if body is not None:
             options["json"] = body
-        with self._library:
-            APIConsumer.host, APIConsumer.port = self._host, self._port
-            try:
-                response = method(path, **options)
-                response.raise_for_status()
-            except requests.Timeout as exc:
-                raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from exc
-            except requests.ConnectionError as exc:
-                raise Unreachable(f"nobody answers at {self._host}:{self._port}") from exc
-            except (NotFound, ProxyExists, InvalidToxic, requests.HTTPError) as exc:
-                raise Refused(f"{path}: {exc}") from exc
+        try:
+            response = method(path, **options)
+            response.raise_for_status()
+        except requests.Timeout as exc:
+            raise DeadlineExceeded(f"no answer within {self._deadline_s:g} s") from exc
+        except (NotFound, ProxyExists, InvalidToxic, requests.HTTPError) as exc:
+            raise Refused(f"{path}: {exc}") from exc
+        except requests.RequestException as exc:
+            raise Unreachable(f"nobody answers at {self._url}") from exc
         return response
 
 
 def _state(proxy: dict[str, Any]) -> ProxyState:
     return ProxyState(proxy["name"], proxy["listen"], proxy["upstream"], proxy["enabled"])
+
+
+def _nothing(_: Any) -> None:
+    """What is taken from an answer that says no more than that it was done."""

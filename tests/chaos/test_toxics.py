@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +17,7 @@ from chaos.toxics import (
     Latency,
     LimitData,
     NotArmed,
+    NotToxiproxy,
     Refused,
     ResetPeer,
     Slicer,
@@ -22,6 +25,7 @@ from chaos.toxics import (
     Timeout,
     Toxic,
     Toxiproxy,
+    ToxiproxyError,
     Unreachable,
     WrongVersion,
 )
@@ -49,6 +53,22 @@ async def echo() -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield "{}:{}".format(*server.sockets[0].getsockname()[:2])
     server.close()
+
+
+@pytest.fixture
+def library(admin: Toxiproxy, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """The library without the adapter, at the server of this test."""
+    monkeypatch.setattr(APIConsumer, "host", admin._api.host)
+    monkeypatch.setattr(APIConsumer, "port", admin._api.port)
+    return Library()
+
+
+async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that sends for as long as somebody takes it."""
+    with suppress(ConnectionError):
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
 
 
 async def talk(address: str) -> bytes:
@@ -104,18 +124,44 @@ async def test_a_disabled_proxy_refuses(admin: Toxiproxy, echo: str) -> None:
     assert await talk(proxy.listen) == b"ping"
 
 
-async def test_a_misspelt_attribute_is_noticed(admin: Toxiproxy, echo: str) -> None:
-    """The server accepts it silently; reading back does not."""
+async def test_a_misspelt_attribute_is_noticed(
+    admin: Toxiproxy, library: Library, echo: str
+) -> None:
+    """The server accepts it silently, here from the library itself; reading back does not."""
     await admin.create("p", echo)
-    request = {
+    request: dict[str, Any] = {
         "name": "x",
         "type": "latency",
         "stream": "downstream",
         "toxicity": 1.0,
         "attributes": {"latencey": 500},
     }
-    await admin._call(APIConsumer.post, "/proxies/p/toxics", request)
+    proxy = await asyncio.to_thread(library.get_proxy, "p")
+    await asyncio.to_thread(proxy.add_toxic, **request)
     with pytest.raises(NotArmed, match="latencey is None, not 500"):
+        await admin.read_back("p", request)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("type", "timeout"), ("stream", "upstream"), ("toxicity", 0.5), ("latency", 11)],
+)
+async def test_each_difference_is_noticed(
+    admin: Toxiproxy, echo: str, field: str, value: object
+) -> None:
+    """Type, direction, toxicity and each value are compared."""
+    await admin.create("p", echo)
+    name = await admin.arm("p", Latency(latency_ms=10))
+    request: dict[str, Any] = {
+        "name": name,
+        "type": "latency",
+        "stream": "downstream",
+        "toxicity": 1.0,
+        "attributes": {"latency": 10},
+    }
+    await admin.read_back("p", request)
+    (request["attributes"] if field == "latency" else request)[field] = value
+    with pytest.raises(NotArmed, match=field):
         await admin.read_back("p", request)
 
 
@@ -155,19 +201,94 @@ async def test_nobody_answers() -> None:
         await Toxiproxy(f"http://127.0.0.1:{port}").version()
 
 
-async def test_an_admin_api_that_hangs() -> None:
-    """Every call ends within its deadline."""
-    silent = asyncio.Event()
+@asynccontextmanager
+async def answering(reply: bytes | None) -> AsyncIterator[str]:
+    """A server that is no Toxiproxy: it answers every request with `reply`, or never; its URL."""
+    ended = asyncio.Event()
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await silent.wait()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if reply is None:
+            await ended.wait()
+        else:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(reply)
         writer.close()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield "http://{}:{}".format(*server.sockets[0].getsockname()[:2])
+    ended.set()
+    server.close()
+
+
+async def test_an_admin_api_that_hangs() -> None:
+    """Every call ends within its deadline."""
+    async with answering(None) as url:
+        with pytest.raises(DeadlineExceeded):
+            await Toxiproxy(url, deadline_s=0.2).version()
+
+
+async def test_a_server_that_hangs_does_not_hold_up_another(admin: Toxiproxy, echo: str) -> None:
+    """While one server does not answer, another one works: nothing is queued behind the first."""
+    async with answering(None) as url:
+        hanging = asyncio.create_task(Toxiproxy(url).version())
+        await admin.create("p", echo)
+        assert list(await admin.proxies()) == ["p"]
+        assert not hanging.done()
+        hanging.cancel()
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "error"),
+    [
+        (b"200 OK", b"hello", NotToxiproxy),
+        (b"200 OK", b"[]", NotToxiproxy),
+        (b"200 OK", b"{}", NotToxiproxy),
+        (b"204 No Content", b"", NotToxiproxy),
+        (b"500 Internal Server Error", b"{}", Refused),
+    ],
+)
+async def test_another_program_at_the_address(
+    head: bytes, body: bytes, error: type[ToxiproxyError]
+) -> None:
+    """Whatever it says, it is an exception of ours, never one of the library's or of JSON."""
+    async with answering(
+        b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+        % (head, len(body), body)
+    ) as url:
+        with pytest.raises(error):
+            await Toxiproxy(url).version()
+
+
+async def test_an_answer_that_breaks_off() -> None:
+    """A connection that ends within the answer is an exception of ours, too."""
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{") as url:
+        with pytest.raises(Unreachable):
+            await Toxiproxy(url).version()
+
+
+@pytest.mark.parametrize(
+    "toxic", [Latency(latency_ms=1), Bandwidth(rate_kb_per_s=100_000)], ids=lambda toxic: toxic.type
+)
+async def test_recreating_ends_a_hang(admin: Toxiproxy, toxic: Toxic) -> None:
+    """With a peer that does not read, removing a toxic hangs the server's list of proxies; recreating still works."""
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    impatient = Toxiproxy(admin._url, deadline_s=1)
+    proxy = await impatient.create("p", "{}:{}".format(*server.sockets[0].getsockname()[:2]))
+    name = await impatient.arm("p", toxic)
+    host, _, port = proxy.listen.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    await reader.readexactly(1)
+    # From here on the peer reads nothing, and the flood fills every buffer between.
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can
     with pytest.raises(DeadlineExceeded):
-        await Toxiproxy(f"http://127.0.0.1:{port}", deadline_s=0.2).version()
-    silent.set()
+        while True:
+            await impatient.remove("p", name)
+            await impatient.arm("p", toxic)
+    with pytest.raises(DeadlineExceeded):
+        await impatient.proxies()
+    assert await impatient.recreate("p") == proxy
+    assert await impatient.toxics("p") == []
+    writer.transport.abort()
     server.close()
 
 
@@ -194,12 +315,6 @@ async def test_a_proxy_of_the_environment_is_not_used(
 class TestTheLibrary:
     """Characterisation of toxiproxy-python 0.1.1: when one of these fails, the adapter can lose a piece."""
 
-    @pytest.fixture
-    def library(self, admin: Toxiproxy, monkeypatch: pytest.MonkeyPatch) -> Library:
-        monkeypatch.setattr(APIConsumer, "host", admin._host)
-        monkeypatch.setattr(APIConsumer, "port", admin._port)
-        return Library()
-
     async def test_a_port_conflict_is_a_key_error(self, library: Library, echo: str) -> None:
         """The server's error message is read as if it were a proxy."""
         first = await asyncio.to_thread(library.create, echo, "p")
@@ -220,7 +335,7 @@ class TestTheLibrary:
         assert (await asyncio.to_thread(library.version)) == b'{"version": "2.12.0"}\n'
 
     async def test_the_address_is_everybodys(self, library: Library, admin: Toxiproxy) -> None:
-        """An instance cannot have an address of its own."""
+        """An instance cannot have an address of its own; only a class can, as the adapter makes it."""
         Library().update_api_consumer("127.0.0.1", 1)
         with pytest.raises(requests.ConnectionError):
             await asyncio.to_thread(library.proxies)
