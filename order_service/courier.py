@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+import telemetry
 from billing_service.wire import Charge
 from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 from order_service import orders
@@ -69,6 +70,7 @@ class Courier:
 
     async def deliver(self, settled: "asyncio.Future[Order | None]") -> None:
         """From the first attempt to the fate of the notification."""
+        telemetry.begin_trace()
         try:
             if self.order.taken_over:
                 await self._durably(self._record_the_dead_attempt)

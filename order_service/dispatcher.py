@@ -4,6 +4,7 @@ Guarantee: an order that was recorded is settled as long as any replica lives an
 """
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.courier import Courier, Surroundings
-from order_service.orders import PendingOrder
+from order_service.orders import LeaseLost, PendingOrder
 from order_service.peers import Acknowledged, Outcome, Refused, slug_of
 from order_service.wire import Order
 
@@ -56,7 +57,9 @@ class Dispatcher:
         log.info("cancel", order_id=str(order.order_id), found=outcome.caller_saw)
         voided = isinstance(outcome, Refused) and slug_of(outcome.answer) == "key-voided"
         if voided or isinstance(outcome, Acknowledged):
-            await Courier(order, self._world).settle(outcome)
+            # A process that stops in between leaves the order pending; its next attempt will find the same answer.
+            with suppress(LeaseLost):
+                await Courier(order, self._world).settle(outcome)
         return outcome
 
     async def run(self) -> None:

@@ -7,6 +7,6 @@ Guarantee: `/healthz` answers as long as the process does, `/readyz` tells the t
 from telemetry.endpoints import install
 from telemetry.logs import configure_logs
 from telemetry.trace import HEADER as TRACE_HEADER
-from telemetry.trace import traceparent
+from telemetry.trace import begin_trace, traceparent
 
-__all__ = ["TRACE_HEADER", "configure_logs", "install", "traceparent"]
+__all__ = ["TRACE_HEADER", "begin_trace", "configure_logs", "install", "traceparent"]

@@ -23,6 +23,18 @@ def traceparent() -> str:
     return f"00-{trace_id}-{secrets.token_hex(8)}-01"
 
 
+def begin_trace() -> None:
+    """Begins a trace for work that no request has caused; within a request its trace goes on."""
+    if not _trace_id.get():
+        _begin(secrets.token_hex(16), None)
+
+
+def _begin(trace_id: str, parent_id: str | None) -> None:
+    _trace_id.set(trace_id)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(trace_id=trace_id, parent_id=parent_id)
+
+
 class TraceContext:
     """ASGI middleware that takes the trace of a request over, for everything that is done for it."""
 
@@ -35,10 +47,5 @@ class TraceContext:
                 (value for name, value in scope["headers"] if name == HEADER.encode()), b""
             )
             match = _TRACEPARENT.fullmatch(given.decode("latin-1"))
-            trace_id = match[1] if match else secrets.token_hex(16)
-            _trace_id.set(trace_id)
-            structlog.contextvars.clear_contextvars()
-            structlog.contextvars.bind_contextvars(
-                trace_id=trace_id, parent_id=match[2] if match else None
-            )
+            _begin(match[1] if match else secrets.token_hex(16), match[2] if match else None)
         await self.app(scope, receive, send)

@@ -194,23 +194,37 @@ def modules_are_short(files: Sources) -> list[str]:
 
 
 def excepts_are_narrow(files: Sources) -> list[str]:
-    """Foreign exceptions are translated by name; a broad except hides defects."""
-    broad = {"Exception", "BaseException"}
+    """Foreign exceptions are translated by name; a broad except or suppress hides defects."""
     return [
         f"{path}:{node.lineno} catches everything"
         for path, source in files.items()
         if package(path) != "tests"
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in broad))
-        # A handler that cleans up and raises again hides nothing.
-        and not isinstance(node.body[-1], ast.Raise)
+        if isinstance(node, ast.ExceptHandler | ast.Call) and _catches_everything(node)
     ]
 
 
+def _catches_everything(node: ast.ExceptHandler | ast.Call) -> bool:
+    if isinstance(node, ast.Call):
+        return _last_name(node.func) == "suppress" and any(map(_is_broad, node.args))
+    # A handler that cleans up and raises again hides nothing.
+    return not isinstance(node.body[-1], ast.Raise) and (node.type is None or _is_broad(node.type))
+
+
+def _is_broad(caught: ast.expr) -> bool:
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(_last_name(name) in ("Exception", "BaseException") for name in names)
+
+
+def _last_name(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None
+
+
 def tests_wait_for_evidence(files: Sources) -> list[str]:
-    """No test sleeps."""
-    return [
+    """No test sleeps, whatever it calls it."""
+    calls = [
         f"{path}:{node.lineno} sleeps"
         for path, source in files.items()
         if package(path) == "tests"
@@ -218,6 +232,11 @@ def tests_wait_for_evidence(files: Sources) -> list[str]:
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "sleep"
+    ]
+    return calls + [
+        f"{found} sleep"
+        for found in imports(files)
+        if package(found.path) == "tests" and "sleep" in found.names
     ]
 
 

@@ -50,6 +50,53 @@ def test_the_rule_can_say_no(rule: Rule) -> None:
     assert len(rule({path: source})) == 1
 
 
+# The same offence in the other forms in which it is written.
+DISGUISES: list[tuple[Rule, str, str]] = [
+    (rules.excepts_are_narrow, "chaos/play.py", "try:\n    pass\nexcept:\n    pass"),
+    (
+        rules.excepts_are_narrow,
+        "chaos/play.py",
+        "try:\n    pass\nexcept (OSError, Exception):\n    pass",
+    ),
+    (
+        rules.excepts_are_narrow,
+        "chaos/play.py",
+        "import builtins\ntry:\n    pass\nexcept builtins.BaseException:\n    pass",
+    ),
+    (rules.excepts_are_narrow, "chaos/play.py", "with suppress(Exception):\n    pass"),
+    (rules.tests_wait_for_evidence, "tests/test_x.py", "from time import sleep"),
+    (rules.tests_wait_for_evidence, "tests/test_x.py", "from asyncio import sleep as nap"),
+    (
+        rules.only_peers_speak_http,
+        "order_service/app.py",
+        "if TYPE_CHECKING:\n    from httpx import AsyncBaseTransport",
+    ),
+    (
+        rules.services_do_not_know_the_harness,
+        "order_service/app.py",
+        "def create():\n    import chaos.sabotage",
+    ),
+    (
+        rules.services_import_only_wires_of_others,
+        "order_service/peers.py",
+        "from billing_service import ledger",
+    ),
+    (rules.names_say_something, "chaos/helpers/__init__.py", ""),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "source"), DISGUISES)
+def test_the_rule_sees_through_a_disguise(rule: Rule, path: str, source: str) -> None:
+    """Within a function, for the type checker only, in a tuple, or under another name it is the same."""
+    assert len(rule({path: source})) == 1
+
+
+def test_a_handler_that_raises_again_is_allowed() -> None:
+    """It cleans up and hides nothing."""
+    source = "try:\n    pass\nexcept BaseException:\n    clean_up()\n    raise"
+    assert rules.excepts_are_narrow({"chaos/play.py": source}) == []
+
+
 def test_the_sources_are_found() -> None:
     """Rules over nothing would be kept for ever."""
     found = rules.sources()
@@ -96,8 +143,10 @@ def test_the_tree_is_the_designed_one(path: str) -> None:
 
 
 def test_every_top_level_package_is_known() -> None:
-    """A new package is a decision: it is named in the rules, or it does not exist."""
-    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
+    """A new package is a decision: it is named in the rules, or it does not exist. No module stands outside of one."""
+    assert list(PROJECT.glob("*.py")) == []
+    # With or without an __init__.py; hidden folders hold what is not ours.
+    packages = {path.parent.name for path in PROJECT.glob("[!.]*/*.py")}
     assert packages <= set(rules.OURS)
 
 

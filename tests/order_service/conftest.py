@@ -47,7 +47,7 @@ class Network(httpx.AsyncBaseTransport):
         return [
             (request.headers["Idempotency-Key"], request.headers["Idempotency-Retry"])
             for request in self.requests
-            if request.url.path == "/charges"
+            if (request.method, request.url.path) == ("POST", "/charges")
         ]
 
 

@@ -260,6 +260,9 @@ async def test_an_order_of_a_dead_process_is_taken_over(shop: Shop, database: An
         (2, "acknowledged", True),
     ]
     assert order["attempts"][0]["caller_saw"] == "nothing: the process died"
+    sent = [r for r in shop.network.requests if r.method == "POST"]
+    # No shopper is there any more; the charge and the notification still belong to one trace.
+    assert len({request.headers["traceparent"].split("-")[1] for request in sent}) == 1
     assert await shop.balance() == OPENING_CENTS - 1999
 
 
