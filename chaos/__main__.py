@@ -1,4 +1,4 @@
-"""The command line: `python -m chaos up | demo | matrix | run | audit | list`.
+"""The command line: `python -m chaos up | demo | matrix | run | mutants | soak | audit | list`.
 
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
 not do its work; whatever was started is stopped, however the command ends.
@@ -13,9 +13,10 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,21 @@ import asyncpg
 from rich.console import Console
 
 from chaos.audit import STUCK_AFTER_S, audit
+from chaos.endurance import Endurance
+from chaos.mutants import hunt, planted
+from chaos.plan import Plan
+from chaos.plan import read as read_plan
 from chaos.play import Played
 from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
 from chaos.report import result
-from chaos.run import open_theatre, play_all, server_versions, visit
+from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
 from chaos.scenarios import SCENARIOS, TABLE, Scenario
 from chaos.stack import Stack
 from chaos.target import read
 from chaos.theatre import Theatre
 from chaos.toxics import ToxiproxyError
-from chaos.verdict import Verdict, worst
+from chaos.verdict import worst
 from chaos.whole import judge_run
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -147,6 +152,65 @@ def _playable(console: Console, scenarios: Sequence[Scenario]) -> Sequence[Scena
     return playable
 
 
+async def mutants(options: argparse.Namespace, console: Console) -> int:
+    """Plants bugs into the services, one at a time, and shows which promise catches each; exit code 1 if one is not."""
+    try:
+        bugs = planted()
+    except ModuleNotFoundError as exc:
+        raise StackError(f"the planted bugs are not here: {exc}") from exc
+    names = options.names or [bug.name for bug in bugs]
+    unknown = set(names) - {bug.name for bug in bugs}
+    if unknown:
+        raise StackError(f"there is no planted bug {sorted(unknown)[0]}.")
+    chosen = [bug for bug in bugs if bug.name in names]
+    hunted = []
+    for bug in chosen:
+        with tempfile.TemporaryDirectory(prefix="bug-", dir=_made(options.run_dir)) as run_dir:
+            hunted.append(await hunt(bug, partial(_with_bug, Path(run_dir))))
+        console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
+    console.print(report.hunted_table(hunted))
+    return 0 if all(found.caught for found in hunted) else 1
+
+
+def _with_bug(run_dir: Path, factories: Mapping[str, str]) -> AbstractAsyncContextManager[Theatre]:
+    return open_theatre(
+        run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+    )
+
+
+async def soak(options: argparse.Namespace, console: Console) -> int:
+    """Random faults under load until the time is up; a plan that fails is made small and can be played again."""
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
+    run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-soak-{seed}"
+    directory = options.run_dir / "results" / run_name
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir)) as run_dir:
+        endurance = Endurance(Path(run_dir), _say(console))
+        if options.plan is not None:
+            played = await endurance.once(_read_plan(options.plan))
+            console.print(report.round_line(0, played), highlight=False, soft_wrap=True)
+            return played.verdict.exit_code
+        console.print(f"Seed {seed}, {options.duration:g} s", highlight=False)
+        endured = await endurance.endure(
+            seed,
+            options.duration,
+            lambda number, played: console.print(
+                report.round_line(number, played), highlight=False, soft_wrap=True
+            ),
+        )
+    written = result.write_soak(directory, run_name, seed, endured)
+    console.print(report.soak_summary(endured, written), highlight=False, soft_wrap=True)
+    return endured.verdict.exit_code
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        return read_plan(json.loads(path.read_text()))
+    except OSError as exc:
+        raise StackError(f"{path} cannot be read: {exc.strerror}.") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StackError(f"{path} is no plan of a soak: {exc}.") from exc
+
+
 async def reconcile(options: argparse.Namespace, console: Console) -> int:
     """Compares orders with withdrawals with balances; exit code 1 when anything is double, lost, stuck or unexplained."""
     try:
@@ -175,17 +239,19 @@ async def _play(
     run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{seed}"
     progress = report.Progress(console, scenarios)
     played = await play_all(theatre, scenarios, seed, progress)
-    played.append(await judge_run(theatre.target, played))
+    whole = await judge_run(theatre.target, played)
     versions = await server_versions(theatre.target, theatre.toxiproxy)
-    content = result.result(run_name, seed, played, versions)
-    path = result.write(options.run_dir / "results" / run_name, content)
+    content = result.result(run_name, seed, played, whole, versions)
+    written = result.write_run(
+        options.run_dir / "results" / run_name, content, result.history(played)
+    )
     if progress.tabular:
         console.print(progress.table())
-    if played[-1].verdict is not Verdict.PASS:
-        console.print(report.line(played[-1]), highlight=False, soft_wrap=True)
-    console.print(report.summary(played, "python -m chaos run"), highlight=False, soft_wrap=True)
-    console.print(f"Result: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
-    return played
+    console.print(report.line(whole), highlight=False, soft_wrap=True)
+    console.print(report.summary(played, whole), highlight=False, soft_wrap=True)
+    for path in written:
+        console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    return [*played, whole]
 
 
 def _print_curl(console: Console, stack: Stack) -> None:
@@ -269,6 +335,8 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", demo, [common, seeded]),
         ("matrix", matrix, [common, seeded]),
         ("run", run, [common, seeded]),
+        ("mutants", mutants, [common]),
+        ("soak", soak, [common, seeded]),
         ("audit", reconcile, [common]),
         ("list", list_scenarios, [common]),
     ):
@@ -288,10 +356,36 @@ def _parser() -> argparse.ArgumentParser:
                 help="a scenario, a part of its name, or a pattern with *",
             )
             _add_target(entry, "default: a stack of its own")
+        if command is mutants:
+            entry.add_argument("names", nargs="*", metavar="BUG", help="default: all of them")
+        if command is soak:
+            _add_soak_options(entry)
         if command is reconcile:
             _add_target(entry, "default: stack.json in the run directory")
             _add_audit_options(entry)
     return parser
+
+
+def _add_soak_options(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--duration",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="rounds are begun for so long (default 60)",
+    )
+    entry.add_argument("--plan", type=Path, metavar="FILE", help="play this plan once instead")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    # A day: whoever wants more starts it again with another seed.
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("the duration is a number of seconds, at most 86400")
+    return seconds
 
 
 def _add_target(entry: argparse.ArgumentParser, default: str) -> None:

@@ -11,8 +11,10 @@ from typing import ClassVar, Literal
 
 from chaos.acts import PROCESSES, Needs
 from chaos.control import Seam
+from chaos.probe import NotSeen, until
 from chaos.processes import Child
 from chaos.scene import ONLY, Scene
+from chaos.theatre import BOUND_S
 
 Service = Literal["order_service", "billing_service", "notification_service"]
 
@@ -114,7 +116,7 @@ class Stop:
 
     async def perform(self, scene: Scene) -> None:
         _, pid = _at_work(scene, self.service, self.label)
-        os.kill(pid, signal.SIGSTOP)
+        seen = await stopped(pid)
         account = scene.orders[self.label].account
         scene.theatre.history.note("stopped", account, what=self.service, struck=pid)
         scene.stopped = pid
@@ -124,7 +126,7 @@ class Stop:
                 os.kill(pid, signal.SIGCONT)
 
         scene.cleanups.append(resume)
-        scene.witness(f"{self.service} was stopped", seen=_state_of(pid) == "T")
+        scene.witness(f"{self.service} was stopped", seen=seen)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class FreezeWalWriter:
             )
         finally:
             await connection.close()
-        os.kill(pid, signal.SIGSTOP)
+        seen = await stopped(pid)
         scene.stopped = pid
 
         async def resume() -> None:
@@ -175,7 +177,7 @@ class FreezeWalWriter:
                 os.kill(pid, signal.SIGCONT)
 
         scene.cleanups.append(resume)
-        scene.witness("the WAL writer was stopped", seen=_state_of(pid) == "T")
+        scene.witness("the WAL writer was stopped", seen=seen)
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,19 @@ class CrashPostgres:
         scene.witness(
             "Postgres crashed and recovered", seen=len(postgres.child.deaths) == deaths + 1
         )
+
+
+async def stopped(pid: int) -> bool:
+    """Stops a process; whether it stands still, by the operating system's own word."""
+    os.kill(pid, signal.SIGSTOP)
+
+    async def stands_still() -> bool:
+        return _state_of(pid) == "T"
+
+    try:
+        return await until(stands_still, BOUND_S, "the process stands still")
+    except NotSeen:
+        return False
 
 
 def _state_of(pid: int) -> str:

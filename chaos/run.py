@@ -6,14 +6,14 @@ Guarantee: the wrapped stack differs from the bare one in its three factories an
 import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 from chaos.control import Control
 from chaos.evidence import connect
 from chaos.history import History
 from chaos.play import Played, play
-from chaos.report.console import Progress
 from chaos.sabotage import CONTROL_VARIABLE, JOURNAL_VARIABLE
 from chaos.scenarios import Scenario
 from chaos.stack import Stack
@@ -46,6 +46,19 @@ ENVIRONMENT = {
 }
 
 
+class Audience(Protocol):
+    """Who watches a run."""
+
+    def shown(self) -> AbstractContextManager[None]:
+        """For the length of the run."""
+
+    def started(self, scenario: Scenario) -> None:
+        """A scenario begins."""
+
+    def ended(self, played: Played) -> None:
+        """A scenario has its verdict."""
+
+
 @asynccontextmanager
 async def open_theatre(
     run_dir: Path,
@@ -53,6 +66,8 @@ async def open_theatre(
     *,
     usual_ports: bool = True,
     factories: Mapping[str, str] = WRAPPED,
+    replicas: int | Mapping[str, int] = REPLICAS,
+    environ: Mapping[str, str] = ENVIRONMENT,
 ) -> AsyncIterator[Theatre]:
     """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end."""
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -62,10 +77,10 @@ async def open_theatre(
         Control() as control,
         Stack(
             run_dir,
-            replicas=REPLICAS,
+            replicas=replicas,
             factories=factories,
             environ={
-                **ENVIRONMENT,
+                **environ,
                 JOURNAL_VARIABLE: str(journal),
                 CONTROL_VARIABLE: control.address,
             },
@@ -79,7 +94,7 @@ async def open_theatre(
             History(journal),
             control=control,
             stack=stack,
-            attempt_deadline_s=ATTEMPT_TIMEOUT_S,
+            attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
         )
         try:
             yield theatre
@@ -99,17 +114,17 @@ async def visit(target: Target) -> AsyncIterator[Theatre]:
 
 
 async def play_all(
-    theatre: Theatre, scenarios: Iterable[Scenario], seed: int, progress: Progress
+    theatre: Theatre, scenarios: Iterable[Scenario], seed: int, audience: Audience
 ) -> list[Played]:
     """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order."""
     order = list(scenarios)
     shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
-    with progress.shown():
+    with audience.shown():
         for scenario in shuffled:
-            progress.started(scenario)
+            audience.started(scenario)
             played[scenario.name] = await play(theatre, scenario)
-            progress.ended(played[scenario.name])
+            audience.ended(played[scenario.name])
     return [played[scenario.name] for scenario in order]
 
 

@@ -33,7 +33,7 @@ class Placed:
     label: str
     account: str
     delivery: Delivery
-    placing: "asyncio.Task[httpx.Response] | None" = None
+    placing: "asyncio.Task[None] | None" = None
     retry: "Barrier | None" = None
     snapshots: list[Snapshot] = field(default_factory=list)
     # Whether the shopper was told, when, and by what.
@@ -88,13 +88,19 @@ class Scene:
         placed = await self.order(label)
         placed.placing = asyncio.create_task(self._place(placed))
 
-    async def _place(self, placed: Placed) -> httpx.Response:
-        response = await self.theatre.place(placed.account, placed.delivery)
+    async def _place(self, placed: Placed) -> None:
+        try:
+            response = await self.theatre.place(placed.account, placed.delivery)
+        except httpx.TransportError:
+            # The order service was killed: the shopper does not know whether the order was accepted.
+            return
+        self.theatre.history.note(
+            "shopper was answered", placed.account, status=response.status_code
+        )
         if response.status_code in (201, 202):
             placed.accepted = True
         if response.status_code == 201:
             placed.acknowledged_ns = time.monotonic_ns()
-        return response
 
     async def snapshot(self, placed: Placed) -> Snapshot:
         """Reads Postgres and keeps the reading: every one of them is judged."""

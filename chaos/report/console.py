@@ -13,8 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from chaos.audit import Audit
+from chaos.endurance import Endured
+from chaos.mutants import Hunted
 from chaos.play import Played
 from chaos.scenarios import SITUATIONS, Scenario, Situation
+from chaos.shrink import REPLAYS
+from chaos.soak import Round
 from chaos.verdict import Verdict, worst
 from order_service.wire import Delivery
 
@@ -136,23 +140,87 @@ def line(played: Played) -> str:
     return text
 
 
-def summary(played: Sequence[Played], reproduce: str) -> str:
+def summary(played: Sequence[Played], whole: Played) -> str:
     """The closing lines of a run: the verdict, and how each scenario that did not pass is repeated."""
-    verdict = worst([cell.verdict for cell in played])
+    verdict = worst([cell.verdict for cell in (*played, whole)])
     counts = ", ".join(f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict)
     text = f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}."
-    cells = [cell for cell in played if cell.scenario.situation is not None]
     saw = {
-        c.caller_saw for c in cells if c.scenario.situation and not c.scenario.situation.answered
+        cell.caller_saw
+        for cell in played
+        if cell.scenario.situation is not None and not cell.scenario.situation.answered
     }
     if saw:
         text += "\nIn situations 2 to 5 the caller saw " + (
-            "the same:" if len(saw) == 1 else "these, one in each family:"
+            "the same:" if len(saw) == 1 else "these, the same one in each family:"
         )
         text += "".join(f"\n  {escape(what)}" for what in sorted(saw))
     for cell in played:
-        if cell.verdict is not Verdict.PASS and cell.scenario.acts:
-            text += f"\nAgain: {reproduce} {escape(cell.scenario.name)}"
+        if cell.verdict is not Verdict.PASS:
+            text += f"\nAgain: python -m chaos run {escape(cell.scenario.name)}"
+    return text
+
+
+def hunted_line(hunted: Hunted) -> str:
+    """One planted bug, as it was hunted."""
+    style, word = ("green", "caught") if hunted.caught else ("bold red", "MISSED")
+    seconds = sum(cell.seconds for cell in hunted.played)
+    return f"[{style}]{word}[/] {escape(hunted.bug.name)} ({seconds:.1f} s)"
+
+
+def hunted_table(hunted: Sequence[Hunted]) -> Table:
+    """Bug by promise that caught it."""
+    table = Table(
+        box=box.SIMPLE_HEAD, caption=f"{sum(h.caught for h in hunted)} of {len(hunted)} caught"
+    )
+    for title in ("planted bug", "what is wrong", "caught by", "in"):
+        table.add_column(title)
+    for found in hunted:
+        by = [promise for promise in found.broken if promise in found.bug.promises]
+        table.add_row(
+            escape(found.bug.name),
+            escape(found.bug.title),
+            f"[green]{', '.join(by)}[/]" if by else "[bold red]nothing[/]",
+            escape(", ".join(found.bug.scenarios)),
+        )
+    return table
+
+
+def round_line(number: int, played: Round) -> str:
+    """One round of a soak; what was broken, and which witness is missing, beneath it."""
+    text = (
+        f"[{_STYLE[played.verdict]}]{played.verdict.upper():7}[/] round {number}: {played.accepted} orders, "
+        f"{played.attempts} attempts, {played.seconds:.1f} s; "
+        + escape("; ".join(str(strike) for strike in played.plan.strikes))
+    )
+    for finding in played.broken:
+        text += (
+            f"\n        broken: {finding.promise} {escape(finding.claim)}: {escape(finding.detail)}"
+        )
+    for witness in played.witnesses:
+        if not witness.seen:
+            text += f"\n        witness missing: {escape(witness.claim)}"
+    return text
+
+
+def soak_summary(endured: Endured, plan_file: str | None) -> str:
+    """The closing lines of a soak: the verdict, and how the smallest failing plan is played again."""
+    verdict = endured.verdict
+    text = (
+        f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {endured.rounds} rounds, {endured.accepted} orders on accounts of "
+        f"their own, {endured.attempts} attempts."
+    )
+    if endured.smallest is not None:
+        text += (
+            f"\nThe smallest plan that failed: {endured.smallest.orders} orders; "
+            + escape(
+                "; ".join(str(strike) for strike in endured.smallest.strikes) or "no strike at all"
+            )
+            + f"\nIt failed in {endured.failures} of {REPLAYS} trials (the schedule of the operating system is not part of "
+            f"the seed)."
+        )
+    if plan_file is not None:
+        text += f"\nAgain: python -m chaos soak --plan {escape(plan_file)}"
     return text
 
 

@@ -12,13 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from chaos.endurance import Endured
 from chaos.play import Played
-from chaos.verdict import worst
+from chaos.verdict import Verdict, worst
 
 _PACKAGES = ("fastapi", "uvicorn", "httpx", "aiohttp", "asyncpg", "toxiproxy-python")
 
 
-def result(run: str, seed: int, played: list[Played], servers: Mapping[str, str]) -> dict[str, Any]:
+def result(
+    run: str, seed: int, played: Sequence[Played], whole: Played, servers: Mapping[str, str]
+) -> dict[str, Any]:
     """The whole of result.json. `servers` are the versions that Postgres and Toxiproxy themselves reported."""
     return {
         "run": run,
@@ -28,8 +31,9 @@ def result(run: str, seed: int, played: list[Played], servers: Mapping[str, str]
             **{package: version(package) for package in _PACKAGES},
             **servers,
         },
-        "verdict": worst([cell.verdict for cell in played]),
+        "verdict": worst([cell.verdict for cell in (*played, whole)]),
         "scenarios": [scenario(cell, seed) for cell in played],
+        "whole": scenario(whole, seed),
     }
 
 
@@ -41,6 +45,33 @@ def write(directory: Path, content: dict[str, Any]) -> Path:
     draft.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(draft, path)
     return path
+
+
+def write_run(
+    directory: Path, content: dict[str, Any], events: Sequence[dict[str, Any]]
+) -> list[Path]:
+    """Writes all that a run leaves behind; the paths, for people the most telling one last."""
+    return [write(directory, content)]
+
+
+def write_soak(directory: Path, run: str, seed: int, endured: Endured) -> str | None:
+    """Writes result.json of a soak, and plan.json when it did not pass: its path as one would type it."""
+    content = {
+        "run": run,
+        "seed": seed,
+        "verdict": endured.verdict,
+        "rounds": endured.rounds,
+        "orders": endured.accepted,
+        "attempts": endured.attempts,
+        "failures": endured.failures,
+    }
+    write(directory, content)
+    if endured.verdict is Verdict.PASS:
+        return None
+    plan = endured.smallest or endured.last.plan
+    path = directory / "plan.json"
+    path.write_text(json.dumps(plan.as_json(), indent=2) + "\n")
+    return os.path.relpath(path)
 
 
 def history(played: Sequence[Played]) -> list[dict[str, Any]]:

@@ -176,6 +176,14 @@ def test_another_process_may_ask_again() -> None:
     assert broken(replace(GOOD, events=events)) == set()
 
 
+def test_a_recorded_attempt_may_not_have_been_sent() -> None:
+    """Its process died before; what another process sends first is a retry, and says so."""
+    events = (attempt_sent(10, "?1"),)
+    taken_over = replace(GOOD, events=events, order=order(outcomes=("unknown", "acknowledged")))
+    assert broken(taken_over) == set()
+    assert "L3" in broken(replace(taken_over, order=order()))
+
+
 def test_what_was_not_journaled_is_not_judged() -> None:
     """Without wrapped services nobody knows what was sent: nothing is said, rather than that it was kept."""
     bare = replace(GOOD, events=(), journaled=False)
