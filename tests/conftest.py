@@ -38,7 +38,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pos
     """A running cluster without any database of ours."""
     directory: Path = tmp_path_factory.mktemp("postgres")
     cluster = PostgresCluster(
-        directory / "data", directory / "postgres.log", ports.choose("", None)
+        directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
     )
     await cluster.start()
     yield cluster
