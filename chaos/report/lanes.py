@@ -1,6 +1,6 @@
 """The lanes of a sequence diagram: who took part.
 
-Guarantee: the five parts of the stack always have a lane, in the same order; processes that lived at the same time have a
+Guarantee: the five parts of the stack always have a lane, in the same order. Processes that lived at the same time have a
 lane each, one that took a dead one's place has that one's lane.
 """
 
@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 from chaos.report.history import Event
 
+CHAOS = "chaos"
 SHOPPER = "shopper"
 TOXIPROXY = "toxiproxy"
 POSTGRES = "postgres"
+# What the harness did that belongs to no other lane: a note, a copy of a request that it sent itself.
+_DONE_ELSEWHERE = {"armed", "healed", "crashed", "stopped", "resumed", "observed"}
 _TITLES = {
+    CHAOS: "chaos",
     SHOPPER: "shopper",
     "order_service": "order",
     TOXIPROXY: "Toxiproxy",
@@ -36,12 +40,12 @@ class Lane:
 
 
 def lanes(events: Sequence[Event]) -> tuple[Lane, ...]:
-    """All lanes from left to right; who plays the shopper has one when it did anything."""
+    """All lanes from left to right; the harness and the shopper have one when they did something of their own."""
     found: list[Lane] = []
     for part in _TITLES:
-        if part == SHOPPER and not any(map(_of_shopper, events)):
+        if part in (CHAOS, SHOPPER) and not any(_takes_part(part, event) for event in events):
             continue
-        if part in (SHOPPER, TOXIPROXY, POSTGRES):
+        if part in (CHAOS, SHOPPER, TOXIPROXY, POSTGRES):
             found.append(Lane(part))
         else:
             found.extend(Lane(part, pids) for pids in _processes(events, part))
@@ -59,18 +63,16 @@ def lane_named(all_lanes: Sequence[Lane], what: str) -> int | None:
     words = what.lower().replace("pid", " ").replace("=", " ").split()
     of_part = [number for number, lane in enumerate(all_lanes) if words and lane.part == words[0]]
     named = [
-        number
-        for number in of_part
-        if any(str(pid) in words[1:] for pid in all_lanes[number].pids)
+        number for number in of_part if any(str(pid) in words[1:] for pid in all_lanes[number].pids)
     ]
     candidates = named or of_part
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _of_shopper(event: Event) -> bool:
-    if event["service"] == "order_service":
-        return event["seam"] in ("arrival", "reply")
-    return event["service"] == "chaos" and event["seam"] == "sent"
+def _takes_part(part: str, event: Event) -> bool:
+    if part == SHOPPER:
+        return event["service"] == "order_service" and event["seam"] in ("arrival", "reply")
+    return event["service"] == CHAOS and event["seam"] not in _DONE_ELSEWHERE
 
 
 def _processes(events: Sequence[Event], service: str) -> list[tuple[int, ...]]:

@@ -1,84 +1,19 @@
-"""What there is to draw of one scenario, without saying how: rows in time, lanes, strokes between lanes, marks on them.
+"""Turns the recorded events of one scenario into a figure: rows in time, strokes between lanes, marks on them.
 
 Guarantee: every stroke and every mark stands for recorded events. A lost message is what was sent and has no recorded
 arrival (a reply: no recorded answer at its caller); it ends at Toxiproxy, where faults strike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
-from chaos.report.exchanges import RECEIVERS, Exchange, exchanges, peer
+from chaos.report.captions import death, plain, request
+from chaos.report.exchanges import Exchange, exchanges
+from chaos.report.figure import Band, End, Figure, Kind, Mark, Stroke
 from chaos.report.history import Event
-from chaos.report.lanes import POSTGRES, SHOPPER, TOXIPROXY, Lane, lane_named, lane_of, lanes
+from chaos.report.lanes import POSTGRES, SHOPPER, TOXIPROXY, lane_named, lane_of, lanes
 
-
-class End(StrEnum):
-    """How a stroke ends."""
-
-    ARRIVED = "arrived"
-    LOST = "lost"
-    # The record says that it went on, and not where to.
-    OPEN = "open"
-
-
-class Kind(StrEnum):
-    """What a mark means."""
-
-    ARMED = "armed"
-    HEALED = "healed"
-    CRASH = "crash"
-    STOPPED = "stopped"
-    RESUMED = "resumed"
-    OBSERVED = "observed"
-    COMMITTED = "committed"
-    IN_DOUBT = "in_doubt"
-    NOTE = "note"
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """A message from a lane at a row to a lane at the same or a later row."""
-
-    lane_from: int
-    lane_to: int
-    row_from: int
-    row_to: int
-    end: End
-    label: str
-    # Only a part of it arrived.
-    cut: bool = False
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Something that happened on one lane."""
-
-    row: int
-    lane: int
-    kind: Kind
-    label: str
-
-
-@dataclass(frozen=True)
-class Band:
-    """A stretch of a lane: under a toxic, stopped, or dead."""
-
-    lane: int
-    row_from: int
-    row_to: int
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A whole diagram; `at_ms` has the time of each row."""
-
-    lanes: tuple[Lane, ...]
-    at_ms: tuple[float, ...]
-    strokes: tuple[Stroke, ...]
-    marks: tuple[Mark, ...]
-    bands: tuple[Band, ...]
+# What a dead or stopped process cannot do.
+_SIGNS_OF_LIFE = {Kind.OBSERVED, Kind.COMMITTED, Kind.IN_DOUBT, Kind.NOTE}
 
 
 def figure(events: Sequence[Event]) -> Figure:
@@ -124,7 +59,7 @@ class _Draft:
         """What is no exchange between services."""
         service, seam = event["service"], event["seam"]
         if event.get("died"):
-            self._mark(index, self._lane(index), Kind.CRASH, _death(event))
+            self._mark(index, self._lane(index), Kind.CRASH, death(event))
         elif service == "chaos":
             self._draw_harness(index, event)
         elif service == "order_service" and seam == "arrival":
@@ -134,16 +69,16 @@ class _Draft:
             label = f"{event.get('status', 'reply')}"
             self._stroke(index, index, self._lane(index), lane_of(self.lanes, SHOPPER), label)
         elif not self._in_an_exchange(index):
-            self._mark(index, self._lane(index), Kind.NOTE, _plain(event))
+            self._mark(index, self._lane(index), Kind.NOTE, plain(event))
 
     def _draw_request(self, exchange: Exchange) -> None:
         sent, arrived = exchange.sent, exchange.arrived
         if sent is None:
             if arrived is not None:
-                label = _request(self.events[arrived])
+                label = request(self.events[arrived])
                 self._stroke(arrived, arrived, self.toxiproxy, self._lane(arrived), label)
             return
-        label = _request(self.events[sent])
+        label = request(self.events[sent])
         if exchange.unsent:
             self._mark(sent, self._lane(sent), Kind.NOTE, f"about to send {label}")
         elif arrived is not None:
@@ -175,31 +110,36 @@ class _Draft:
 
     def _draw_harness(self, index: int, event: Event) -> None:
         seam = event["seam"]
-        if seam == "armed":
-            label = f"armed {event.get('proxy', '')}: {event.get('toxic', '')}"
-            self._mark(index, self.toxiproxy, Kind.ARMED, label)
-        elif seam == "healed":
-            self._mark(index, self.toxiproxy, Kind.HEALED, f"healed {event.get('proxy', '')}")
+        if seam in ("armed", "healed"):
+            proxy = str(event.get("proxy", ""))
+            label = f"{seam} {proxy}" + (f": {event['toxic']}" if "toxic" in event else "")
+            self._mark(index, self.toxiproxy, Kind(seam), label, proxy)
         elif seam in ("crashed", "stopped", "resumed"):
-            what = str(event.get("what", ""))
-            kind = Kind.CRASH if seam == "crashed" else Kind(seam)
-            lane = lane_named(self.lanes, what)
-            # Which of two replicas it was is not guessed.
-            self._mark(index, self.toxiproxy if lane is None else lane, kind, f"{what} {seam}")
+            self._draw_process(index, event)
         elif seam == "observed":
             self._draw_observation(index, event)
         elif not self._in_an_exchange(index):
-            label = str(event["text"]) if "text" in event else _plain(event)
+            self._mark(index, 0, Kind.NOTE, str(event.get("text", plain(event))))
+
+    def _draw_process(self, index: int, event: Event) -> None:
+        what, seam = str(event.get("what", "")), event["seam"]
+        lane = lane_named(self.lanes, what)
+        label = f"{what} {seam}"
+        if lane is None:
+            # Which of two replicas it was is not guessed.
             self._mark(index, 0, Kind.NOTE, label)
+        else:
+            self._mark(index, lane, Kind.CRASH if seam == "crashed" else Kind(seam), label)
 
     def _draw_observation(self, index: int, event: Event) -> None:
         before, effects = self.effects, float(event.get("effects", 0))
         self.effects = effects
+        changed = before is not None and before != effects
+        label = f"effects {before:g} → {effects:g}" if changed else f"effects {effects:g}"
         keys = f", keys {event['keys']}" if "keys" in event else ""
-        changed = effects != (before or 0.0)
-        label = f"{before or 0.0:g} → {effects:g}" if changed else f"{effects:g}"
-        kind = Kind.COMMITTED if changed else Kind.OBSERVED
-        self._mark(index, lane_of(self.lanes, POSTGRES), kind, f"effects {label}{keys}")
+        # An account has moved nothing when a scenario opens it.
+        kind = Kind.OBSERVED if effects == (before or 0) else Kind.COMMITTED
+        self._mark(index, lane_of(self.lanes, POSTGRES), kind, label + keys)
 
     def _bands(self, rows: int) -> list[Band]:
         starts = {Kind.ARMED, Kind.STOPPED, Kind.CRASH}
@@ -213,27 +153,29 @@ class _Draft:
         """A toxic ends when its proxy is healed, a pause when resumed, a death with the first sign of life."""
         later = [other for other in self.marks if other.lane == mark.lane and other.row > mark.row]
         if mark.kind is Kind.ARMED:
-            proxy = mark.label.removeprefix("armed ").partition(":")[0]
-            ends = [other.row for other in later if other.label == f"healed {proxy}"]
+            ends = [
+                other.row
+                for other in later
+                if other.kind is Kind.HEALED and other.proxy == mark.proxy
+            ]
         elif mark.kind is Kind.STOPPED:
             ends = [other.row for other in later if other.kind is Kind.RESUMED]
         else:
-            ends = [other.row for other in later]
-            ends += [
-                row
-                for stroke in self.strokes
-                for lane, row in (
-                    (stroke.lane_from, stroke.row_from),
-                    (stroke.lane_to, stroke.row_to),
-                )
-                if lane == mark.lane and row > mark.row
-            ]
+            ends = [other.row for other in later if other.kind in _SIGNS_OF_LIFE]
+            ends += [row for row in self._touched(mark.lane) if row > mark.row]
         return min(ends, default=last_row)
+
+    def _touched(self, lane: int) -> list[int]:
+        """The rows in which a message left this lane or arrived at it."""
+        return [
+            row
+            for stroke in self.strokes
+            for at, row in ((stroke.lane_from, stroke.row_from), (stroke.lane_to, stroke.row_to))
+            if at == lane
+        ]
 
     def _lane(self, index: int) -> int:
         event = self.events[index]
-        if event["service"] == "chaos":
-            return lane_of(self.lanes, SHOPPER)
         return lane_of(self.lanes, event["service"], event.get("pid"))
 
     def _answered(self, exchange: Exchange) -> bool:
@@ -245,8 +187,8 @@ class _Draft:
             for exchange in self.exchanges
         )
 
-    def _mark(self, index: int, lane: int, kind: Kind, label: str) -> None:
-        self.marks.append(Mark(self.rows[index], lane, kind, label))
+    def _mark(self, index: int, lane: int, kind: Kind, label: str, proxy: str = "") -> None:
+        self.marks.append(Mark(self.rows[index], lane, kind, label, proxy))
 
     def _stroke(
         self,
@@ -276,39 +218,6 @@ def _rows(events: Sequence[Event], all_exchanges: Sequence[Exchange]) -> list[in
     }
     rows: list[int] = []
     for index in range(len(events)):
-        rows.append(len(set(rows)) - (index in joined))
+        row = rows[-1] + (index not in joined) if rows else 0
+        rows.append(row)
     return rows
-
-
-def _request(event: Event) -> str:
-    """What is asked: a charge with its key and its retry flag, a notification, a copy made by the harness."""
-    if peer(event) == "notifications" or event["service"] == "notification_service":
-        return "notify"
-    verb = "retry" if event.get("retry") == "?1" else "charge"
-    if event["service"] == "chaos":
-        verb = f"copy of a {verb}"
-    return " ".join(filter(None, (verb, str(event.get("sequence_key") or ""), event.get("retry"))))
-
-
-def _death(event: Event) -> str:
-    where = {
-        "arrival": "on arrival, before executing",
-        "reply": "before replying",
-        "attempt": "before sending",
-        "notify": "before notifying",
-    }
-    return f"died {where.get(event['seam'], 'at: ' + str(event['seam']))}"
-
-
-def _plain(event: Event) -> str:
-    """An event without a drawing of its own: its seam and its fields."""
-    known = {"scenario", "at_ms", "service", "pid", "seam", "account", "order_id"}
-    fields = ", ".join(
-        f"{name} {value}"
-        for name, value in event.items()
-        if name not in known and value not in ("", None)
-    )
-    return f"{event['seam']}: {fields}" if fields else str(event["seam"])
-
-
-__all__ = ["RECEIVERS", "Band", "End", "Figure", "Kind", "Mark", "Stroke", "figure"]
