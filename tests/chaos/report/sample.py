@@ -30,7 +30,7 @@ PROMISES = {
     "X1": ("every accepted order has its effect once, by the bound after healing", "liveness"),
     "X2": ("at every snapshot a key is processed if and only if its effect happened", "safety"),
     "X4": ("all answers to a key are equal", "safety"),
-    "X5": ("money is conserved: withdrawn = billed = opening − closing balances", "safety"),
+    "X5": ("money is conserved: withdrawn = billed = opening - closing balances", "safety"),
     "V1": ("every attempt has one completion and every fault its witness", "validity"),
 }
 
@@ -202,7 +202,7 @@ def notification_lost() -> Run:
     story = Story("notification_lost").observed(0, 0)
     story.chaos("armed", proxy="notification", toxic="limit_data (bytes 0) upstream")
     story.placed().charged(42).observed(1, 1)
-    fields = {"peer": "notifications", "sequence_key": "", "retry": ""}
+    fields: dict[str, Any] = {"peer": "notifications", "sequence_key": "", "retry": ""}
     story.order("notify", **fields)
     story.order("no answer", saw="ServerDisconnectedError", **fields).order("reply", status=201)
     story.chaos("healed", proxy="notification")
