@@ -13,21 +13,23 @@ from chaos.report.markup import program, xml
 from chaos.report.sequence import figure
 
 
-def svg(events: Sequence[Event], title: str) -> str:
+def svg(events: Sequence[Event], title: str, effects_max: float | None = None) -> str:
     """A picture that stands alone: its style comes with it, light and dark."""
-    root = svg_element(events, title, "diagram")
+    root = svg_element(events, title, "diagram", effects_max)
     root.insert(0, program("style", style()))
     return xml(root)
 
 
-def svg_element(events: Sequence[Event], title: str, identity: str) -> ET.Element:
+def svg_element(
+    events: Sequence[Event], title: str, identity: str, effects_max: float | None = None
+) -> ET.Element:
     """The picture as an element of a page that has `style()`; `identity` is unique in that page."""
-    return drawing.draw(figure(events), title, text(events), identity)
+    return drawing.draw(figure(events, effects_max), title, text(events, effects_max), identity)
 
 
-def text(events: Sequence[Event]) -> str:
+def text(events: Sequence[Event], effects_max: float | None = None) -> str:
     """The diagram as lines of plain text."""
-    return plain_text.draw(figure(events))
+    return plain_text.draw(figure(events, effects_max))
 
 
 def style() -> str:

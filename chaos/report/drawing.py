@@ -21,11 +21,11 @@ CLOCK_PX = 64
 MARGIN_PX = 70
 # To the right of each lane: as wide as what is usually written there.
 GAPS_PX = {
-    CHAOS: 110,
-    SHOPPER: 120,
-    "order_service": 200,
-    TOXIPROXY: 170,
-    "billing_service": 130,
+    CHAOS: 100,
+    SHOPPER: 116,
+    "order_service": 190,
+    TOXIPROXY: 160,
+    "billing_service": 120,
     POSTGRES: 190,
     "notification_service": 130,
 }
@@ -61,6 +61,7 @@ class _Picture:
             width=self.width,
             height=self.height,
         )
+        root.append(_text(CLOCK_PX - 16, 22, "ms", "clock", anchor="end"))
         root.extend(self._lane(number, lane) for number, lane in enumerate(figure.lanes))
         root.extend(map(self._band, figure.bands))
         root.extend(self._clock(row, at_ms) for row, at_ms in enumerate(figure.at_ms))
@@ -155,10 +156,10 @@ class _Picture:
 
 def _positions(lanes: tuple[Lane, ...]) -> list[int]:
     """The x of each lane."""
-    x = [CLOCK_PX + 34]
+    x = [CLOCK_PX + 30]
     for lane, following in pairwise(lanes):
         # Between replicas nothing is written that could not go on across the next lane.
-        x.append(x[-1] + (130 if lane.part == following.part else GAPS_PX[lane.part]))
+        x.append(x[-1] + (120 if lane.part == following.part else GAPS_PX[lane.part]))
     return x
 
 
@@ -210,7 +211,7 @@ def _glyph(kind: Kind, x: float, y: float) -> ET.Element:
                 element("circle", cx=x, cy=y, r=9, class_="glyph"),
                 _cross(x, y, 4, "crash-cross"),
             )
-        case Kind.OBSERVED | Kind.COMMITTED:
+        case Kind.OBSERVED | Kind.COMMITTED | Kind.EXCEEDED:
             points = f"{x:g},{y - 7:g} {x + 7:g},{y:g} {x:g},{y + 7:g} {x - 7:g},{y:g}"
             return element("polygon", points=points, class_="glyph")
         case Kind.STOPPED:

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     RESUMED = "resumed"
     OBSERVED = "observed"
     COMMITTED = "committed"
+    # More than was computed for this scenario.
+    EXCEEDED = "exceeded"
     IN_DOUBT = "in_doubt"
     NOTE = "note"
 

@@ -26,6 +26,7 @@ _GLYPHS = {
     Kind.RESUMED: "▸",
     Kind.OBSERVED: "◇",
     Kind.COMMITTED: "◆",
+    Kind.EXCEEDED: "◆",
     Kind.IN_DOUBT: "?",
     Kind.NOTE: "•",
 }

@@ -13,6 +13,11 @@ from chaos.report.words import Json, outcome, situation
 
 # A diagram with more rows is read by nobody; the file has them all.
 EVENTS_DRAWN_MAX = 300
+_LEGEND = (
+    'A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. '
+    "Bar on Toxiproxy: a toxic is armed. Disc with a cross: the process died. "
+    "Diamond: the money in Postgres, filled when it had moved."
+)
 SIGNS = {"pass": "✓", "fail": "✗", "unknown": "?"}
 _KEPT = {True: ("pass", "kept"), False: ("fail", "broken"), None: ("unknown", "unknown")}
 
@@ -91,10 +96,10 @@ def _diagram(scenario: Json, events: Sequence[Event], anchor: str) -> list[ET.El
     drawn = events[:EVENTS_DRAWN_MAX]
     name = f"Sequence of {scenario['name']}"
     left_out = len(events) - len(drawn)
-    remark = f"{left_out} more events are in history.jsonl." if left_out else None
+    remark = f" {left_out} more events are in history.jsonl." if left_out else ""
     picture = element(
         "div",
-        diagram.svg_element(drawn, name, f"{anchor}-diagram"),
+        diagram.svg_element(drawn, name, f"{anchor}-diagram", scenario["effects_expected"]),
         class_="scroll",
         tabindex=0,
         role="region",
@@ -103,12 +108,12 @@ def _diagram(scenario: Json, events: Sequence[Event], anchor: str) -> list[ET.El
     as_text = element(
         "details",
         element("summary", "The same as text"),
-        element("pre", diagram.text(drawn), tabindex=0),
+        element("pre", diagram.text(drawn, scenario["effects_expected"]), tabindex=0),
         class_="as-text",
     )
     return [
         element("h4", "What happened"),
-        element("figure", picture, element("figcaption", remark) if remark else None),
+        element("figure", picture, element("figcaption", _LEGEND + remark)),
         as_text,
     ]
 

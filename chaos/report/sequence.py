@@ -13,12 +13,15 @@ from chaos.report.history import Event
 from chaos.report.lanes import POSTGRES, SHOPPER, TOXIPROXY, lane_named, lane_of, lanes
 
 # What a dead or stopped process cannot do.
-_SIGNS_OF_LIFE = {Kind.OBSERVED, Kind.COMMITTED, Kind.IN_DOUBT, Kind.NOTE}
+_SIGNS_OF_LIFE = {Kind.OBSERVED, Kind.COMMITTED, Kind.EXCEEDED, Kind.IN_DOUBT, Kind.NOTE}
 
 
-def figure(events: Sequence[Event]) -> Figure:
-    """The diagram of one scenario's events, which are in the order of their happening."""
-    draft = _Draft(events)
+def figure(events: Sequence[Event], effects_max: float | None = None) -> Figure:
+    """The diagram of one scenario's events, which are in the order of their happening.
+
+    Where more than `effects_max` effects were read, the mark says so.
+    """
+    draft = _Draft(events, effects_max)
     for exchange in draft.exchanges:
         draft.draw_exchange(exchange)
     for index, event in enumerate(events):
@@ -29,8 +32,9 @@ def figure(events: Sequence[Event]) -> Figure:
 class _Draft:
     """Strokes, marks and bands as they are found."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], effects_max: float | None) -> None:
         self.events = events
+        self.effects_max = effects_max
         self.lanes = lanes(events)
         self.exchanges = exchanges(events)
         self.rows = _rows(events, self.exchanges)
@@ -139,6 +143,8 @@ class _Draft:
         keys = f", keys {event['keys']}" if "keys" in event else ""
         # An account has moved nothing when a scenario opens it.
         kind = Kind.OBSERVED if effects == (before or 0) else Kind.COMMITTED
+        if self.effects_max is not None and effects > self.effects_max:
+            kind, keys = Kind.EXCEEDED, f", not {self.effects_max:g}{keys}"
         self._mark(index, lane_of(self.lanes, POSTGRES), kind, label + keys)
 
     def _bands(self, rows: int) -> list[Band]:

@@ -41,7 +41,7 @@ def outcome(scenario: Json) -> str:
     """A scenario in one or two sentences: what went wrong, or what went as it should."""
     match scenario["verdict"]:
         case "fail":
-            return _money(scenario) if _differs(scenario) else _broken(scenario)
+            return f"{_money(scenario)} {_names(scenario)}".strip() if _differs(scenario) else _broken(scenario)
         case "unknown":
             return _missing(scenario)
     return _money(scenario)
@@ -79,6 +79,11 @@ def _broken(scenario: Json) -> str:
     if not claims:
         return "The money is right, and the verdict is fail all the same."
     return f"The money is right, but this is broken: {'; '.join(claims)}."
+
+
+def _names(scenario: Json) -> str:
+    names = [promise["name"] for promise in scenario["promises"] if promise["kept"] is False]
+    return f"Broken: {', '.join(names)}." if names else ""
 
 
 def _missing(scenario: Json) -> str:
