@@ -19,6 +19,10 @@ from chaos.report.markup import element, html, program
 from chaos.report.section import badge, section
 from chaos.report.words import Json, headline, of_verdict, outcome, situation
 
+_LEAD = (
+    "Each figure is money that left the account, divided by the order's amount: "
+    "1 is right, 2 means that the shopper paid twice, 0 that the order was never billed."
+)
 _ORDER = ("fail", "unknown", "pass")
 _TITLES = {
     "fail": "Broken promises",
@@ -128,7 +132,9 @@ def _table(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> ET.Element 
     if made is None:
         return None
     heading = element("h2", "What the caller saw, and what happened", id="table")
-    return element("section", heading, made, aria_labelledby="table")
+    return element(
+        "section", heading, element("p", _LEAD, class_="lead"), made, aria_labelledby="table"
+    )
 
 
 def _groups(

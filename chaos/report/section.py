@@ -14,7 +14,7 @@ from chaos.report.words import Json, outcome, situation
 # A diagram with more rows is read by nobody; the file has them all.
 EVENTS_DRAWN_MAX = 300
 _LEGEND = (
-    'A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. '
+    "A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. "
     "Bar on Toxiproxy: a toxic is armed. Disc with a cross: the process died. "
     "Diamond: the money in Postgres, filled when it had moved."
 )

@@ -41,7 +41,11 @@ def outcome(scenario: Json) -> str:
     """A scenario in one or two sentences: what went wrong, or what went as it should."""
     match scenario["verdict"]:
         case "fail":
-            return f"{_money(scenario)} {_names(scenario)}".strip() if _differs(scenario) else _broken(scenario)
+            return (
+                f"{_money(scenario)} {_names(scenario)}".strip()
+                if _differs(scenario)
+                else _broken(scenario)
+            )
         case "unknown":
             return _missing(scenario)
     return _money(scenario)

@@ -185,7 +185,9 @@ class Tab:
     def complaints(self) -> list[str]:
         """Errors and warnings of the page: its script, its policy, its markup."""
         return [
-            _complaint(event) for event in self._connection.reported if _complaint(event) is not None
+            _complaint(event)
+            for event in self._connection.reported
+            if _complaint(event) is not None
         ]
 
     def requests(self) -> list[str]:
