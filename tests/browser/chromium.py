@@ -184,11 +184,7 @@ class Tab:
 
     def complaints(self) -> list[str]:
         """Errors and warnings of the page: its script, its policy, its markup."""
-        return [
-            _complaint(event)
-            for event in self._connection.reported
-            if _complaint(event) is not None
-        ]
+        return [text for text in map(_complaint, self._connection.reported) if text is not None]
 
     def requests(self) -> list[str]:
         """Whatever the page asked for beyond itself."""

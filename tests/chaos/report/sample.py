@@ -49,7 +49,7 @@ def clean_run() -> Run:
     ]
     played += [delayed_original(), stopped_replica(), network_duplicate(), notification_lost()]
     played += [killed_before_sending(), postgres_crash()]
-    return _run("pass", played)
+    return run("pass", played)
 
 
 def broken_run() -> Run:
@@ -273,7 +273,7 @@ def _scenario(
     return scenario, story.events
 
 
-def _run(verdict: str, played: list[Run]) -> Run:
+def run(verdict: str, played: list[Run]) -> Run:
     result = {
         "run": "20261124T034012Z-7",
         "seed": 7,

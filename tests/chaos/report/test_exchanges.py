@@ -1,0 +1,95 @@
+"""Arrivals find their attempts, answers their replies, and what was lost finds nothing."""
+
+from chaos.report.exchanges import Exchange, exchanges
+from tests.chaos.report.story import BILLING, ORDER, Story
+
+
+def test_an_answered_attempt() -> None:
+    """All four records of one exchange are found."""
+    assert exchanges(Story("s").charged(42).events) == [
+        Exchange(sent=0, arrived=1, replied=2, ended=3)
+    ]
+
+
+def test_an_attempt_without_arrival() -> None:
+    """A request that was lost has an end, and nothing between."""
+    events = Story("s").attempt(42).no_answer(42, "TimeoutError").events
+    assert exchanges(events) == [Exchange(sent=0, ended=1)]
+
+
+def test_another_request_is_not_its_arrival() -> None:
+    """The negative control: another key, another flag, another account, another service are another request."""
+    base = Story("s").attempt(42).events
+    others = [
+        Story("s").attempt(42).arrival(43).events,
+        Story("s").attempt(42).arrival(42, retry=True).events,
+        [*base, *Story("s", account="other").arrival(42).events],
+        [*base, {**Story("s").arrival(42).events[0], "service": "notification_service"}],
+    ]
+    for events in others:
+        assert exchanges(events) == [Exchange(sent=0), Exchange(arrived=1)]
+
+
+def test_a_delayed_original() -> None:
+    """It arrives after its retry and is told apart by its flag."""
+    story = Story("s").attempt(42).no_answer(42, "TimeoutError").attempt(42, retry=True)
+    story.arrival(42, retry=True).arrival(42)
+    assert exchanges(story.events) == [
+        Exchange(sent=0, arrived=4, ended=1),
+        Exchange(sent=2, arrived=3),
+    ]
+
+
+def test_a_second_retry() -> None:
+    """Of two that look alike, the arrival belongs to the one that still waits."""
+    story = Story("s").attempt(42, retry=True).no_answer(42, "TimeoutError", retry=True)
+    story.attempt(42, retry=True).arrival(42, retry=True).reply(42, retry=True)
+    story.answer(42, retry=True)
+    assert exchanges(story.events) == [
+        Exchange(sent=0, ended=1),
+        Exchange(sent=2, arrived=3, replied=4, ended=5),
+    ]
+
+
+def test_a_crash_is_no_arrival() -> None:
+    """The line that a dying process leaves stands for its death, not for a request or a reply."""
+    story = Story("s").attempt(42).arrival(42)
+    story.event("billing_service", BILLING, "reply", died=True)
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=1)]
+
+
+def test_a_reply_belongs_to_its_process() -> None:
+    """Two replicas with the same request: each reply belongs to the arrival at its own process."""
+    story = Story("s").attempt(42).arrival(42, pid=1).chaos("sent", sequence_key='"42"', retry="?0")
+    story.arrival(42, pid=2).reply(42, pid=2)
+    found = exchanges(story.events)
+    assert found == [Exchange(sent=0, arrived=1), Exchange(sent=2, arrived=3, replied=4)]
+
+
+def test_what_was_never_sent() -> None:
+    """A caller that dies when it is about to send has sent nothing, so nothing was lost."""
+    story = Story("s").attempt(42).order("attempt", died=True)
+    assert exchanges(story.events) == [Exchange(sent=0, unsent=True)]
+    # The negative control: it died after the request had arrived.
+    story = Story("s").attempt(42).arrival(42).order("answer", died=True)
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=1)]
+
+
+def test_a_request_that_was_cut_short() -> None:
+    """It has no body and so no account; its headers are enough to know it."""
+    story = Story("s").attempt(42).arrival(42)
+    story.events[1].update(account="", complete=False)
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=1)]
+
+
+def test_charges_and_notifications_are_kept_apart() -> None:
+    """The answer to a notification does not end a charge."""
+    story = Story("s").attempt(42).notified()
+    found = exchanges(story.events)
+    assert found == [Exchange(sent=0), Exchange(sent=1, arrived=2, replied=3, ended=4)]
+
+
+def test_a_request_to_something_else_is_no_exchange() -> None:
+    """The services record arrivals of charges and notifications only; of others nothing can be said to be lost."""
+    story = Story("s").event("order_service", ORDER, "notify", peer="charges/42")
+    assert exchanges(story.events) == []
