@@ -36,13 +36,25 @@ def hostile() -> Run:
 def made_hostile(run: Run) -> Run:
     """The words that tell events and processes apart stay as they are: with others it would be another story."""
     result, history = run
-    fixed = {"verdict", "situation", "delivery", "service", "seam", "run", "kind", "peer", "what"}
+    fixed = {
+        "verdict",
+        "situation",
+        "delivery",
+        "service",
+        "seam",
+        "run",
+        "kind",
+        "peer",
+        "what",
+        "family",
+    }
     return _poisoned(result, fixed), _poisoned(history, fixed)
 
 
 def _poisoned(value: Any, fixed: set[str]) -> Any:
     if isinstance(value, str):
-        return value + HOSTILE
+        # What was left empty stays so: there an element is left out.
+        return value + HOSTILE if value else value
     if isinstance(value, list):
         return [_poisoned(item, fixed) for item in value]
     if isinstance(value, dict):
