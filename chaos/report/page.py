@@ -39,7 +39,7 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
     }
     events: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(history, key=lambda event: float(event["at_ms"])):
-        events[event["scenario"]].append(event)
+        events[event.get("scenario", "")].append(event)
     style = _file("page.css") + diagram.style()
     script = _file("page.js")
     root = element(

@@ -6,6 +6,8 @@ import re
 from html.parser import HTMLParser
 
 from chaos.report.page import page
+from chaos.verdict import Verdict
+from order_service.wire import Delivery
 from tests.chaos.report import sample
 from tests.chaos.report.sample import Run
 
@@ -183,6 +185,16 @@ def test_a_selection_of_scenarios_makes_a_page() -> None:
     assert "<table" not in outside
     nothing = page(*sample.run("unknown", []))
     assert "0 scenarios" in nothing
+
+
+def test_the_harness_may_hand_over_its_own_words(broken: Run) -> None:
+    """Verdict and delivery as members of their enumerations make the same page as what result.json has."""
+    expected = page(*broken)
+    broken[0]["verdict"] = Verdict(broken[0]["verdict"])
+    for scenario in broken[0]["scenarios"]:
+        scenario["verdict"] = Verdict(scenario["verdict"])
+        scenario["delivery"] = Delivery(scenario["delivery"])
+    assert page(*broken) == expected
 
 
 def test_a_long_history_is_cut_and_says_so() -> None:
