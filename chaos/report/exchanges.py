@@ -61,6 +61,7 @@ def _arrived(found: list[Exchange], events: Sequence[Event], index: int) -> None
         if exchange.sent is not None
         and exchange.arrived is None
         and not exchange.unsent
+        and not _answered(exchange, events)
         and peer(events[exchange.sent]) == RECEIVERS[event["service"]]
         and _same_request(events[exchange.sent], event)
     ]
@@ -74,12 +75,17 @@ def _arrived(found: list[Exchange], events: Sequence[Event], index: int) -> None
 def _replied(found: list[Exchange], events: Sequence[Event], index: int) -> None:
     event = events[index]
     for exchange in found:
-        if exchange.arrived is None or exchange.replied is not None:
+        if exchange.arrived is None or exchange.replied is not None or _answered(exchange, events):
             continue
         arrival = events[exchange.arrived]
         if _same_process(arrival, event) and _same_request(arrival, event):
             exchange.replied = index
             return
+
+
+def _answered(exchange: Exchange, events: Sequence[Event]) -> bool:
+    """Whoever has its answer waits for nothing more: what comes later is another exchange."""
+    return exchange.ended is not None and events[exchange.ended]["seam"] == "answer"
 
 
 def _ended(found: list[Exchange], events: Sequence[Event], index: int) -> None:

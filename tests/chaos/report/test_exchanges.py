@@ -51,6 +51,45 @@ def test_a_second_retry() -> None:
     ]
 
 
+def test_two_that_both_wait() -> None:
+    """A caller that died left its attempt open: the arrival belongs to the one that was sent last."""
+    story = Story("s").attempt(42, retry=True).attempt(42, retry=True, pid=ORDER + 1)
+    story.arrival(42, retry=True)
+    assert exchanges(story.events) == [Exchange(sent=0), Exchange(sent=1, arrived=2)]
+
+
+def test_one_that_waits_and_a_later_one_that_gave_up() -> None:
+    """Waiting counts more than being the last."""
+    story = Story("s").attempt(42).attempt(42, pid=ORDER + 1)
+    story.no_answer(42, "TimeoutError", pid=ORDER + 1).arrival(42)
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=3), Exchange(sent=1, ended=2)]
+
+
+def test_what_comes_after_the_answer() -> None:
+    """An arrival and a reply that are later than the answer are not what was answered."""
+    story = Story("s").attempt(42).answer(42).arrival(42).reply(42)
+    assert exchanges(story.events) == [Exchange(sent=0, ended=1), Exchange(arrived=2, replied=3)]
+    story = Story("s").attempt(42).arrival(42).answer(42).reply(42)
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=1, ended=2)]
+
+
+def test_replies_in_another_order() -> None:
+    """A process that has two requests in its hands answers each of them."""
+    story = Story("s").arrival(1).arrival(2).reply(2).reply(1)
+    assert exchanges(story.events) == [
+        Exchange(arrived=0, replied=3),
+        Exchange(arrived=1, replied=2),
+    ]
+
+
+def test_the_answer_to_something_else_ends_nothing() -> None:
+    """Neither has a key, and one has no account: whom they were sent to tells them apart."""
+    story = Story("s").order("notify", peer="notifications")
+    story.order("answer", peer="keys", status=204)
+    story.events[1]["account"] = ""
+    assert exchanges(story.events) == [Exchange(sent=0)]
+
+
 def test_a_crash_is_no_arrival() -> None:
     """The line that a dying process leaves stands for its death, not for a request or a reply."""
     story = Story("s").attempt(42).arrival(42)

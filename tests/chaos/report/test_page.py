@@ -177,6 +177,39 @@ def test_one_cell_for_what_looks_the_same(clean: Run) -> None:
     assert [cell.get("rowspan") for cell in cells if cell.get("rowspan")] == ["4", "4"]
 
 
+def test_the_table_shows_what_differs(broken: Run) -> None:
+    """A cell that is not as computed says so, on which connection; harm that is as computed is called by its name."""
+    markup = page(*broken)
+    text = "".join(Elements(markup).texts)
+    assert "2✗ computed 1warm" in text
+    assert "1fresh" in text
+    assert "2paid twice" in text
+    assert "0lost" in text
+    classes = [attributes.get("class") for attributes in Elements(markup).of("a")]
+    assert classes.count("figure fail") == 1
+    assert classes.count("figure unknown") == 1
+    # Two connections that agree share one figure.
+    assert classes.count("figure harm") == 3 * 4
+
+
+def test_a_clean_table_has_no_offence(clean: Run) -> None:
+    """The negative control: nothing in it is marked as differing."""
+    classes = [attributes.get("class") for attributes in Elements(page(*clean)).of("a")]
+    assert {"figure pass", "figure harm"} == set(classes)
+    assert "computed 1warm" not in "".join(Elements(page(*clean)).texts)
+
+
+def test_a_promise_that_could_not_be_judged_is_not_kept() -> None:
+    """It stands with the broken ones, and is called unknown."""
+    scenario, history = sample.delayed_original()
+    scenario["promises"][2]["kept"] = None
+    text = "".join(Elements(page(*sample.run("pass", [(scenario, history)]))).texts)
+    first, kept = text.split("Promises that were kept")
+    assert "Promises that were not kept" in first
+    assert "all answers to a key are equal unknown · safety" in first
+    assert "all answers to a key are equal" not in kept
+
+
 def test_a_selection_of_scenarios_makes_a_page() -> None:
     """A run of one scenario, of none of the table's, and of none at all."""
     one = sample.run("pass", [sample.cell("request_lost", "exactly_once", "reset", "fresh")])

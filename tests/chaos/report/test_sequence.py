@@ -107,6 +107,13 @@ def test_replicas_have_a_lane_each() -> None:
     assert drawn.lanes[stopped.lane].pids == (BILLING,)
 
 
+def test_a_replica_that_lives_on_keeps_its_lane() -> None:
+    """One of two dies; the other one was there before, so it is no replacement."""
+    story = Story("s").arrival(1, pid=5).arrival(2, pid=6)
+    story.event("billing_service", 5, "reply", died=True).reply(2, pid=6).arrival(3, pid=7)
+    assert [lane.pids for lane in lanes(story.events) if lane.title == "billing"] == [(5, 7), (6,)]
+
+
 @pytest.mark.parametrize(
     ("what", "lane"),
     [
