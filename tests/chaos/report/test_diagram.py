@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ET
 from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chaos.report import diagram
 from chaos.report.history import of_scenario
@@ -127,6 +129,14 @@ def test_the_drawings_differ_where_the_stories_do(clean: Run) -> None:
     texts = {name: diagram.text(of(clean, name)) for name in names}
     for one, other in combinations(names, 2):
         assert texts[one] != texts[other]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(sample.broken_run()[1]), max_size=30))
+def test_a_damaged_history_is_drawn_too(events: list[dict[str, object]]) -> None:
+    """Whatever is missing or out of order: valid XML, and text of printable characters."""
+    assert drawn(events).get("role") == "img"
+    assert diagram.text(events).replace("\n", "").isprintable()
 
 
 def test_nothing_recorded_can_be_drawn() -> None:
