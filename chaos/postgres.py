@@ -54,10 +54,19 @@ class PostgresCluster:
         """A fast shutdown: open transactions are rolled back, everything committed is on disk."""
         await self.child.stop(_STOP_GRACE_S)
 
-    async def crash(self) -> None:
-        """An immediate shutdown, as after a power cut, then crash recovery; returns when it accepts again."""
+    async def crash(self, also_kill: int | None = None) -> None:
+        """An immediate shutdown, as after a power cut, then crash recovery; returns when it accepts again.
+
+        `also_kill` is a server process that was stopped before and could not hear of it.
+        """
         deaths = len(self.child.deaths)
-        await self.child.crash(signal.SIGQUIT)
+        if also_kill is not None:
+            # First the server: one of its processes that dies alone would make it recover at once.
+            os.kill(self.child.pid, signal.SIGQUIT)
+            os.kill(also_kill, signal.SIGKILL)
+            await self.child.dead(deaths + 1)
+        else:
+            await self.child.crash(signal.SIGQUIT)
         await self.child.running_after(deaths + 1)
         await self.accepting()
 

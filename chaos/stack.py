@@ -62,14 +62,16 @@ class Stack:
         self,
         run_dir: Path,
         *,
-        replicas: int = 1,
+        replicas: int | Mapping[str, int] = 1,
         factories: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         progress: Say = lambda _: None,
         usual_ports: bool = True,
     ) -> None:
         self._run_dir = run_dir
-        self._replicas = replicas
+        self._replicas = (
+            dict.fromkeys(FACTORIES, replicas) if isinstance(replicas, int) else dict(replicas)
+        )
         self._factories = {**FACTORIES, **(factories or {})}
         self._environ = dict(environ or {})
         self._say = progress
@@ -151,6 +153,12 @@ class Stack:
         """A proxy without toxics and connections, at the same address."""
         await self.toxiproxy.recreate(name)
 
+    async def all_ready(self) -> None:
+        """Returns when every replica runs and does its job."""
+        for child in self._service_children():
+            await child.running_after(0)
+        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+
     async def ready_after(self, child: Child, deaths: int) -> None:
         """Returns when a replica that died so many times in all is ready again."""
         await child.running_after(deaths)
@@ -184,7 +192,8 @@ class Stack:
         await self._migrate()
         self._say("Starting Toxiproxy")
         await self._start_toxiproxy(binary)
-        self._say(f"Starting the services, {self._replicas} of each")
+        count = sum(self._replicas.values())
+        self._say(f"Starting the services, {count} processes")
         await self._start_services()
         self._write_description()
         self._exit.callback((self._run_dir / "stack.json").unlink, missing_ok=True)
@@ -258,7 +267,7 @@ class Stack:
         for service, factory in self._factories.items():
             shared = self._listeners[service]
             self._services[service] = []
-            for replica in range(self._replicas):
+            for replica in range(self._replicas[service]):
                 own = self._exit.enter_context(ports.listen("", None))
                 child = self._service(f"{service}-{replica}", factory, (shared, own))
                 self._own_urls[child.name] = ports.url_of(own)

@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from chaos import ports
-from chaos.play import Theatre
 from chaos.postgres import PostgresCluster
 from chaos.run import open_theatre
 from chaos.schema import migrate
+from chaos.theatre import Theatre
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"
