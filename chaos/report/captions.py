@@ -17,6 +17,11 @@ def request(event: Event) -> str:
     return " ".join(filter(None, (verb, str(event.get("sequence_key") or ""), event.get("retry"))))
 
 
+def reply(event: Event) -> str:
+    """What a service answered."""
+    return f"{event.get('status', 'reply')}" + (" replayed" if event.get("replayed") else "")
+
+
 def death(event: Event) -> str:
     """Where a process ended."""
     where = {

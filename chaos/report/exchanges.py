@@ -4,7 +4,8 @@ Guarantee: each recorded event belongs to one exchange at most, and an exchange 
 
 The wire carries no name of an attempt, so requests with the same account, key and flag cannot be told apart. An arrival is
 given to the newest of them that was still waiting for its answer, else to the newest that had been given up: a caller has
-one attempt of a key in flight, and what comes later than that is the delayed one.
+one attempt of a key in flight, and what comes later than that is the delayed one. A process writes its reply down after it
+has handed it over, so the caller's record of the answer may come first.
 """
 
 from collections.abc import Sequence
@@ -63,19 +64,27 @@ def _arrived(found: list[Exchange], events: Sequence[Event], index: int) -> None
         and not exchange.unsent
         and not _answered(exchange, events)
         and peer(events[exchange.sent]) == RECEIVERS[event["service"]]
-        and _same_request(events[exchange.sent], event)
+        and _same_key(events[exchange.sent], event)
     ]
-    if not waiting:
+    alike = [
+        exchange
+        for exchange in waiting
+        if exchange.sent is not None and _same_flag(events[exchange.sent], event)
+    ]
+    still_open = [exchange for exchange in alike if exchange.ended is None]
+    # The harness may turn the flag of an attempt on its way; then only one that still waits can be meant.
+    turned = [exchange for exchange in waiting if exchange.ended is None]
+    candidates = still_open or alike or turned
+    if candidates:
+        candidates[-1].arrived = index
+    else:
         found.append(Exchange(arrived=index))
-        return
-    still_open = [exchange for exchange in waiting if exchange.ended is None]
-    (still_open or waiting)[-1].arrived = index
 
 
 def _replied(found: list[Exchange], events: Sequence[Event], index: int) -> None:
     event = events[index]
     for exchange in found:
-        if exchange.arrived is None or exchange.replied is not None or _answered(exchange, events):
+        if exchange.arrived is None or exchange.replied is not None:
             continue
         arrival = events[exchange.arrived]
         if _same_process(arrival, event) and _same_request(arrival, event):
@@ -84,7 +93,7 @@ def _replied(found: list[Exchange], events: Sequence[Event], index: int) -> None
 
 
 def _answered(exchange: Exchange, events: Sequence[Event]) -> bool:
-    """Whoever has its answer waits for nothing more: what comes later is another exchange."""
+    """Whoever has its answer waits for nothing more: what arrives later is another request."""
     return exchange.ended is not None and events[exchange.ended]["seam"] == "answer"
 
 
@@ -124,8 +133,16 @@ def _same_process(one: Event, other: Event) -> bool:
 
 
 def _same_request(one: Event, other: Event) -> bool:
+    return _same_key(one, other) and _same_flag(one, other)
+
+
+def _same_key(one: Event, other: Event) -> bool:
     """A request that was cut short has headers and no account."""
     accounts = {one.get("account"), other.get("account")} - {"", None}
-    return len(accounts) <= 1 and all(
-        (one.get(field) or "") == (other.get(field) or "") for field in ("sequence_key", "retry")
+    return len(accounts) <= 1 and (one.get("sequence_key") or "") == (
+        other.get("sequence_key") or ""
     )
+
+
+def _same_flag(one: Event, other: Event) -> bool:
+    return (one.get("retry") or "") == (other.get("retry") or "")

@@ -141,7 +141,7 @@ def _cell(scenarios: Sequence[Json], delivery: str, anchors: Mapping[str, str]) 
     return element("td", *entries, class_="cell")
 
 
-def _figure(scenario: Json) -> tuple[str, float, float]:
+def _figure(scenario: Json) -> tuple[str, float | None, float]:
     return scenario["verdict"], scenario["effects_measured"], scenario["effects_expected"]
 
 
@@ -149,8 +149,8 @@ def _entry(scenario: Json, anchors: Mapping[str, str]) -> ET.Element:
     verdict, measured, expected = _figure(scenario)
     note = None
     kind = verdict
-    if verdict == "unknown":
-        note = "unknown"
+    if verdict == "unknown" or measured is None:
+        kind = note = "unknown"
     elif measured != expected:
         note = f"✗ computed {expected:g}"
     elif verdict == "fail":
@@ -160,7 +160,7 @@ def _entry(scenario: Json, anchors: Mapping[str, str]) -> ET.Element:
         kind, note = "harm", "lost" if measured < 1 else "paid twice" if measured == 2 else "wrong"
     return element(
         "a",
-        element("b", f"{measured:g}"),
+        element("b", "?" if measured is None else f"{measured:g}"),
         element("small", note) if note else None,
         href=f"#{anchors[scenario['name']]}",
         class_=f"figure {kind}",

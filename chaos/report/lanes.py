@@ -58,15 +58,18 @@ def lane_of(all_lanes: Sequence[Lane], part: str, pid: int | None = None) -> int
     return next((number for number in of_part if pid in all_lanes[number].pids), of_part[0])
 
 
-def lane_named(all_lanes: Sequence[Lane], what: str) -> int | None:
-    """The lane that the harness means: "billing_service", "postgres", "billing_service 4711"; None when it cannot be told."""
-    words = what.lower().replace("pid", " ").replace("=", " ").split()
-    of_part = [number for number, lane in enumerate(all_lanes) if words and lane.part == words[0]]
-    named = [
-        number for number in of_part if any(str(pid) in words[1:] for pid in all_lanes[number].pids)
-    ]
-    candidates = named or of_part
-    return candidates[0] if len(candidates) == 1 else None
+def lane_struck(all_lanes: Sequence[Lane], what: str, pid: int | None = None) -> int | None:
+    """The lane that the harness struck, by the part's name and, where there are replicas, the process; else None."""
+    of_part = [number for number, lane in enumerate(all_lanes) if lane.part == what.lower()]
+    if pid is not None:
+        of_part = [number for number in of_part if pid in all_lanes[number].pids] or of_part
+    return of_part[0] if len(of_part) == 1 else None
+
+
+def lane_mentioned(all_lanes: Sequence[Lane], what: str) -> int:
+    """The lane of a part that is mentioned in a text; where none is, the first lane."""
+    words = what.lower().split()
+    return next((number for number, lane in enumerate(all_lanes) if lane.part in words), 0)
 
 
 def _takes_part(part: str, event: Event) -> bool:
@@ -78,19 +81,22 @@ def _takes_part(part: str, event: Event) -> bool:
 def _processes(events: Sequence[Event], service: str) -> list[tuple[int, ...]]:
     """The processes of a service, those that replaced each other together."""
     spans: dict[int, tuple[int, int]] = {}
-    ends: list[int] = []
+    ends: list[tuple[int, int | None]] = []
     for index, event in enumerate(events):
-        if event["service"] == service and event.get("pid") is not None:
-            first, _ = spans.get(event["pid"], (index, index))
-            spans[event["pid"]] = (first, index)
-            if event.get("died"):
-                ends.append(index)
-        elif event["seam"] == "crashed" and str(event.get("what", "")).split()[:1] == [service]:
-            ends.append(index)
+        own = event["service"] == service
+        struck = event["service"] == CHAOS and event.get("what") == service
+        pid = event.get("pid") if own else event.get("struck") if struck else None
+        if pid is not None:
+            first, _ = spans.get(pid, (index, index))
+            spans[pid] = (first, index)
+        if (own and event.get("died")) or (struck and event["seam"] == "crashed"):
+            ends.append((index, pid))
     rows: list[list[int]] = []
     for pid, (first, _) in sorted(spans.items(), key=lambda item: item[1]):
         for row in rows:
-            if any(spans[row[-1]][1] <= end < first for end in ends):
+            if any(
+                spans[row[-1]][1] <= end < first and who in (None, row[-1]) for end, who in ends
+            ):
                 row.append(pid)
                 break
         else:

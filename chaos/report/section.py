@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from chaos.report import diagram
 from chaos.report.history import Event
 from chaos.report.markup import element
-from chaos.report.words import Json, outcome, situation
+from chaos.report.words import Json, effects, outcome, situation
 
 # A diagram with more rows is read by nobody; the file has them all.
 EVENTS_DRAWN_MAX = 300
@@ -75,13 +75,12 @@ def _summary(scenario: Json) -> ET.Element:
 
 
 def _facts(scenario: Json) -> ET.Element:
-    effects = f"{scenario['effects_measured']:g} (computed {scenario['effects_expected']:g})"
     facts = (
         ("the first attempt saw", scenario["caller_saw"]),
         ("attempts", f"{scenario['attempts']}"),
         ("arrivals", f"{scenario['arrivals']}"),
         ("commits", f"{scenario['commits']}"),
-        ("effects", effects),
+        ("effects", effects(scenario)),
     )
     return element(
         "dl",

@@ -5,12 +5,21 @@ arrival (a reply: no recorded answer at its caller); it ends at Toxiproxy, where
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from chaos.report.captions import death, plain, request
+from chaos.report.captions import death, plain, reply, request
 from chaos.report.exchanges import Exchange, exchanges
 from chaos.report.figure import Band, End, Figure, Kind, Mark, Stroke
 from chaos.report.history import Event
-from chaos.report.lanes import POSTGRES, SHOPPER, TOXIPROXY, lane_named, lane_of, lanes
+from chaos.report.lanes import (
+    POSTGRES,
+    SHOPPER,
+    TOXIPROXY,
+    lane_mentioned,
+    lane_of,
+    lane_struck,
+    lanes,
+)
 
 # What a dead or stopped process cannot do.
 _SIGNS_OF_LIFE = {Kind.OBSERVED, Kind.COMMITTED, Kind.EXCEEDED, Kind.IN_DOUBT, Kind.NOTE}
@@ -41,7 +50,8 @@ class _Draft:
         self.strokes: list[Stroke] = []
         self.marks: list[Mark] = []
         self.toxiproxy = lane_of(self.lanes, TOXIPROXY)
-        self.effects: float | None = None
+        # By account; the first one is the order that the fault strikes.
+        self.effects: dict[Any, float] = {}
 
     def finished(self) -> Figure:
         at_ms: dict[int, float] = {}
@@ -86,8 +96,11 @@ class _Draft:
         if exchange.unsent:
             self._mark(sent, self._lane(sent), Kind.NOTE, f"about to send {label}")
         elif arrived is not None:
-            cut = not self.events[arrived].get("complete", True)
+            arrival = self.events[arrived]
+            cut = not arrival.get("complete", True)
             label += ", cut short" if cut else ""
+            if arrival.get("retry") != self.events[sent].get("retry"):
+                label += f" → {arrival.get('retry')}"
             self._stroke(sent, arrived, self._lane(sent), self._lane(arrived), label, cut=cut)
         else:
             end = End.OPEN if self._answered(exchange) else End.LOST
@@ -103,9 +116,11 @@ class _Draft:
                 label = f"{self.events[ended].get('status', 'answer')}"
                 self._stroke(ended, ended, self.toxiproxy, self._lane(ended), label)
             return
-        label = f"{self.events[replied].get('status', 'reply')}"
+        label = reply(self.events[replied])
         if ended is not None and self._answered(exchange):
-            self._stroke(replied, ended, self._lane(replied), self._lane(ended), label)
+            # The reply may be written down after it was read; it cannot have left later than it arrived.
+            left = min(replied, ended)
+            self._stroke(left, ended, self._lane(replied), self._lane(ended), label)
         elif exchange.sent is None or self.events[exchange.sent]["service"] == "chaos":
             # Nothing says whether whoever sent the copy got the answer.
             self._mark(replied, self._lane(replied), Kind.NOTE, f"replies {label}")
@@ -127,25 +142,27 @@ class _Draft:
 
     def _draw_process(self, index: int, event: Event) -> None:
         what, seam = str(event.get("what", "")), event["seam"]
-        lane = lane_named(self.lanes, what)
-        label = f"{what} {seam}"
+        lane = lane_struck(self.lanes, what, event.get("struck"))
+        kind = Kind.CRASH if seam == "crashed" else Kind(seam)
         if lane is None:
-            # Which of two replicas it was is not guessed.
-            self._mark(index, 0, Kind.NOTE, label)
-        else:
-            self._mark(index, lane, Kind.CRASH if seam == "crashed" else Kind(seam), label)
+            # Only a part of it, or one of two replicas: which one is not guessed.
+            lane, kind = lane_mentioned(self.lanes, what), Kind.NOTE
+        self._mark(index, lane, kind, f"{what} {seam}")
 
     def _draw_observation(self, index: int, event: Event) -> None:
-        before, effects = self.effects, float(event.get("effects", 0))
-        self.effects = effects
+        account, effects = event.get("account"), float(event.get("effects", 0))
+        before = self.effects.get(account)
+        self.effects[account] = effects
         changed = before is not None and before != effects
         label = f"effects {before:g} → {effects:g}" if changed else f"effects {effects:g}"
         keys = f", keys {event['keys']}" if "keys" in event else ""
         # An account has moved nothing when a scenario opens it.
         kind = Kind.OBSERVED if effects == (before or 0) else Kind.COMMITTED
-        if self.effects_max is not None and effects > self.effects_max:
+        first = next(iter(self.effects))
+        if self.effects_max is not None and account == first and effects > self.effects_max:
             kind, keys = Kind.EXCEEDED, f", not {self.effects_max:g}{keys}"
-        self._mark(index, lane_of(self.lanes, POSTGRES), kind, label + keys)
+        whose = "" if account == first else f", {str(account)[-4:]}"
+        self._mark(index, lane_of(self.lanes, POSTGRES), kind, label + keys + whose)
 
     def _bands(self, rows: int) -> list[Band]:
         starts = {Kind.ARMED, Kind.STOPPED, Kind.CRASH}
@@ -214,13 +231,16 @@ class _Draft:
 def _rows(events: Sequence[Event], all_exchanges: Sequence[Exchange]) -> list[int]:
     """The row of each event: a new one each, but sending and arriving share one when nothing came between."""
     joined = {
-        second
+        max(one, other)
         for exchange in all_exchanges
-        for first, second in (
+        for one, other in (
             (exchange.sent, exchange.arrived),
             (exchange.replied, exchange.ended),
         )
-        if first is not None and second == first + 1 and events[second]["seam"] != "no answer"
+        if one is not None
+        and other is not None
+        and abs(one - other) == 1
+        and events[other]["seam"] != "no answer"
     }
     rows: list[int] = []
     for index in range(len(events)):

@@ -61,6 +61,13 @@ def situation(scenario: Json) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def effects(scenario: Json) -> str:
+    """What was measured, and what was computed if anything was."""
+    measured, expected = scenario["effects_measured"], scenario["effects_expected"]
+    text = "not read" if measured is None else f"{measured:g}"
+    return text if expected is None else f"{text} (computed {expected:g})"
+
+
 def times(effects: float) -> str:
     """How often the money moved."""
     return _OFTEN.get(effects) or f"{effects:g} times"
@@ -68,14 +75,18 @@ def times(effects: float) -> str:
 
 def _money(scenario: Json) -> str:
     measured, expected = scenario["effects_measured"], scenario["effects_expected"]
+    if measured is None:
+        return "The money could not be read."
     moved = "The money never moved" if measured == 0 else f"The money moved {times(measured)}"
     if _differs(scenario):
         return f"{moved}; it should have moved {times(expected)}."
-    return f"{moved}, as computed."
+    return f"{moved}, as computed." if expected is not None else f"{moved}."
 
 
 def _differs(scenario: Json) -> bool:
-    return bool(scenario["effects_measured"] != scenario["effects_expected"])
+    """Where nothing was computed, or nothing could be read, there is nothing to compare."""
+    measured, expected = scenario["effects_measured"], scenario["effects_expected"]
+    return measured is not None and expected is not None and bool(measured != expected)
 
 
 def _broken(scenario: Json) -> str:

@@ -176,11 +176,13 @@ def stopped_replica() -> Run:
     """Two replicas of billing; one is stopped with a request in its hands."""
     other = BILLING + 1000
     story = Story("replica_stopped").observed(0, 0).placed()
-    story.chaos("stopped", what=f"billing_service {BILLING}").attempt(42).later(900)
+    story.chaos("stopped", what="billing_service", struck=BILLING).attempt(42).later(900)
     story.no_answer(42, "TimeoutError").attempt(42, retry=True)
     story.arrival(42, retry=True, pid=other).reply(42, retry=True, pid=other)
     story.answer(42, retry=True).observed(1, 1).order("reply", status=201)
-    story.chaos("resumed", what=f"billing_service {BILLING}").arrival(42).reply(42).observed(1, 1)
+    story.chaos("resumed", what="billing_service", struck=BILLING).arrival(42).reply(42).observed(
+        1, 1
+    )
     return _scenario(
         story,
         title="a replica of billing is stopped and resumed",

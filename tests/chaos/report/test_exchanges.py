@@ -18,11 +18,10 @@ def test_an_attempt_without_arrival() -> None:
 
 
 def test_another_request_is_not_its_arrival() -> None:
-    """The negative control: another key, another flag, another account, another service are another request."""
+    """The negative control: another key, another account, another service are another request."""
     base = Story("s").attempt(42).events
     others = [
         Story("s").attempt(42).arrival(43).events,
-        Story("s").attempt(42).arrival(42, retry=True).events,
         [*base, *Story("s", account="other").arrival(42).events],
         [*base, {**Story("s").arrival(42).events[0], "service": "notification_service"}],
     ]
@@ -66,11 +65,22 @@ def test_one_that_waits_and_a_later_one_that_gave_up() -> None:
 
 
 def test_what_comes_after_the_answer() -> None:
-    """An arrival and a reply that are later than the answer are not what was answered."""
+    """An arrival that is later than the answer is not what was answered; a reply may be written down later."""
     story = Story("s").attempt(42).answer(42).arrival(42).reply(42)
     assert exchanges(story.events) == [Exchange(sent=0, ended=1), Exchange(arrived=2, replied=3)]
     story = Story("s").attempt(42).arrival(42).answer(42).reply(42)
-    assert exchanges(story.events) == [Exchange(sent=0, arrived=1, ended=2)]
+    assert exchanges(story.events) == [Exchange(sent=0, arrived=1, replied=3, ended=2)]
+
+
+def test_a_flag_that_was_turned_on_its_way() -> None:
+    """It is the attempt that still waits; of one that was given up nothing is said."""
+    turned = Story("s").attempt(42, retry=True).arrival(42)
+    assert exchanges(turned.events) == [Exchange(sent=0, arrived=1)]
+    given_up = Story("s").attempt(42, retry=True).no_answer(42, "TimeoutError", retry=True)
+    assert exchanges(given_up.arrival(42).events) == [
+        Exchange(sent=0, ended=1),
+        Exchange(arrived=2),
+    ]
 
 
 def test_replies_in_another_order() -> None:

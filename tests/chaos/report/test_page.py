@@ -210,6 +210,18 @@ def test_a_promise_that_could_not_be_judged_is_not_kept() -> None:
     assert "all answers to a key are equal" not in kept
 
 
+def test_money_that_was_not_read(broken: Run) -> None:
+    """A scenario that could not be played to its end has no figure, and a page all the same."""
+    for scenario in broken[0]["scenarios"]:
+        scenario.update(verdict="unknown", effects_measured=None, witnesses=[], promises=[])
+    for scenario in broken[0]["scenarios"][:5]:
+        scenario["effects_expected"] = None
+    broken[0]["verdict"] = "unknown"
+    text = "".join(Elements(page(*broken)).texts)
+    assert "?unknown" in text
+    assert "not read" in text
+
+
 def test_a_selection_of_scenarios_makes_a_page() -> None:
     """A run of one scenario, of none of the table's, and of none at all."""
     one = sample.run("pass", [sample.cell("request_lost", "exactly_once", "reset", "fresh")])

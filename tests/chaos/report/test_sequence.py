@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.report.figure import End, Figure, Kind
-from chaos.report.lanes import lane_named, lanes
+from chaos.report.lanes import lane_mentioned, lane_struck, lanes
 from chaos.report.sequence import figure
 from tests.chaos.report import sample
 from tests.chaos.report.story import BILLING, Story
@@ -115,23 +115,58 @@ def test_a_replica_that_lives_on_keeps_its_lane() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "lane"),
+    ("what", "pid", "pids"),
     [
-        ("billing_service 5", "billing"),
-        ("billing_service pid=6", "billing"),
-        ("postgres", "Postgres"),
-        ("order_service", "order"),
-        ("billing_service", None),
-        ("something else", None),
-        ("", None),
+        ("billing_service", 5, (5,)),
+        ("billing_service", 6, (6,)),
+        ("postgres", None, ()),
+        ("order_service", 4101, (4101,)),
+        ("billing_service", None, None),
+        ("a session of Postgres", None, None),
+        ("", None, None),
     ],
 )
-def test_the_harness_names_a_lane(what: str, lane: str | None) -> None:
-    """Where two replicas could be meant, none is guessed."""
-    events = Story("s").arrival(1, pid=5).arrival(2, pid=6).arrival(3, pid=5).events
-    all_lanes = lanes(events)
-    number = lane_named(all_lanes, what)
-    assert (None if number is None else all_lanes[number].title) == lane
+def test_what_was_struck_has_a_lane(
+    what: str, pid: int | None, pids: tuple[int, ...] | None
+) -> None:
+    """Where one of two replicas could be meant, or only a part of something, none is guessed."""
+    all_lanes = lanes(Story("s").placed().arrival(1, pid=5).arrival(2, pid=6).events)
+    number = lane_struck(all_lanes, what, pid)
+    assert (None if number is None else all_lanes[number].pids) == pids
+
+
+def test_what_is_mentioned_is_noted_beside_its_lane() -> None:
+    """A session of Postgres is not Postgres: no crash is drawn, only what was recorded of it."""
+    drawn = figure(Story("s").chaos("crashed", what="a session of Postgres").events)
+    assert [(mark.kind, drawn.lanes[mark.lane].title) for mark in drawn.marks] == [
+        (Kind.NOTE, "Postgres")
+    ]
+    assert lane_mentioned(drawn.lanes, "nobody") == 0
+
+
+def test_a_replica_that_was_struck_before_it_did_anything() -> None:
+    """It has a lane of its own, so that its death is not drawn on another's."""
+    story = Story("s").arrival(1, pid=5).chaos("crashed", what="billing_service", struck=6)
+    drawn = figure(story.reply(1, pid=5).events)
+    crash = next(mark for mark in drawn.marks if mark.kind is Kind.CRASH)
+    assert drawn.lanes[crash.lane].pids == (6,)
+
+
+def test_a_reply_that_is_written_down_after_it_was_read() -> None:
+    """The answer is one stroke, in the row in which it was read, and is not lost."""
+    drawn = figure(Story("s").attempt(42).arrival(42).answer(42).reply(42).events)
+    assert ends(drawn) == [('charge "42" ?0', End.ARRIVED), ("201", End.ARRIVED)]
+    assert len(drawn.at_ms) == 2
+
+
+def test_the_money_of_each_order_is_told_apart() -> None:
+    """Two orders in one scenario: the effects of one are no change of the other's."""
+    one = Story("s").observed(1, 1).events
+    other = Story("s", account="cell-other-0042").later(9).observed(0, 0).events
+    assert [mark.label for mark in figure([*one, *other]).marks] == [
+        "effects 1, keys 1",
+        "effects 0, keys 0, 0042",
+    ]
 
 
 def test_a_toxic_is_armed_until_its_own_proxy_is_healed() -> None:

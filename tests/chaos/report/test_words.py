@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.report.words import headline, outcome, situation
+from chaos.report.words import effects, headline, outcome, situation
 from tests.chaos.report import sample
 from tests.chaos.report.sample import Run
 
@@ -45,6 +45,16 @@ def test_money_that_differs(measured: float, expected: int, sentence: str) -> No
     assert outcome(
         scenario(verdict="fail", effects_measured=measured, effects_expected=expected)
     ) == (sentence)
+
+
+def test_money_that_could_not_be_compared() -> None:
+    """Not read, or nothing computed: the sentence claims neither right nor wrong."""
+    unread = scenario(verdict="unknown", effects_measured=None)
+    assert effects(unread) == "not read (computed 1)"
+    assert outcome({**unread, "verdict": "pass"}) == "The money could not be read."
+    free = scenario(effects_expected=None)
+    assert effects(free) == "1"
+    assert outcome(free) == "The money moved once."
 
 
 def test_right_money_and_a_broken_promise() -> None:
