@@ -26,8 +26,8 @@ class Exchange:
     replied: int | None = None
     # The sender's "answer" or "no answer".
     ended: int | None = None
-    # The sender died when it was about to send.
-    unsent: bool = False
+    # Its sender ended with it in hand, and it never arrived: whether it ever left is not known.
+    in_hand: bool = False
 
 
 def exchanges(events: Sequence[Event]) -> list[Exchange]:
@@ -36,8 +36,8 @@ def exchanges(events: Sequence[Event]) -> list[Exchange]:
     for index, event in enumerate(events):
         seam = event["seam"]
         if event.get("died"):
-            _sender_died(found, events, event)
-        elif event["service"] in RECEIVERS and seam == "arrival":
+            continue
+        if event["service"] in RECEIVERS and seam == "arrival":
             _arrived(found, events, index)
         elif event["service"] in RECEIVERS and seam == "reply":
             _replied(found, events, index)
@@ -45,6 +45,8 @@ def exchanges(events: Sequence[Event]) -> list[Exchange]:
             found.append(Exchange(sent=index))
         elif seam in ("answer", "no answer"):
             _ended(found, events, index)
+    for exchange in found:
+        exchange.in_hand = _left_in_hand(exchange, events)
     return found
 
 
@@ -61,7 +63,6 @@ def _arrived(found: list[Exchange], events: Sequence[Event], index: int) -> None
         for exchange in found
         if exchange.sent is not None
         and exchange.arrived is None
-        and not exchange.unsent
         and not _answered(exchange, events)
         and peer(events[exchange.sent]) == RECEIVERS[event["service"]]
         and _same_key(events[exchange.sent], event)
@@ -109,23 +110,37 @@ def _ended(found: list[Exchange], events: Sequence[Event], index: int) -> None:
             and peer(event) in ("", peer(sent))
         ):
             exchange.ended = index
+            if event["seam"] == "answer" and exchange.arrived is None:
+                _take_over_arrival(found, events, exchange)
             return
 
 
-def _sender_died(found: list[Exchange], events: Sequence[Event], event: Event) -> None:
-    if event["seam"] not in _SENDING:
-        return
+def _take_over_arrival(found: list[Exchange], events: Sequence[Event], answered: Exchange) -> None:
+    """What was answered has arrived: an arrival given to one that had been given up before was this one's."""
     for exchange in reversed(found):
-        if exchange.sent is None:
-            continue
-        sent = events[exchange.sent]
         if (
-            sent["seam"] == event["seam"]
-            and sent.get("account") == event.get("account")
-            and _same_process(sent, event)
+            answered.sent is not None
+            and exchange.sent is not None
+            and exchange.arrived is not None
+            and exchange.ended is not None
+            and exchange.ended < answered.sent < exchange.arrived
+            and _same_key(events[exchange.sent], events[answered.sent])
+            and peer(events[exchange.sent]) == peer(events[answered.sent])
         ):
-            exchange.unsent = exchange.arrived is None and exchange.ended is None
+            answered.arrived, exchange.arrived = exchange.arrived, None
+            answered.replied, exchange.replied = exchange.replied, None
             return
+
+
+def _left_in_hand(exchange: Exchange, events: Sequence[Event]) -> bool:
+    if exchange.sent is None or exchange.arrived is not None or exchange.ended is not None:
+        return False
+    sender = events[exchange.sent]
+    return any(
+        (event.get("died") and _same_process(sender, event))
+        or (event["seam"] == "crashed" and event.get("struck") == sender.get("pid"))
+        for event in events[exchange.sent + 1 :]
+    )
 
 
 def _same_process(one: Event, other: Event) -> bool:

@@ -12,8 +12,8 @@ CLOCK = 9
 _GAPS = {
     CHAOS: 12,
     SHOPPER: 18,
-    "order_service": 20,
-    TOXIPROXY: 13,
+    "order_service": 24,
+    TOXIPROXY: 18,
     "billing_service": 12,
     POSTGRES: 13,
     "notification_service": 16,

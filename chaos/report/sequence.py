@@ -93,7 +93,7 @@ class _Draft:
                 self._stroke(arrived, arrived, self.toxiproxy, self._lane(arrived), label)
             return
         label = request(self.events[sent])
-        if exchange.unsent:
+        if exchange.in_hand:
             self._mark(sent, self._lane(sent), Kind.NOTE, f"about to send {label}")
         elif arrived is not None:
             arrival = self.events[arrived]

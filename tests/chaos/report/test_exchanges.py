@@ -115,13 +115,41 @@ def test_a_reply_belongs_to_its_process() -> None:
     assert found == [Exchange(sent=0, arrived=1), Exchange(sent=2, arrived=3, replied=4)]
 
 
-def test_what_was_never_sent() -> None:
-    """A caller that dies when it is about to send has sent nothing, so nothing was lost."""
-    story = Story("s").attempt(42).order("attempt", died=True)
-    assert exchanges(story.events) == [Exchange(sent=0, unsent=True)]
-    # The negative control: it died after the request had arrived.
-    story = Story("s").attempt(42).arrival(42).order("answer", died=True)
-    assert exchanges(story.events) == [Exchange(sent=0, arrived=1)]
+def test_what_its_sender_took_along() -> None:
+    """A caller that ends with an attempt in hand may not have sent it, so it is not called lost."""
+    died = Story("s").attempt(42).order("attempt", died=True)
+    assert exchanges(died.events) == [Exchange(sent=0, in_hand=True)]
+    killed = Story("s").attempt(42).chaos("crashed", what="order_service", struck=ORDER)
+    assert exchanges(killed.events) == [Exchange(sent=0, in_hand=True)]
+
+
+def test_what_had_left_before_its_sender_ended() -> None:
+    """The negative control: it arrived, or was given up, or somebody else was killed."""
+    arrived = Story("s").attempt(42).arrival(42).order("answer", died=True)
+    assert exchanges(arrived.events) == [Exchange(sent=0, arrived=1)]
+    late = Story("s").attempt(42).chaos("crashed", what="order_service", struck=ORDER).arrival(42)
+    assert exchanges(late.events) == [Exchange(sent=0, arrived=2)]
+    given_up = Story("s").attempt(42).no_answer(42, "TimeoutError").order("attempt", died=True)
+    assert exchanges(given_up.events) == [Exchange(sent=0, ended=1)]
+    other = Story("s").attempt(42).chaos("crashed", what="order_service", struck=ORDER + 1)
+    assert exchanges(other.events) == [Exchange(sent=0)]
+
+
+def test_flags_that_were_turned_until_they_look_like_another() -> None:
+    """The retry arrives with the flag of the lost original; as the retry was answered, the arrival is its own."""
+    story = Story("s").attempt(42).no_answer(42, "TimeoutError").attempt(42, retry=True)
+    story.arrival(42).answer(42, retry=True).reply(42)
+    assert exchanges(story.events) == [
+        Exchange(sent=0, ended=1),
+        Exchange(sent=2, arrived=3, replied=5, ended=4),
+    ]
+    # The negative control: the original arrived before the retry was sent, so it is not the retry's arrival.
+    story = Story("s").attempt(42).no_answer(42, "TimeoutError").arrival(42)
+    story.attempt(42, retry=True).answer(42, retry=True)
+    assert exchanges(story.events) == [
+        Exchange(sent=0, arrived=2, ended=1),
+        Exchange(sent=3, ended=4),
+    ]
 
 
 def test_a_request_that_was_cut_short() -> None:
