@@ -39,6 +39,16 @@ def test_a_delayed_original() -> None:
     ]
 
 
+def test_two_that_were_held_together() -> None:
+    """Original and retry are let go at once, the original first: its own flag counts more than that the retry waits."""
+    story = Story("s").attempt(42).no_answer(42, "TimeoutError").attempt(42, retry=True)
+    story.arrival(42).arrival(42, retry=True)
+    assert exchanges(story.events) == [
+        Exchange(sent=0, arrived=3, ended=1),
+        Exchange(sent=2, arrived=4),
+    ]
+
+
 def test_a_second_retry() -> None:
     """Of two that look alike, the arrival belongs to the one that still waits."""
     story = Story("s").attempt(42, retry=True).no_answer(42, "TimeoutError", retry=True)

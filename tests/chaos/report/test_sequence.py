@@ -114,6 +114,13 @@ def test_a_replica_that_lives_on_keeps_its_lane() -> None:
     assert [lane.pids for lane in lanes(story.events) if lane.title == "billing"] == [(5, 7), (6,)]
 
 
+def test_a_replica_that_is_idle_while_another_dies_keeps_its_lane() -> None:
+    """It did nothing after the death of the other, and was not the one that died: whoever comes is not its heir."""
+    story = Story("s").arrival(1, pid=5).arrival(2, pid=6)
+    story.chaos("crashed", what="billing_service", struck=6).arrival(3, pid=7)
+    assert [lane.pids for lane in lanes(story.events) if lane.title == "billing"] == [(5,), (6, 7)]
+
+
 @pytest.mark.parametrize(
     ("what", "pid", "pids"),
     [
@@ -157,6 +164,10 @@ def test_a_reply_that_is_written_down_after_it_was_read() -> None:
     drawn = figure(Story("s").attempt(42).arrival(42).answer(42).reply(42).events)
     assert ends(drawn) == [('charge "42" ?0', End.ARRIVED), ("201", End.ARRIVED)]
     assert len(drawn.at_ms) == 2
+    # Other things happened before it was written down.
+    story = Story("s").attempt(42).arrival(42).answer(42).observed(1, 1).reply(42)
+    answer = figure(story.events).strokes[-1]
+    assert (answer.row_from, answer.row_to) == (1, 1)
 
 
 def test_the_money_of_each_order_is_told_apart() -> None:
@@ -167,6 +178,9 @@ def test_the_money_of_each_order_is_told_apart() -> None:
         "effects 1, keys 1",
         "effects 0, keys 0, 0042",
     ]
+    # What was computed holds for the order that the fault strikes; of others nothing was computed.
+    other[0]["effects"] = 2
+    assert Kind.EXCEEDED not in kinds(figure([*one, *other], effects_max=1))
 
 
 def test_a_toxic_is_armed_until_its_own_proxy_is_healed() -> None:
