@@ -14,12 +14,12 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix chaos mutants soak audit test check format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit test report-test check format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
 	@echo
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: $(STAMP) ## Play the five failures under the three semantics, then stay up for curl
 	@exec $(RUN) -m chaos demo --exit-with-parent
@@ -44,6 +44,10 @@ audit: $(STAMP) ## Compare orders with withdrawals with balances of the running 
 
 test: $(STAMP) ## All tests: unit, integration, chaos
 	@exec $(RUN) -m pytest
+
+report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
+	@$(RUN) -m tests.browser.chromium
+	@exec $(RUN) -m pytest tests/browser
 
 check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
 	@$(RUN) -m ruff check .
