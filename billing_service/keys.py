@@ -209,11 +209,16 @@ async def read_marks(connection: Connection) -> dict[str, int]:
 
 
 async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
-    """Whether the row was inserted; false when another transaction committed it before."""
+    """Whether the row was inserted; false when another transaction committed it before.
+
+    The index decides. The advisory lock is a courtesy to batches: whoever inserts a key holds it, so that a batch can
+    see a key that is under way elsewhere without waiting for it.
+    """
     inserted = await connection.fetchval(
         """
+        WITH announced AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($1, $2)))
         INSERT INTO billing.processed_keys (client, sequence_key, fingerprint)
-        VALUES ($1, $2, $3)
+        SELECT $1, $2, $3 FROM announced
         ON CONFLICT (client, sequence_key) DO NOTHING
         RETURNING true
         """,
