@@ -189,13 +189,9 @@ async def _look_up(connection: Connection, slots: dict[tuple[str, int], _Slot]) 
     free = [name for name, slot in slots.items() if slot.busy is None]
     clients, sequence_keys = [client for client, _ in free], [key for _, key in free]
     rows = await set_statements.read_known(connection, clients, sequence_keys)
-    strangers = {row["client"] for row in rows if row["first_incomplete"] is None}
-    for client in sorted(strangers):
-        # The mark of a new client is 1 and stays so: to move it takes a lock that this transaction shares.
-        await keys.insert_client(connection, client)
     for row in rows:
         slot = slots[row["client"], row["sequence_key"]]
-        slot.first_incomplete = row["first_incomplete"] or 1
+        slot.first_incomplete = row["first_incomplete"]
         slot.charge_id = row["charge_id"]
         if row["status"] == VOIDED:
             slot.stored = Stored(row["fingerprint"], Voided())

@@ -186,7 +186,7 @@ class GroupCommit:
                     waiting.fails(exc)
             case exc:
                 # Whoever is to blame meets it again, alone.
-                log.warning("a batch is taken apart", charges=len(taken), exc_info=exc)
+                log.warning("a batch is taken apart", charges=len(taken), reason=repr(exc))
                 for waiting in taken or take():
                     self._step_aside(waiting, waiting.key)
 

@@ -135,7 +135,7 @@ async def require_stored(connection: Connection, client: str, sequence_key: int)
 
 
 async def share_lock_client(connection: Connection, client: str) -> int:
-    """The client's first incomplete key, which cannot move before this transaction ends.
+    """The client's first incomplete key, which cannot move before this transaction ends; 1 when it never declared one.
 
     Advisory locks of class 1 are the clients'. An advisory lock and not a lock of the row: share locks of a row overtake whoever waits to update it, and the
     collector would starve under load. The mark is read by a statement of its own, so after the lock was granted.
@@ -146,10 +146,7 @@ async def share_lock_client(connection: Connection, client: str) -> int:
     )
     sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
     first_incomplete = await connection.fetchval(sql, client)
-    if first_incomplete is None:
-        await insert_client(connection, client)
-        first_incomplete = await connection.fetchval(sql, client)
-    return int(first_incomplete)
+    return 1 if first_incomplete is None else int(first_incomplete)
 
 
 async def lock_client_exclusively(connection: Connection, client: str) -> None:
@@ -158,7 +155,10 @@ async def lock_client_exclusively(connection: Connection, client: str) -> None:
 
 
 async def insert_client(connection: Connection, client: str) -> None:
-    """Makes the row of a client that calls for the first time, with a charge or with a mark."""
+    """Makes the row of a client that declares a mark for the first time.
+
+    Not its first charge: that would hold the row to its commit, and all charges of a new client would wait for one.
+    """
     await connection.execute(
         "INSERT INTO billing.clients (client) VALUES ($1) ON CONFLICT (client) DO NOTHING", client
     )

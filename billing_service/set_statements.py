@@ -65,7 +65,7 @@ async def read_known(
     """
     return await connection.fetch(
         """
-        SELECT wanted.client, wanted.sequence_key, clients.first_incomplete,
+        SELECT wanted.client, wanted.sequence_key, coalesce(clients.first_incomplete, 1) AS first_incomplete,
                known.fingerprint, known.status, known.body, uuidv7() AS charge_id
         FROM unnest($1::text[], $2::bigint[]) AS wanted (client, sequence_key)
         LEFT JOIN billing.clients ON clients.client = wanted.client
