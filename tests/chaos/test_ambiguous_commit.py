@@ -20,14 +20,15 @@ WAITING = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 471147 AND NOT granted"
 )
 
-# Where the transaction pauses: inside COMMIT, or in the last statement before it.
+# Where the transaction pauses: inside COMMIT, or in the last statement before it. A single charge stores its answer
+# by an update, a batch stores key and answer at once.
 INSIDE_COMMIT = """
     CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON billing.ledger
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.pause()
 """
 BEFORE_COMMIT = """
-    CREATE TRIGGER pause AFTER UPDATE ON billing.processed_keys
-    FOR EACH ROW EXECUTE FUNCTION billing.pause()
+    CREATE TRIGGER pause AFTER INSERT OR UPDATE ON billing.processed_keys
+    FOR EACH ROW WHEN (NEW.status IS NOT NULL) EXECUTE FUNCTION billing.pause()
 """
 
 
