@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
-from fastapi.security import HTTPBearer
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 import environment
 import problem_details
@@ -79,6 +80,10 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
+        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        routes=list(_router.routes),
+        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.billing = billing
     billing.catalogue = problem_details.install(app, billing.catalogue)
@@ -89,7 +94,6 @@ def create(settings: Settings | None = None) -> FastAPI:
     telemetry.install(
         app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
-    app.include_router(_router)
     return app
 
 
@@ -98,20 +102,25 @@ def _billing(request: Request) -> Billing:
     return billing
 
 
-async def _client(
-    request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
-) -> str:
-    client = _billing(request).tokens.client(request.headers.get("authorization"))
-    if client is None:
-        raise Problem(
-            problems.TOKEN_WRONG,
-            "Send the header Authorization: Bearer <token>.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return client
+class _Bearer(SecurityBase):
+    """Gives an endpoint the name of its caller, and the OpenAPI document the scheme."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel()
+        self.scheme_name = "HTTPBearer"
+
+    async def __call__(self, request: Request) -> str:
+        client = _billing(request).tokens.client(request.headers.get("authorization"))
+        if client is None:
+            raise Problem(
+                problems.TOKEN_WRONG,
+                "Send the header Authorization: Bearer <token>.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return client
 
 
-Client = Annotated[str, Depends(_client)]
+Client = Annotated[str, Depends(_Bearer())]
 KeyInPath = Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")]
 AccountName = Annotated[Account, Path(description="the account's name")]
 _router = APIRouter()
