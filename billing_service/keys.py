@@ -91,13 +91,18 @@ async def void(pool: BoundedPool, client: str, sequence_key: int) -> VoidOutcome
         return KeyInFlight()
 
 
-async def forget(pool: BoundedPool, client: str, first_incomplete: int) -> int:
+async def forget(
+    pool: BoundedPool, client: str, first_incomplete: int, patience_s: float | None = None
+) -> int:
     """Advances a client's mark and deletes the keys below it; how many were deleted. Raises `DatabaseTrouble`.
 
     The mark is committed before the first key is deleted. Its update waits for every charge that has read the old mark
-    and lets none in meanwhile, so a charge either finds its key or is refused.
+    and lets none in meanwhile, so a charge either finds its key or is refused. `patience_s` bounds that wait below the
+    lock timeout; raises `LockWaitTooLong`.
     """
     async with pool.transaction() as connection:
+        if patience_s is not None:
+            await limit_lock_waits(connection, patience_s)
         await lock_client_exclusively(connection, client)
         await insert_client(connection, client)
         await advance_mark(connection, client, first_incomplete)
@@ -147,6 +152,13 @@ async def share_lock_client(connection: Connection, client: str) -> int:
     sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
     first_incomplete = await connection.fetchval(sql, client)
     return 1 if first_incomplete is None else int(first_incomplete)
+
+
+async def limit_lock_waits(connection: Connection, timeout_s: float) -> None:
+    """Shortens the lock timeout of this transaction."""
+    await connection.execute(
+        "SELECT set_config('lock_timeout', $1, true)", f"{round(timeout_s * 1000)}ms"
+    )
 
 
 async def lock_client_exclusively(connection: Connection, client: str) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import billing_service.app
 from billing_service import keys, ledger, set_statements
+from billing_service.collector import Collector
 from billing_service.group_commit import Bounds, GroupCommit, QueueFull
 from billing_service.keys import Answer, KeyForgotten, KeyInFlight, Voided
 from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
@@ -343,6 +344,26 @@ async def test_a_client_whose_mark_is_being_moved(desk: Desk, owner: Owner) -> N
     assert await held[0] == KeyForgotten(5)
     assert statuses([await held[1]]) == [201]
     assert desk.aside("client") == 2
+
+
+async def test_a_stuck_charge_and_the_collector(
+    desk: Desk, pool: BoundedPool, owner: Owner
+) -> None:
+    """The collector gives way before a lock timeout is over: charges queue behind it no longer than that."""
+    collector = Collector(
+        pool, pause_s=60, sleep=asyncio.sleep, forgotten=desk.metrics.keys_forgotten
+    )
+    collector.announce("order_service", 5)
+    transaction = owner.transaction()
+    await transaction.start()
+    await keys.share_lock_client(owner, "order_service")
+    with pytest.raises(LockWaitTooLong):
+        async with asyncio.timeout(LOCK_TIMEOUT_S):
+            await collector.run_once()
+    assert statuses([await desk.charge(4)]) == [201]
+    await transaction.rollback()
+    assert await collector.run_once() == 1
+    assert await desk.charge(4) == KeyForgotten(5)
 
 
 async def test_a_late_batch_holds_nobody_up(pool: BoundedPool, owner: Owner) -> None:
