@@ -31,7 +31,7 @@ class Settings(BaseSettings):
         2, ge=1, le=1000, description="fewer waiting charges than this go one by one"
     )
     # More would hold locks for longer and gain little: a commit costs the same for a hundred.
-    batch_size_max: int = Field(100, ge=1, le=1000, description="charges of one transaction")
+    batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")
     # A third of a second's work on two cores; who waits longer is served better by coming back.
     queue_max: int = Field(
         1000, ge=1, le=100_000, description="charges that wait; then 503 and nothing is begun"
