@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
-from fastapi.security import HTTPBearer
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 import environment
 import problem_details
 import telemetry
-from bearer_tokens import BearerTokens
 from billing_service import headers, keys, ledger, problems
-from billing_service.collector import Collector
+from billing_service.group_commit import QueueFull
 from billing_service.keys import (
     CHARGED,
     DECLINED,
@@ -27,7 +27,7 @@ from billing_service.keys import (
     KeyInFlight,
     Voided,
 )
-from billing_service.metrics import Metrics
+from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import (
     REPLAYED_HEADER,
@@ -39,14 +39,13 @@ from billing_service.wire import (
     KeyState,
     OpenAccount,
 )
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
     VALIDATION,
     BodyLimit,
     Problem,
-    ProblemCatalogue,
     documented,
 )
 from problem_details.problem import MEDIA_TYPE
@@ -58,57 +57,6 @@ RETRY_AFTER_S = 1
 
 _MEDIA_TYPES = {CHARGED: "application/json", DECLINED: MEDIA_TYPE}
 _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLINED: "declined"}
-
-
-class Billing:
-    """What one process of the service holds: settings, pool, problems, metrics."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.tokens = BearerTokens(settings.tokens)
-        self.catalogue = ProblemCatalogue.of(
-            problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
-        )
-        self.metrics = Metrics()
-        self.pool = BoundedPool(
-            settings.database_url.get_secret_value(),
-            application="billing_service",
-            size_max=settings.pool_size_max,
-            deadline_s=settings.transaction_timeout_s,
-            lock_timeout_s=settings.lock_timeout_s,
-            idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
-            observe_wait=self.metrics.pool_wait_seconds.observe,
-        )
-        self.collector = Collector(
-            self.pool,
-            pause_s=settings.forget_pause_s,
-            sleep=asyncio.sleep,
-            forgotten=self.metrics.keys_forgotten,
-            rounds=self.metrics.collector_rounds,
-        )
-        self.metrics.watch(
-            "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
-        )
-
-    def decline_body(self, charge: Charge, balance_cents: int) -> str:
-        """The body of a 402, which is stored and replayed byte for byte."""
-        return self.catalogue.render(
-            Problem(
-                problems.INSUFFICIENT_FUNDS,
-                f"The account {charge.account} has {balance_cents} cents, the charge needs {charge.amount_cents}.",
-                account=charge.account,
-                amount_cents=charge.amount_cents,
-                balance_cents=balance_cents,
-            )
-        )
-
-    async def missing(self) -> str | None:
-        """What keeps the service from doing its job."""
-        try:
-            await ledger.balance(self.pool, "readiness")
-        except (DatabaseTrouble, LockWaitTooLong) as exc:
-            return f"the database: {exc}"
-        return None
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -124,6 +72,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         collecting.cancel()
         with suppress(asyncio.CancelledError):
             await collecting
+        await billing.group_commit.drain()
         await billing.pool.close()
 
     app = FastAPI(
@@ -131,16 +80,20 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
+        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        routes=list(_router.routes),
+        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.billing = billing
     billing.catalogue = problem_details.install(app, billing.catalogue)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_exception_handler(QueueFull, _overloaded)
     app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
     telemetry.install(
         app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
-    app.include_router(_router)
     return app
 
 
@@ -149,20 +102,25 @@ def _billing(request: Request) -> Billing:
     return billing
 
 
-async def _client(
-    request: Request, _: Annotated[object, Depends(HTTPBearer(auto_error=False))]
-) -> str:
-    client = _billing(request).tokens.client(request.headers.get("authorization"))
-    if client is None:
-        raise Problem(
-            problems.TOKEN_WRONG,
-            "Send the header Authorization: Bearer <token>.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return client
+class _Bearer(SecurityBase):
+    """Gives an endpoint the name of its caller, and the OpenAPI document the scheme."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel()
+        self.scheme_name = "HTTPBearer"
+
+    async def __call__(self, request: Request) -> str:
+        client = _billing(request).tokens.client(request.headers.get("authorization"))
+        if client is None:
+            raise Problem(
+                problems.TOKEN_WRONG,
+                "Send the header Authorization: Bearer <token>.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return client
 
 
-Client = Annotated[str, Depends(_client)]
+Client = Annotated[str, Depends(_Bearer())]
 KeyInPath = Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")]
 AccountName = Annotated[Account, Path(description="the account's name")]
 _router = APIRouter()
@@ -188,12 +146,10 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
         if sequence_key < mark:
             raise _forgotten(sequence_key, mark)
         billing.collector.announce(client, mark)
-    outcome = await ledger.charge(
-        billing.pool,
+    outcome = await billing.group_commit.charge(
         client,
         sequence_key,
         charge,
-        billing.decline_body,
         lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
     )
     log.info(
@@ -366,6 +322,17 @@ def _in_flight(sequence_key: int) -> Problem:
 def _name(outcome: object) -> str:
     """An outcome's name for the log: the class, or what the answer says."""
     return _STATES[outcome.status] if isinstance(outcome, Answer) else type(outcome).__name__
+
+
+async def _overloaded(request: Request, _: Exception) -> Response:
+    return problem_details.answer(
+        _billing(request).catalogue,
+        Problem(
+            problems.OVERLOADED,
+            "The queue is full.",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        ),
+    )
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:

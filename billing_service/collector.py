@@ -14,6 +14,10 @@ from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 
+# Whoever waits for the client's lock makes its charges wait behind. Ordinary charges are over within this time; behind
+# one that is stuck the collector gives way, and comes back in the next round.
+_PATIENCE_S = 0.2
+
 
 class Collector:
     """Collects the marks that clients announce and acts on them from time to time.
@@ -63,7 +67,7 @@ class Collector:
             announced = self._announced.get(client, mark)
             # What has not moved since the last round has nothing below it, but for a round that a crash cut short.
             if announced > mark or client not in self._swept:
-                deleted += await keys.forget(self._pool, client, max(mark, announced))
+                deleted += await keys.forget(self._pool, client, max(mark, announced), _PATIENCE_S)
                 self._swept.add(client)
         self._forgotten.inc(deleted)
         self._rounds.inc()

@@ -55,10 +55,15 @@ PARAMETERS = [
 ]
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+_QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"', re.ASCII)
 
 
 def sequence_key(request: Request) -> int:
     """The sequence key; raises the problem `key-missing` or `key-malformed`."""
+    lines = request.headers.getlist(KEY_HEADER)
+    # What every caller sends: one line in the canonical form, which needs no parser.
+    if len(lines) == 1 and _QUOTED_DECIMAL.fullmatch(lines[0]):
+        return int(lines[0][1:-1])
     value = _item(request, KEY_HEADER, KEY_MALFORMED)
     if value is None:
         raise Problem(KEY_MISSING, f'Send the header {KEY_HEADER}: "<decimal integer from 1>".')

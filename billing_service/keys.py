@@ -91,13 +91,18 @@ async def void(pool: BoundedPool, client: str, sequence_key: int) -> VoidOutcome
         return KeyInFlight()
 
 
-async def forget(pool: BoundedPool, client: str, first_incomplete: int) -> int:
+async def forget(
+    pool: BoundedPool, client: str, first_incomplete: int, patience_s: float | None = None
+) -> int:
     """Advances a client's mark and deletes the keys below it; how many were deleted. Raises `DatabaseTrouble`.
 
     The mark is committed before the first key is deleted. Its update waits for every charge that has read the old mark
-    and lets none in meanwhile, so a charge either finds its key or is refused.
+    and lets none in meanwhile, so a charge either finds its key or is refused. `patience_s` bounds that wait below the
+    lock timeout; raises `LockWaitTooLong`.
     """
     async with pool.transaction() as connection:
+        if patience_s is not None:
+            await limit_lock_waits(connection, patience_s)
         await lock_client_exclusively(connection, client)
         await insert_client(connection, client)
         await advance_mark(connection, client, first_incomplete)
@@ -135,7 +140,7 @@ async def require_stored(connection: Connection, client: str, sequence_key: int)
 
 
 async def share_lock_client(connection: Connection, client: str) -> int:
-    """The client's first incomplete key, which cannot move before this transaction ends.
+    """The client's first incomplete key, which cannot move before this transaction ends; 1 when it never declared one.
 
     Advisory locks of class 1 are the clients'. An advisory lock and not a lock of the row: share locks of a row overtake whoever waits to update it, and the
     collector would starve under load. The mark is read by a statement of its own, so after the lock was granted.
@@ -146,10 +151,14 @@ async def share_lock_client(connection: Connection, client: str) -> int:
     )
     sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
     first_incomplete = await connection.fetchval(sql, client)
-    if first_incomplete is None:
-        await insert_client(connection, client)
-        first_incomplete = await connection.fetchval(sql, client)
-    return int(first_incomplete)
+    return 1 if first_incomplete is None else int(first_incomplete)
+
+
+async def limit_lock_waits(connection: Connection, timeout_s: float) -> None:
+    """Shortens the lock timeout of this transaction."""
+    await connection.execute(
+        "SELECT set_config('lock_timeout', $1, true)", f"{round(timeout_s * 1000)}ms"
+    )
 
 
 async def lock_client_exclusively(connection: Connection, client: str) -> None:
@@ -158,7 +167,10 @@ async def lock_client_exclusively(connection: Connection, client: str) -> None:
 
 
 async def insert_client(connection: Connection, client: str) -> None:
-    """Makes the row of a client that calls for the first time, with a charge or with a mark."""
+    """Makes the row of a client that declares a mark for the first time.
+
+    Not its first charge: that would hold the row to its commit, and all charges of a new client would wait for one.
+    """
     await connection.execute(
         "INSERT INTO billing.clients (client) VALUES ($1) ON CONFLICT (client) DO NOTHING", client
     )
@@ -209,11 +221,16 @@ async def read_marks(connection: Connection) -> dict[str, int]:
 
 
 async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
-    """Whether the row was inserted; false when another transaction committed it before."""
+    """Whether the row was inserted; false when another transaction committed it before.
+
+    The index decides. The advisory lock is a courtesy to batches: whoever inserts a key holds it, so that a batch can
+    see a key that is under way elsewhere without waiting for it.
+    """
     inserted = await connection.fetchval(
         """
+        WITH announced AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($1, $2)))
         INSERT INTO billing.processed_keys (client, sequence_key, fingerprint)
-        VALUES ($1, $2, $3)
+        SELECT $1, $2, $3 FROM announced
         ON CONFLICT (client, sequence_key) DO NOTHING
         RETURNING true
         """,

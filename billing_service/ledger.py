@@ -69,7 +69,7 @@ async def charge(
                 return KeyForgotten(first_incomplete)
             if not await keys.claim(connection, client, sequence_key, digest):
                 stored = await keys.require_stored(connection, client, sequence_key)
-                return _replay(stored, digest)
+                return replay(stored, digest)
             # Asked after all that may have waited, for a connection or for a twin that was rolled back.
             if not awaited():
                 raise _RolledBack(TooLate())
@@ -104,18 +104,19 @@ def fingerprint(request: Charge) -> bytes:
     return hashlib.sha256(b"POST /charges\n" + canonical.encode()).digest()
 
 
+def replay(stored: Stored, digest: bytes) -> Answer | Voided | KeyReused:
+    """What a request with this fingerprint gets for a key that is known."""
+    if isinstance(stored.state, Answer) and stored.fingerprint != digest:
+        return KeyReused()
+    return stored.state
+
+
 class _RolledBack(Exception):
     """Leaves the transaction with nothing done: a refusal spends no key."""
 
     def __init__(self, outcome: AccountUnknown | TooLate) -> None:
         super().__init__(type(outcome).__name__)
         self.outcome = outcome
-
-
-def _replay(stored: Stored, digest: bytes) -> Answer | Voided | KeyReused:
-    if isinstance(stored.state, Answer) and stored.fingerprint != digest:
-        return KeyReused()
-    return stored.state
 
 
 async def _execute(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+# Charges in one transaction; settings allow no more than the last.
+_SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 # Seconds; a wait for a connection that is longer than the last one has failed.
 _WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 
@@ -39,6 +41,23 @@ class Metrics:
             ["lock"],
             registry=self.registry,
         )
+        self.batch_size = Histogram(
+            "billing_batch_size",
+            "Charges that were committed in one transaction together",
+            registry=self.registry,
+            buckets=_SIZE_BUCKETS,
+        )
+        self.charges_aside = Counter(
+            "billing_charges_aside",
+            "Charges that left their batch because another transaction held what they need",
+            ["lock"],
+            registry=self.registry,
+        )
+        self.charges_shed = Counter(
+            "billing_charges_shed",
+            "Charges refused before they were begun because the queue was full (503)",
+            registry=self.registry,
+        )
         self.pool_wait_seconds = Histogram(
             "billing_pool_wait_seconds",
             "Waits for a connection to Postgres",
@@ -50,6 +69,8 @@ class Metrics:
                 self.charges.labels(flag=flag, key=key)
         for lock in ("key", "account"):
             self.lock_waits.labels(lock=lock)
+        for lock in ("client", "key", "account"):
+            self.charges_aside.labels(lock=lock)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""

@@ -89,6 +89,13 @@ DEADLINE_PASSED = ProblemType(
     "Request-Timeout said how long the caller would wait, and that time was over before the charge began. Nothing was "
     "executed and the key is not spent.",
 )
+OVERLOADED = ProblemType(
+    "overloaded",
+    503,
+    "Too many charges are waiting",
+    "This charge was refused before it was begun. Nothing was executed by it: send it again after Retry-After seconds "
+    "with the same key.",
+)
 KEY_REUSED = ProblemType(
     "key-reused",
     422,
@@ -117,6 +124,7 @@ ALL = (
     KEY_EXECUTED,
     KEY_REUSED,
     DEADLINE_PASSED,
+    OVERLOADED,
     UNAVAILABLE,
 )
 
@@ -135,5 +143,6 @@ OF_A_CHARGE = (
     KEY_REUSED,
     VALIDATION,
     DEADLINE_PASSED,
+    OVERLOADED,
     UNAVAILABLE,
 )

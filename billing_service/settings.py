@@ -27,6 +27,19 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_s: float = Field(
         2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
     )
+    batch_size_min: int = Field(
+        2, ge=1, le=1000, description="fewer waiting charges than this go one by one"
+    )
+    # More would hold locks for longer and gain little: a commit costs the same for a hundred.
+    batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")
+    # A third of a second's work on two cores; who waits longer is served better by coming back.
+    queue_max: int = Field(
+        1000, ge=1, le=100_000, description="charges that wait; then 503 and nothing is begun"
+    )
+    # Several times an ordinary commit.
+    batch_patience_s: float = Field(
+        0.02, gt=0, le=60, description="a batch under way for longer does not hold the next one up"
+    )
     # Soon enough that the table stays small, seldom enough that charges do not wait for it.
     forget_pause_s: float = Field(
         1.0, gt=0, le=3600, description="pause between two rounds that delete settled keys"

@@ -13,7 +13,7 @@ from chaos.play import Played
 from chaos.promises import Finding, Kind
 from chaos.scenario import Scenario
 from chaos.target import Target
-from chaos.verdict import judge
+from chaos.verdict import Verdict, judge
 
 THE_RUN = Scenario("run/whole", "the whole database after the run", (), effects=None)
 
@@ -43,17 +43,22 @@ async def _audited(target: Target) -> list[Finding]:
 
 
 def _ambiguity(played: Sequence[Played]) -> tuple[Witness, ...]:
-    """A run in which no unknown attempt had been executed, or each one had, would pass without any protection."""
-    cells = [p for p in played if p.scenario.situation is not None and p.verdict == "pass"]
-    lost = [p.scenario.situation for p in cells if p.scenario.situation]
-    unanswered = [situation for situation in lost if not situation.answered]
-    if not unanswered:
-        return (Witness("scenarios were judged", bool(played)),)
+    """Of what was played without an answer, some had been executed and some had not: a run of one kind shows nothing.
+
+    Whoever plays scenarios of one kind alone has asked for that.
+    """
+    judged = Witness("scenarios were judged", bool(played))
+    unanswered = [
+        (p.scenario.situation.executed, p.verdict is Verdict.PASS)
+        for p in played
+        if p.scenario.situation is not None and not p.scenario.situation.answered
+    ]
+    if {executed for executed, _ in unanswered} != {True, False}:
+        return (judged,)
     return (
-        Witness(
-            "an attempt without an answer had been executed", any(s.executed for s in unanswered)
-        ),
-        Witness("an attempt without an answer had not", not all(s.executed for s in unanswered)),
+        judged,
+        Witness("an attempt without an answer had been executed", (True, True) in unanswered),
+        Witness("an attempt without an answer had not been executed", (False, True) in unanswered),
     )
 
 
@@ -62,7 +67,7 @@ def _same_to_the_caller(played: Sequence[Played]) -> list[Finding]:
     saw: defaultdict[str, set[str]] = defaultdict(set)
     for p in played:
         situation = p.scenario.situation
-        if situation is not None and not situation.answered and p.verdict == "pass":
+        if situation is not None and not situation.answered and p.verdict is Verdict.PASS:
             saw[f"{p.scenario.family}, {p.scenario.connection}"].add(p.caller_saw)
     return [
         Finding(

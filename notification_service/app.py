@@ -96,6 +96,10 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description="Shows what arrives. Called at most once; a second arrival would be listed too.",
         lifespan=lifespan,
+        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        routes=list(_router.routes),
+        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.notifications = notifications
     notifications.catalogue = problem_details.install(app, notifications.catalogue)
@@ -108,7 +112,6 @@ def create(settings: Settings | None = None) -> FastAPI:
         registry=notifications.registry,
         ready=notifications.missing,
     )
-    app.include_router(_router)
     return app
 
 

@@ -23,6 +23,7 @@ import telemetry
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 from order_service import listing, orders, problems
 from order_service.backoff import Backoff
+from order_service.books import Books
 from order_service.courier import Surroundings
 from order_service.dispatcher import Dispatcher
 from order_service.metrics import Metrics
@@ -77,6 +78,14 @@ class OrderDesk:
             observe_wait=self.metrics.pool_wait_seconds.observe,
         )
         self.owner = uuid4()
+        self.books = Books(
+            self.pool,
+            self.owner,
+            lease_s=settings.lease_s,
+            window_max=settings.window_max,
+            # Four kinds of writes; whichever is stuck leaves connections to the others.
+            under_way_max=max(1, settings.pool_size_max // 4),
+        )
         self.dispatcher: Dispatcher
         self.metrics.watch(
             "order_deliveries_in_hand", "Orders being delivered", lambda: self.dispatcher.in_hand
@@ -100,6 +109,7 @@ class OrderDesk:
         self.dispatcher = Dispatcher(
             Surroundings(
                 pool=self.pool,
+                books=self.books,
                 peers=peers,
                 settings=self.settings,
                 backoff=Backoff(
@@ -125,6 +135,7 @@ class OrderDesk:
         with suppress(asyncio.CancelledError):
             await takeover
         await self.dispatcher.stop()
+        await self.books.drain()
         await peers.close()
         await self.pool.close()
 
@@ -161,6 +172,10 @@ def create(
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
+        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        routes=list(_router.routes),
+        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
     desk.catalogue = problem_details.install(app, desk.catalogue)
@@ -170,7 +185,6 @@ def create(
     telemetry.install(
         app, service="order_service", registry=desk.metrics.registry, ready=desk.missing
     )
-    app.include_router(_router)
     return app
 
 
@@ -222,16 +236,7 @@ async def post_order(new: NewOrder, request: Request) -> Response:
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
-        async with desk.pool.connection() as connection:
-            recorded = await orders.record(
-                connection,
-                uuid4(),
-                new,
-                shopper_key,
-                desk.owner,
-                desk.settings.lease_s,
-                desk.settings.window_max,
-            )
+        recorded = await desk.books.record(orders.Recording(uuid4(), new, shopper_key))
     except orders.WindowFull as exc:
         raise Problem(
             problems.WINDOW_FULL,

@@ -17,9 +17,10 @@ from billing_service.wire import Charge
 from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.backoff import Backoff
+from order_service.books import Books
 from order_service.delivery import SEMANTICS
 from order_service.metrics import Metrics
-from order_service.orders import LeaseLost, PendingOrder
+from order_service.orders import Beginning, LeaseLost, PendingOrder, Settlement
 from order_service.peers import (
     Acknowledged,
     Outcome,
@@ -45,6 +46,7 @@ class Surroundings:
     """
 
     pool: BoundedPool
+    books: Books
     peers: Peers
     settings: Settings
     backoff: Backoff
@@ -83,7 +85,7 @@ class Courier:
         self, outcome: Outcome, settled: "asyncio.Future[Order | None] | None" = None
     ) -> Order | None:
         """Settles by an outcome and notifies; None when somebody else has settled the order before."""
-        order = await self._durably(lambda connection: self._settle(connection, outcome))
+        order = await self._settle(outcome)
         if order is None:
             return None
         self._count(order)
@@ -145,15 +147,8 @@ class Courier:
         await self._sleep(pause_s)
 
     async def begin(self, attempt: int) -> None:
-        await self._durably(
-            lambda connection: orders.begin_attempt(
-                connection,
-                self.order.order_id,
-                attempt,
-                self.world.owner,
-                self.world.settings.lease_s,
-            )
-        )
+        beginning = Beginning(self.order.order_id, attempt)
+        await self._until_written(lambda: self.world.books.begin(beginning))
 
     async def begin_with_fresh_key(self, attempt: int) -> int:
         return await self._durably(lambda connection: self._mint(connection, attempt))
@@ -193,14 +188,13 @@ class Courier:
             ),
         )
 
-    async def _settle(self, connection: Connection, outcome: Outcome) -> Order | None:
+    async def _settle(self, outcome: Outcome) -> Order | None:
         # Nothing else of this order was ever sent: its only attempt is the one that was refused.
         alone = not self.order.taken_over and len(self.attempts) == 1
         status, answer = final_state(outcome, alone=alone)
         fate = Fate.ATTEMPTED if status in (Status.BILLED, Status.DECLINED) else None
-        if self.latest is not None:
-            await orders.insert_attempt(connection, self.order.order_id, self.latest)
-        settled_at = await orders.settle(connection, self.order.order_id, status, answer, fate)
+        settlement = Settlement(self.order.order_id, self.latest, status, answer, fate)
+        settled_at = await self._until_written(lambda: self.world.books.settle(settlement))
         if settled_at is None:
             return None
         return Order(
@@ -229,17 +223,25 @@ class Courier:
         fate = Fate(_name(outcome))
         self.world.metrics.notifications.labels(fate=fate).inc()
         log.info("notified", order_id=str(order.order_id), fate=fate, caller_saw=outcome.caller_saw)
-        await self._durably(lambda connection: orders.record_fate(connection, order.order_id, fate))
+        await self._until_written(lambda: self.world.books.record_fate(order.order_id, fate))
 
     async def _durably(self, write: Callable[[Connection], Awaitable[T]]) -> T:
-        """One transaction, again and again until it commits: what was learned from billing must not be lost.
+        """One transaction of this order's own, until it commits."""
+
+        async def in_a_transaction() -> T:
+            async with self.world.pool.transaction() as connection:
+                return await write(connection)
+
+        return await self._until_written(in_a_transaction)
+
+    async def _until_written(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Again and again until it is committed: what was learned from billing must not be lost.
 
         Each `write` changes nothing when it is done twice, since a commit whose answer was lost is repeated too.
         """
         while True:
             try:
-                async with self.world.pool.transaction() as connection:
-                    return await write(connection)
+                return await write()
             except (DatabaseTrouble, LockWaitTooLong) as exc:
                 self.troubles += 1
                 log.warning(

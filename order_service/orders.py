@@ -44,6 +44,47 @@ class PendingOrder:
     taken_over: bool = False
 
 
+@dataclass(frozen=True)
+class Recording:
+    """An order that is to be recorded."""
+
+    order_id: UUID
+    order: NewOrder
+    shopper_key: str | None
+
+    def pending(self, sequence_key: int, created_at: datetime) -> PendingOrder:
+        """The order, now that it is recorded."""
+        return PendingOrder(
+            order_id=self.order_id,
+            customer=self.order.customer,
+            item=self.order.item,
+            amount_cents=self.order.amount_cents,
+            delivery=self.order.delivery,
+            sequence_key=sequence_key,
+            attempts=1,
+            created_at=created_at,
+        )
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """An attempt that is to begin under the key of the one before."""
+
+    order_id: UUID
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The final state of an order, and the attempt that led to it."""
+
+    order_id: UUID
+    attempt: Attempt | None
+    status: Status
+    answer: dict[str, Any] | None
+    notification: Fate | None
+
+
 def pending(order: Order) -> PendingOrder:
     """The same order, for one who works on it; the attempts begun are not in it."""
     return PendingOrder(
@@ -115,16 +156,8 @@ async def record(
         raise ShopperKeyTaken from exc
     if row is None:
         raise WindowFull
-    return PendingOrder(
-        order_id=order_id,
-        customer=order.customer,
-        item=order.item,
-        amount_cents=order.amount_cents,
-        delivery=order.delivery,
-        sequence_key=row["sequence_key"],
-        attempts=1,
-        created_at=row["created_at"],
-    )
+    recording = Recording(order_id, order, shopper_key)
+    return recording.pending(row["sequence_key"], row["created_at"])
 
 
 async def begin_attempt(

@@ -4,35 +4,44 @@ Guarantee: a request without a valid `traceparent` begins a trace of its own; th
 trace and another span, and every log line in between carries both ids.
 """
 
+import random
 import re
-import secrets
 from contextvars import ContextVar
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 HEADER = "traceparent"
+_HEADER_BYTES = HEADER.encode()
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
-_trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+# The trace's id and the caller's span, both empty outside of a trace.
+_trace: ContextVar[tuple[str, str | None]] = ContextVar("trace", default=("", None))
 
 
 def traceparent() -> str:
     """The header for a request that goes out now: the trace of the one that came in, a span of its own."""
-    trace_id = _trace_id.get() or secrets.token_hex(16)
-    return f"00-{trace_id}-{secrets.token_hex(8)}-01"
+    return f"00-{_trace.get()[0] or _random_hex(128)}-{_random_hex(64)}-01"
 
 
 def begin_trace() -> None:
     """Begins a trace for work that no request has caused; within a request its trace goes on."""
-    if not _trace_id.get():
-        _begin(secrets.token_hex(16), None)
+    if not _trace.get()[0]:
+        _trace.set((_random_hex(128), None))
 
 
-def _begin(trace_id: str, parent_id: str | None) -> None:
-    _trace_id.set(trace_id)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(trace_id=trace_id, parent_id=parent_id)
+def add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The processor of structlog that adds both ids to a line."""
+    trace_id, parent_id = _trace.get()
+    if trace_id:
+        event["trace_id"] = trace_id
+        event["parent_id"] = parent_id
+    return event
+
+
+def _random_hex(bits: int) -> str:
+    """Never zero, which the specification forbids. An id is no secret, so it needs no cryptographic randomness."""
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"
 
 
 class TraceContext:
@@ -43,9 +52,15 @@ class TraceContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            given = next(
-                (value for name, value in scope["headers"] if name == HEADER.encode()), b""
-            )
-            match = _TRACEPARENT.fullmatch(given.decode("latin-1"))
-            _begin(match[1] if match else secrets.token_hex(16), match[2] if match else None)
+            _trace.set(_trace_of(scope))
         await self.app(scope, receive, send)
+
+
+def _trace_of(scope: Scope) -> tuple[str, str | None]:
+    for name, value in scope["headers"]:
+        if name == _HEADER_BYTES:
+            match = _TRACEPARENT.fullmatch(value.decode("latin-1"))
+            if match:
+                return match[1], match[2]
+            break
+    return _random_hex(128), None

@@ -25,6 +25,7 @@ SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",
     "order_service/orders.py",
+    "order_service/set_statements.py",
     "billing_service/app.py",
     "billing_service/keys.py",
     "billing_service/ledger.py",

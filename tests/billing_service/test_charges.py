@@ -197,7 +197,7 @@ async def test_a_key_below_the_mark_is_forgotten(
     """410 for ever: a forgotten key is never executed again, not even when no row of it is left."""
     await charge(1)
     owner = await asyncpg.connect(database.owner)
-    await owner.execute("UPDATE billing.clients SET first_incomplete = 2")
+    await owner.execute("INSERT INTO billing.clients VALUES ('order_service', 2)")
     await owner.execute("DELETE FROM billing.processed_keys")
     await owner.close()
     response = await charge(1, retry=True)

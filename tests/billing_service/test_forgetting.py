@@ -199,7 +199,7 @@ async def test_the_race_without_the_share_lock(
 
     async def read_without_lock(connection: Connection, client: str) -> int:
         sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
-        return int(await connection.fetchval(sql, client))
+        return await connection.fetchval(sql, client) or 1
 
     await charge(9, 1, order=9)
     monkeypatch.setattr(keys, "share_lock_client", read_without_lock)

@@ -11,9 +11,16 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from pydantic import SecretStr
 
 import billing_service.app
@@ -27,9 +34,11 @@ PAYLOADS = st.tuples(st.integers(1, 3), st.integers(1, 60))
 
 
 class Receiver(RuleBasedStateMachine):
-    """One client of one billing_service. `database` is set by the test."""
+    """One client of one billing_service. `database` and `batch_size_min` are set by the test."""
 
     database: Any
+    # With 1 every charge goes through the batch form, also one alone; with more than ever wait, none does.
+    batch_size_min: int
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +71,25 @@ class Receiver(RuleBasedStateMachine):
         else:
             stored_payload, status, body = self.answers[key]
             for response in responses:
+                if payload == stored_payload:
+                    assert (response.status_code, response.content) == (status, body)
+                    assert response.headers["Idempotency-Replayed"] == "?1"
+                else:
+                    assert response.status_code == 422
+
+    @precondition(lambda self: self.batch_size_min == 1)
+    @rule(charges=st.lists(st.tuples(KEYS, PAYLOADS), min_size=2, max_size=8))
+    def together(self, charges: list[tuple[int, tuple[int, int]]]) -> None:
+        """Different charges in one batch: each is answered as if it had come after those before it."""
+        for (key, payload), response in zip(
+            charges, self.runner.run(self._charges(charges)), strict=True
+        ):
+            if key < self.first_incomplete or key in self.voided:
+                assert response.status_code == 410
+            elif key not in self.answers:
+                self._first_time(key, payload, [response])
+            else:
+                stored_payload, status, body = self.answers[key]
                 if payload == stored_payload:
                     assert (response.status_code, response.content) == (status, body)
                     assert response.headers["Idempotency-Replayed"] == "?1"
@@ -140,6 +168,7 @@ class Receiver(RuleBasedStateMachine):
                 database_url=SecretStr(self.database.billing),
                 tokens={"order_service": SecretStr("t")},
                 forget_pause_s=3600,
+                batch_size_min=self.batch_size_min,
             )
         )
         self.pool = app.state.billing.pool
@@ -158,20 +187,28 @@ class Receiver(RuleBasedStateMachine):
     async def _charge(
         self, key: int, payload: tuple[int, int], retry: bool, twins: int
     ) -> list[httpx.Response]:
+        return await asyncio.gather(*(self._post(key, payload, retry) for _ in range(twins)))
+
+    async def _charges(self, charges: list[tuple[int, tuple[int, int]]]) -> list[httpx.Response]:
+        return await asyncio.gather(*(self._post(key, payload, False) for key, payload in charges))
+
+    async def _post(self, key: int, payload: tuple[int, int], retry: bool) -> httpx.Response:
         order, amount_cents = payload
         body = {"order_id": str(UUID(int=order)), "account": "alice", "amount_cents": amount_cents}
         headers = {"Idempotency-Key": f'"{key}"', "Idempotency-Retry": f"?{int(retry)}"}
-        return await asyncio.gather(
-            *(self.client.post("/charges", json=body, headers=headers) for _ in range(twins))
-        )
+        return await self.client.post("/charges", json=body, headers=headers)
 
     async def _forget(self, mark: int) -> None:
         await keys.forget(self.pool, "order_service", mark)
 
 
-def test_the_receiver_is_its_model(database: Any) -> None:
+FORMS = pytest.mark.parametrize("batch_size_min", [1, 1000], ids=["batches", "single charges"])
+
+
+@FORMS
+def test_the_receiver_is_its_model(database: Any, batch_size_min: int) -> None:
     """Send, repeat, twins, other payload, out of order, void, forget, restart, flags inverted."""
-    Receiver.database = database
+    Receiver.database, Receiver.batch_size_min = database, batch_size_min
     run_state_machine_as_test(
         Receiver,
         settings=settings(
@@ -186,10 +223,11 @@ def test_the_receiver_is_its_model(database: Any) -> None:
     )
 
 
-def test_the_model_can_say_no(database: Any, monkeypatch: Any) -> None:
+@FORMS
+def test_the_model_can_say_no(database: Any, monkeypatch: Any, batch_size_min: int) -> None:
     """The negative control: a receiver that compares no payloads is caught."""
     monkeypatch.setattr("billing_service.ledger.fingerprint", lambda _: b"the same")
-    Receiver.database = database
+    Receiver.database, Receiver.batch_size_min = database, batch_size_min
     caught = None
     try:
         run_state_machine_as_test(

@@ -57,7 +57,7 @@ async def test_a_forgotten_key_cannot_be_voided(
     """410: what it did is not known here any more, so nothing is promised about it."""
     await charge(1)
     owner = await asyncpg.connect(database.owner)
-    await owner.execute("UPDATE billing.clients SET first_incomplete = 2")
+    await owner.execute("INSERT INTO billing.clients VALUES ('order_service', 2)")
     await owner.close()
     assert (await billing.delete("/charges/1")).status_code == 410
 

@@ -1,0 +1,62 @@
+"""Load from wrk, with a key of its own in each request.
+
+Guarantee: a run in which a single request failed or was refused is no measurement: it raises.
+"""
+
+import asyncio
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+# A request that takes longer is a failure, and a failure ends the bench.
+_TIMEOUT_S = 10
+
+
+class LoadFailed(Exception):
+    """wrk is missing, or a run was not clean."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of wrk has measured."""
+
+    requests: int
+    seconds: float
+    failed: int
+    not_2xx: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+async def run(url: str, script: str, connections: int, seconds: int, *arguments: object) -> Load:
+    """Runs wrk on one thread; `arguments` are the script's own."""
+    if shutil.which("wrk") is None:
+        raise LoadFailed("wrk is missing: install it (Debian and Ubuntu: apt-get install wrk).")
+    process = await asyncio.create_subprocess_exec(
+        "wrk",
+        "--threads=1",
+        f"--connections={connections}",
+        f"--duration={seconds}s",
+        f"--timeout={_TIMEOUT_S}s",
+        f"--script={_HERE / script}",
+        url,
+        "--",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    for line in output.decode().splitlines():
+        if line.startswith("RESULT "):
+            load = Load(**json.loads(line.removeprefix("RESULT ")))
+            if load.failed or load.not_2xx:
+                raise LoadFailed(f"{load.failed} requests failed, {load.not_2xx} were refused")
+            return load
+    raise LoadFailed(f"wrk said: {output.decode(errors='replace')}")

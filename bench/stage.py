@@ -1,0 +1,126 @@
+"""The machine under measurement: Postgres with its durability as it comes, and services as processes beside it.
+
+Guarantee: every run begins with a fresh cluster and leaves no process; nothing stands between a service and its
+database, because it is the services that are measured and not Toxiproxy.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from chaos import ports
+from chaos.postgres import PostgresCluster
+from chaos.processes import Child, Command
+from chaos.schema import PROJECT, migrate
+
+DATABASE = "bench"
+TOKEN = "bench"  # noqa: S105 - of a service that lives for one measurement
+_PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
+_READY_TIMEOUT_S = 60.0
+_PROBE_PAUSE_S = 0.05
+_STOP_GRACE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One running process."""
+
+    url: str
+    child: Child
+
+    def memory_mib(self) -> float:
+        """Resident memory now."""
+        for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("the kernel tells no VmRSS")
+
+
+class Stage:
+    """A cluster with one migrated database."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._served = 0
+        self.postgres = PostgresCluster(
+            directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Stage"]:
+        """Runs the cluster for the length of the block."""
+        await self.postgres.start()
+        try:
+            await self.postgres.create_database(DATABASE)
+            await migrate(self.postgres.url(DATABASE), _PASSWORDS)
+            yield self
+        finally:
+            await self.postgres.stop()
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection that may do everything."""
+        connection = await asyncpg.connect(self.postgres.url(DATABASE))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def serving(
+        self, factory: str, environ: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Service]:
+        """Runs one ASGI factory in a process of its own until it is ready, for the length of the block."""
+        self._served += 1
+        name = f"{self._served}-{factory.replace(':', '.')}"
+        with ports.listen("", None) as listener:
+            argv = [sys.executable, "-m", "chaos.serve", factory, str(listener.fileno())]
+            command = Command(
+                argv,
+                {**os.environ, **self.environ(), **(environ or {})},
+                PROJECT,
+                inherited_fds=[listener.fileno()],
+            )
+            child = Child(name, command, self._directory / f"{name}.log")
+            url = ports.url_of(listener)
+            await child.start()
+            try:
+                await _answers(url)
+                yield Service(url, child)
+            finally:
+                await child.stop(_STOP_GRACE_S)
+
+    def environ(self) -> dict[str, str]:
+        """The settings that every service of this stage shares."""
+        return {
+            "BILLING_DATABASE_URL": self._url("billing"),
+            "BILLING_TOKENS": json.dumps({"order_service": TOKEN}),
+            "ORDER_DATABASE_URL": self._url("order"),
+            "ORDER_BILLING_TOKEN": TOKEN,
+            "ORDER_NOTIFICATION_TOKEN": TOKEN,
+            "NOTIFICATION_DATABASE_URL": self._url("notification"),
+            "NOTIFICATION_TOKENS": json.dumps({"order_service": TOKEN}),
+        }
+
+    def _url(self, role: str) -> str:
+        return self.postgres.url(DATABASE, f"{role}_service", _PASSWORDS[role])
+
+
+async def _answers(url: str) -> None:
+    async with asyncio.timeout(_READY_TIMEOUT_S), httpx.AsyncClient() as client:
+        while True:
+            try:
+                # Any path: the rivals have no probes.
+                await client.get(url + "/openapi.json")
+            except httpx.TransportError:
+                await asyncio.sleep(_PROBE_PAUSE_S)
+            else:
+                return

@@ -1,0 +1,209 @@
+"""Orders that are written together are written as each of them would have been alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from bounded_pool import BoundedPool
+from order_service.books import Books
+from order_service.orders import (
+    Beginning,
+    LeaseLost,
+    PendingOrder,
+    Recording,
+    Settlement,
+    ShopperKeyTaken,
+    WindowFull,
+)
+from order_service.wire import Attempt, Fate, NewOrder, Status
+
+WINDOW = 1_000
+
+
+@asynccontextmanager
+async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[Books]:
+    pool = BoundedPool(
+        url,
+        application="books under test",
+        size_max=8,
+        deadline_s=20.0,
+        lock_timeout_s=20.0,
+        idle_in_transaction_timeout_s=20.0,
+    )
+    await pool.open()
+    yield Books(pool, uuid4(), lease_s=10.0, window_max=window_max, under_way_max=2)
+    await pool.close()
+
+
+@pytest.fixture
+async def books(database: Any) -> AsyncIterator[Books]:
+    async with opened(database.order) as books:
+        yield books
+
+
+@pytest.fixture
+async def owner(database: Any) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+def order(n: int, shopper_key: str | None = None) -> Recording:
+    return Recording(
+        UUID(int=n), NewOrder(customer="alice", amount_cents=n, item=f"book {n}"), shopper_key
+    )
+
+
+async def record(books: Books, *recordings: Recording) -> list[Any]:
+    return await asyncio.gather(*map(books.record, recordings), return_exceptions=True)
+
+
+async def recorded(books: Books, count: int) -> list[PendingOrder]:
+    return await record(books, *map(order, range(1, count + 1)))
+
+
+def settlement(pending: PendingOrder) -> Settlement:
+    attempt = Attempt(
+        attempt=1,
+        sequence_key=pending.sequence_key,
+        retry=False,
+        outcome="acknowledged",
+        caller_saw="HTTP 201",
+        seconds=0.1,
+    )
+    return Settlement(pending.order_id, attempt, Status.BILLED, {"charge": 1}, Fate.ATTEMPTED)
+
+
+async def test_orders_are_recorded_together(books: Books, owner: Any) -> None:
+    """One transaction, keys without gaps in the order of arrival; each order is what was placed."""
+    pending = await recorded(books, 20)
+    assert [each.sequence_key for each in pending] == list(range(1, 21))
+    rows = await owner.fetch(
+        "SELECT *, xmin::text AS transaction FROM orders.orders ORDER BY sequence_key"
+    )
+    assert len({row["transaction"] for row in rows}) == 1
+    for n, (each, row) in enumerate(zip(pending, rows, strict=True), 1):
+        assert (row["order_id"], row["amount_cents"], row["item"]) == (UUID(int=n), n, f"book {n}")
+        assert (row["status"], row["attempts"], row["created_at"]) == (
+            "pending",
+            1,
+            each.created_at,
+        )
+    assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 20
+
+
+async def test_the_window_is_kept_within_a_group(database: Any, owner: Any) -> None:
+    """The first ones fill it, the others are refused, and only what is recorded spends a key."""
+    async with opened(database.order, window_max=5) as books:
+        await books.record(order(100))
+        results = await recorded(books, 7)
+    assert [type(result) for result in results] == [PendingOrder] * 4 + [WindowFull] * 3
+    assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 5
+
+
+async def test_shoppers_keys_within_a_group(books: Books, owner: Any) -> None:
+    """A known key is refused, of twins in one group the first is recorded, neighbours are too; keys have no gaps."""
+    await books.record(order(1, "known"))
+    results = await record(books, order(2), order(3, "known"), order(4, "new"), order(5))
+    assert [type(result) for result in results] == [
+        PendingOrder,
+        ShopperKeyTaken,
+        PendingOrder,
+        PendingOrder,
+    ]
+    twins = await record(books, order(6, "twin"), order(7, "twin"), order(8))
+    assert sorted(type(result).__name__ for result in twins[:2]) == [
+        "PendingOrder",
+        "ShopperKeyTaken",
+    ]
+    keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
+    assert [row["sequence_key"] for row in keys] == list(range(1, 7))
+
+
+async def test_two_replicas_record_the_same_shoppers_keys(database: Any, owner: Any) -> None:
+    """Each key names one order, the counter has no gaps, and nobody deadlocks."""
+    async with opened(database.order) as one, opened(database.order) as two:
+        results = await asyncio.gather(
+            record(one, *(order(n, f"key {n}") for n in range(1, 31))),
+            record(two, *(order(n + 100, f"key {n}") for n in range(30, 0, -1))),
+        )
+    taken = [type(result) for replica in results for result in replica]
+    assert taken.count(PendingOrder) == 30
+    assert taken.count(ShopperKeyTaken) == 30
+    keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
+    assert [row["sequence_key"] for row in keys] == list(range(1, 31))
+
+
+async def test_orders_are_settled_together(books: Books, owner: Any) -> None:
+    """State, answer, attempt and the mark of the notification in one transaction; a second time changes nothing."""
+    pending = await recorded(books, 5)
+    times = await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    assert None not in times
+    rows = await owner.fetch(
+        """
+        SELECT o.status, o.answer, o.notification, a.caller_saw, o.xmin::text, a.xmin::text AS attempt_xmin
+        FROM orders.orders o JOIN orders.attempts a USING (order_id)
+        """
+    )
+    assert len(rows) == 5
+    assert {tuple(row)[:4] for row in rows} == {
+        ("billed", '{"charge": 1}', "attempted", "HTTP 201")
+    }
+    assert len({row["xmin"] for row in rows} | {row["attempt_xmin"] for row in rows}) == 1
+    again = await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    assert again == [None] * 5
+
+
+async def test_an_order_that_is_held_elsewhere(books: Books, owner: Any) -> None:
+    """It is settled when it is free; its neighbours do not wait for it."""
+    pending = await recorded(books, 4)
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute(
+        "SELECT 1 FROM orders.orders WHERE order_id = $1 FOR UPDATE", pending[1].order_id
+    )
+    settling = [asyncio.create_task(books.settle(settlement(each))) for each in pending]
+    await asyncio.wait([settling[n] for n in (0, 2, 3)])
+    assert not settling[1].done()
+    await transaction.rollback()
+    assert await settling[1] is not None
+
+
+async def test_attempts_begin_together(books: Books, owner: Any) -> None:
+    """An order whose lease is lost says so; the others begin."""
+    pending = await recorded(books, 3)
+    await owner.execute(
+        "UPDATE orders.orders SET lease_owner = $1 WHERE order_id = $2",
+        uuid4(),
+        pending[1].order_id,
+    )
+    results = await asyncio.gather(
+        *(books.begin(Beginning(each.order_id, 2)) for each in pending), return_exceptions=True
+    )
+    assert results[0] is None
+    assert isinstance(results[1], LeaseLost)
+    assert results[2] is None
+    attempts = await owner.fetch("SELECT attempts FROM orders.orders ORDER BY sequence_key")
+    assert [row["attempts"] for row in attempts] == [2, 1, 2]
+
+
+async def test_fates_are_recorded_together(books: Books, owner: Any) -> None:
+    """Each order has its own; one that was recorded stays."""
+    pending = await recorded(books, 3)
+    await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    fates = (Fate.ACKNOWLEDGED, Fate.UNKNOWN, Fate.REFUSED)
+    for _ in range(2):
+        await asyncio.gather(
+            *(
+                books.record_fate(each.order_id, fate)
+                for each, fate in zip(pending, fates, strict=True)
+            )
+        )
+        fates = (Fate.UNKNOWN, Fate.REFUSED, Fate.ACKNOWLEDGED)
+    rows = await owner.fetch("SELECT notification FROM orders.orders ORDER BY sequence_key")
+    assert [row["notification"] for row in rows] == ["acknowledged", "unknown", "refused"]
