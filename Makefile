@@ -6,13 +6,15 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 REPLICAS ?= 1
+DURATION_S ?= 60
+SEED ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix audit test check format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit test check format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -27,6 +29,15 @@ up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
 
 matrix: $(STAMP) ## Play the table alone, beside whatever else runs
 	@exec $(RUN) -m chaos matrix --exit-with-parent
+
+chaos: $(STAMP) ## The whole catalogue of faults on a stack of its own, with a report
+	@exec $(RUN) -m chaos run --exit-with-parent
+
+mutants: $(STAMP) ## Plant bugs into the services, and see which promise catches each
+	@exec $(RUN) -m chaos mutants --exit-with-parent
+
+soak: $(STAMP) ## Random faults under load (SEED=n DURATION_S=seconds)
+	@exec $(RUN) -m chaos soak --exit-with-parent --duration "$(DURATION_S)" $(if $(SEED),--seed "$(SEED)")
 
 audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
 	@exec $(RUN) -m chaos audit

@@ -84,6 +84,7 @@ class Billing:
             pause_s=settings.forget_pause_s,
             sleep=asyncio.sleep,
             forgotten=self.metrics.keys_forgotten,
+            rounds=self.metrics.collector_rounds,
         )
         self.metrics.watch(
             "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use

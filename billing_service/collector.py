@@ -28,11 +28,13 @@ class Collector:
         pause_s: float,
         sleep: Callable[[float], Awaitable[None]],
         forgotten: Counter,
+        rounds: Counter,
     ) -> None:
         self._pool = pool
         self._pause_s = pause_s
         self._sleep = sleep
         self._forgotten = forgotten
+        self._rounds = rounds
         self._announced: dict[str, int] = {}
         self._swept: set[str] = set()
 
@@ -64,4 +66,5 @@ class Collector:
                 deleted += await keys.forget(self._pool, client, max(mark, announced))
                 self._swept.add(client)
         self._forgotten.inc(deleted)
+        self._rounds.inc()
         return deleted

@@ -28,6 +28,11 @@ class Metrics:
             "Keys deleted because their client declared them settled",
             registry=self.registry,
         )
+        self.collector_rounds = Counter(
+            "billing_collector_rounds",
+            "Rounds of the collector: it lives as long as they grow",
+            registry=self.registry,
+        )
         self.lock_waits = Counter(
             "billing_lock_waits_too_long",
             "Waits for a lock that ended at the lock timeout: for a key (409) or for an account (503)",

@@ -4,7 +4,8 @@ Guarantee: a rule strikes at a logical point ("attempt 2 of this account reaches
 waits for a rule waits for the event itself.
 
 A wrapped service opens one TCP connection an event, sends one JSON line and waits for one: `{"do": "go"}` or
-`{"do": "die"}`. A service that is held simply gets its line later.
+`{"do": "die"}`. A service that is held simply gets its line later. Beside "go" an attempt may be told another way to
+billing (`"via": "host:port"`) and to send the opposite of its retry flag (`"invert": true`).
 """
 
 import asyncio
@@ -15,21 +16,23 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
 
-Seam = Literal["attempt", "notify", "arrival", "reply"]
+Seam = Literal["attempt", "answer", "notify", "arrival", "reply"]
+Action = Literal["hold", "die", "detour", "invert"]
 
 
 @dataclass
 class Rule:
     """One armed point: the `nth` event at `seam` of `service` for `account`.
 
-    `hold` also holds every later event of the kind until it is released; `die` strikes once.
+    `die` strikes once; the others also strike at every later event of the kind, until they are released.
     """
 
     service: str
     seam: Seam
     account: str
     nth: int
-    action: Literal["hold", "die"]
+    action: Action
+    via: str = ""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,6 +88,14 @@ class Control:
         """Arms a crash of the process that gets there."""
         return self._arm(Rule(service, seam, account, nth, "die"))
 
+    def detour(self, account: str, nth: int, via: str) -> Rule:
+        """Sends attempts from the `nth` on to another address, host:port."""
+        return self._arm(Rule("order_service", "attempt", account, nth, "detour", via))
+
+    def invert(self, account: str) -> Rule:
+        """Inverts the retry flag of every attempt."""
+        return self._arm(Rule("order_service", "attempt", account, 1, "invert"))
+
     def _arm(self, rule: Rule) -> Rule:
         self._rules.append(rule)
         return rule
@@ -94,18 +105,25 @@ class Control:
         with contextlib.suppress(ConnectionError):
             line = await reader.readline()
             if line:
-                action = await self._decide(json.loads(line))
-                writer.write(json.dumps({"do": action}).encode() + b"\n")
+                decision = await self._decide(json.loads(line))
+                writer.write(json.dumps(decision).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
-    async def _decide(self, event: dict[str, Any]) -> str:
+    async def _decide(self, event: dict[str, Any]) -> dict[str, Any]:
         place = (str(event["service"]), str(event["seam"]), str(event["account"]))
         self._counts[place] += 1
+        decision: dict[str, Any] = {"do": "go"}
         for rule in self._rules:
             if rule.matches(*place, self._counts[place]):
                 rule.reached.set()
-                if rule.action == "die":
-                    return "die"
-                await rule.released.wait()
-        return "go"
+                match rule.action:
+                    case "die":
+                        return {"do": "die"}
+                    case "hold":
+                        await rule.released.wait()
+                    case "detour":
+                        decision["via"] = rule.via
+                    case "invert":
+                        decision["invert"] = True
+        return decision

@@ -1,10 +1,12 @@
-"""What really happened, read from the journal that the wrapped services wrote.
+"""What really happened: the journal that the wrapped services and the harness wrote.
 
 Guarantee: a line is evidence of the event before it, never of an intention; a line that a crash cut short is left out.
 """
 
 import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +24,51 @@ class Event:
     fields: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class History:
-    """The journal of one run."""
+    """The journal of one run; each line is parsed once."""
 
-    journal: Path
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self._parsed: list[Event] = []
+        self._offset_bytes = 0
+
+    def note(self, seam: str, account: str = "", **fields: Any) -> None:
+        """What the harness itself did or saw, in its place among the events of the services."""
+        line = {
+            "at_ns": time.monotonic_ns(),
+            "service": "chaos",
+            "pid": os.getpid(),
+            "seam": seam,
+            "account": account,
+            **fields,
+        }
+        with self.journal.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def of_account(self, account: str) -> list[Event]:
         """All events of an account, in the order of their happening."""
+        return self.since(0, {account})
+
+    def since(self, at_ns: int, accounts: Collection[str]) -> list[Event]:
+        """Events of these accounts from a moment on, in the order of their happening."""
         return sorted(
-            (event for event in self._events() if event.account == account),
+            (e for e in self._events() if e.account in accounts and e.at_ns >= at_ns),
             key=lambda event: event.at_ns,
+        )
+
+    def last(self, service: str, seam: str) -> Event:
+        """The latest event of a seam that no process died of. Raises `ValueError` when there is none."""
+        found = [e for e in self._events() if (e.service, e.seam) == (service, seam)]
+        return max((e for e in found if "died" not in e.fields), key=lambda event: event.at_ns)
+
+    def has_broken_arrival(self, service: str, since_ns: int) -> bool:
+        """Whether a request came in half since then: its caller went in the middle."""
+        return any(
+            event.service == service
+            and event.seam == "arrival"
+            and event.at_ns >= since_ns
+            and event.fields.get("complete") is False
+            for event in self._events()
         )
 
     def arrivals(self, service: str, account: str) -> list[Event]:
@@ -43,17 +79,25 @@ class History:
             if event.service == service and event.seam == "arrival" and event.fields.get("complete")
         ]
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> list[Event]:
         if not self.journal.exists():
-            return
-        for line in self.journal.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                fields = json.loads(line)
-                yield Event(
-                    fields.pop("at_ns"),
-                    fields.pop("service"),
-                    fields.pop("pid"),
-                    fields.pop("seam"),
-                    fields.pop("account"),
-                    fields,
-                )
+            return []
+        with self.journal.open("rb") as file:
+            file.seek(self._offset_bytes)
+            unread = file.read()
+        # The end of the last whole line: what comes after it is being written, or was cut short by a crash.
+        whole = unread[: unread.rfind(b"\n") + 1]
+        self._offset_bytes += len(whole)
+        self._parsed += [_event(json.loads(line)) for line in whole.splitlines()]
+        return self._parsed
+
+
+def _event(fields: dict[str, Any]) -> Event:
+    return Event(
+        fields.pop("at_ns"),
+        fields.pop("service"),
+        fields.pop("pid"),
+        fields.pop("seam"),
+        fields.pop("account"),
+        fields,
+    )

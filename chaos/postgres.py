@@ -12,12 +12,13 @@ import shutil
 import signal
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 
 from chaos.ports import LOOPBACK
+from chaos.probe import NotSeen, until
 from chaos.processes import Child, Command, StackError
 
 MAJOR = "18"
@@ -27,15 +28,22 @@ _UNPRIVILEGED = 65534
 # Crash recovery of the largest history that a test makes takes a few seconds.
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 20.0
-# How often a starting server is asked whether it accepts; a start takes about 0.3 s.
-_PROBE_PAUSE_S = 0.05
+# Somebody else may take a port between its choice and its use; not so often in a row.
+_PORTS_TRIED = 4
+_PORT_TAKEN = "could not bind"
+# One try to connect to a server on the same machine.
+_CONNECT_TIMEOUT_S = 2.0
 
 
 class PostgresCluster:
-    """One cluster in `data_dir`, listening on `port` of the loopback address."""
+    """One cluster in `data_dir`, listening on a port of the loopback address that `choose_port` gives.
 
-    def __init__(self, data_dir: Path, log: Path, port: int) -> None:
-        self.port = port
+    The port is asked for at the last moment, and again when somebody else was faster.
+    """
+
+    def __init__(self, data_dir: Path, log: Path, choose_port: Callable[[], int]) -> None:
+        self.port = 0
+        self._choose_port = choose_port
         self._data_dir = data_dir
         self._log = log
         self._password_file = data_dir.with_name(data_dir.name + ".password")
@@ -46,18 +54,36 @@ class PostgresCluster:
         """Makes the cluster if there is none, starts the server, and waits until it accepts connections."""
         await self._initialise()
         self._password = self._password_file.read_text().strip()
-        self.child = Child("postgres", self._command(), self._log)
-        await self.child.start()
-        await self.accepting()
+        for last in (*[False] * (_PORTS_TRIED - 1), True):
+            self.port = self._choose_port()
+            self.child = Child("postgres", self._command(), self._log)
+            await self.child.start()
+            try:
+                await self.accepting()
+            except StackError:
+                await self.child.stop(_STOP_GRACE_S)
+                if last or _PORT_TAKEN not in self.child.log_end():
+                    raise
+            else:
+                return
 
     async def stop(self) -> None:
         """A fast shutdown: open transactions are rolled back, everything committed is on disk."""
         await self.child.stop(_STOP_GRACE_S)
 
-    async def crash(self) -> None:
-        """An immediate shutdown, as after a power cut, then crash recovery; returns when it accepts again."""
+    async def crash(self, also_kill: int | None = None) -> None:
+        """An immediate shutdown, as after a power cut, then crash recovery; returns when it accepts again.
+
+        `also_kill` is a server process that was stopped before and could not hear of it.
+        """
         deaths = len(self.child.deaths)
-        await self.child.crash(signal.SIGQUIT)
+        if also_kill is not None:
+            # First the server: one of its processes that dies alone would make it recover at once.
+            os.kill(self.child.pid, signal.SIGQUIT)
+            os.kill(also_kill, signal.SIGKILL)
+            await self.child.dead(deaths + 1)
+        else:
+            await self.child.crash(signal.SIGQUIT)
         await self.child.running_after(deaths + 1)
         await self.accepting()
 
@@ -95,18 +121,23 @@ class PostgresCluster:
 
     async def accepting(self) -> None:
         """Returns when the server accepts connections; raises `StackError` when it does not in time."""
+
+        async def accepts() -> bool:
+            if self.child.failure.done():
+                self.child.failure.result()
+            return await self._accepts()
+
         try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                while not await self._accepts():
-                    if self.child.failure.done():
-                        self.child.failure.result()
-                    await asyncio.sleep(_PROBE_PAUSE_S)
-        except TimeoutError as exc:
+            await until(accepts, _START_TIMEOUT_S, "Postgres accepts connections")
+        except NotSeen as exc:
             raise StackError(f"Postgres did not start:\n{self.child.log_end()}") from exc
 
     async def _accepts(self) -> bool:
+        # Whoever answers at the port may be another server, as long as this one has not said that it has the port.
+        if not self._says_ready():
+            return False
         try:
-            connection = await asyncpg.connect(self.url("postgres"), timeout=_PROBE_PAUSE_S * 40)
+            connection = await asyncpg.connect(self.url("postgres"), timeout=_CONNECT_TIMEOUT_S)
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
             return False
         except asyncpg.InvalidPasswordError as exc:
@@ -115,6 +146,14 @@ class PostgresCluster:
             ) from exc
         await connection.close()
         return True
+
+    def _says_ready(self) -> bool:
+        """By the file that a server writes when it has its port: the process id first, its state in the eighth line."""
+        try:
+            lines = (self._data_dir / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(self.child.pid) and lines[7].strip() == "ready"
 
     async def _initialise(self) -> None:
         version = self._data_dir / "PG_VERSION"

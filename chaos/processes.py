@@ -18,6 +18,8 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 # The end of a log that a person can take in.
 LOG_LINES_SHOWN = 15
+# A traceback inside a JSON line can have 10,000 characters; its beginning names the error.
+_LINE_SHOWN = 300
 # A process that dies this soon after its start, this many times in a row, will not get well by itself.
 _EARLY_DEATH_S = 2.0
 _EARLY_DEATHS_MAX = 5
@@ -139,7 +141,8 @@ class Child:
         if not self.log.exists():
             return "(no log)"
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
+        shown = [line if len(line) <= _LINE_SHOWN else f"{line[:_LINE_SHOWN]} …" for line in lines]
+        return "\n".join(f"    {line}" for line in shown) or "    (the log is empty)"
 
     async def _spawn(self) -> None:
         command = self._command

@@ -4,34 +4,59 @@ Guarantee: the wrapped stack differs from the bare one in its three factories an
 """
 
 import random
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-
-import asyncpg
+from typing import Protocol
 
 from chaos.control import Control
+from chaos.evidence import connect
 from chaos.history import History
-from chaos.play import Played, Theatre
-from chaos.report.console import Progress
+from chaos.play import Played, play
 from chaos.sabotage import CONTROL_VARIABLE, JOURNAL_VARIABLE
 from chaos.scenarios import Scenario
 from chaos.stack import Stack
+from chaos.target import Target, described
+from chaos.theatre import Theatre
+from chaos.toxics import Toxiproxy
 
 WRAPPED = {
     "order_service": "chaos.sabotage:order",
     "billing_service": "chaos.sabotage:billing",
     "notification_service": "chaos.sabotage:notification",
 }
-# The barrier decides when a retry is sent, so the pauses before it may be short; and POST /orders waits for the end of
-# its scenario, the restart of a process included.
+# Two processes of billing: one can be stopped or dead while the other goes on.
+REPLICAS = {"billing_service": 2, "order_service": 1, "notification_service": 1}
+# What the silent faults of the catalogue cost each time; ten times what a busy machine needs for an answer.
+ATTEMPT_TIMEOUT_S = 2.0
+# POST /orders waits for the end of its scenario, the restart of a process included. The pauses are short, because a
+# barrier decides when a retry is sent; the lease is as short as the rest allows, because every killed caller waits for
+# it; and an idle transaction outlives an attempt, so that a commit can land after its failure was reported.
 ENVIRONMENT = {
     "ORDER_UNSAFE_DELIVERY": "1",
     "ORDER_WAIT_BUDGET_S": "30",
-    "ORDER_ATTEMPT_TIMEOUT_S": "5",
+    "ORDER_ATTEMPT_TIMEOUT_S": f"{ATTEMPT_TIMEOUT_S:g}",
     "ORDER_BACKOFF_BASE_S": "0.01",
     "ORDER_BACKOFF_CAP_S": "0.1",
+    "ORDER_LEASE_S": "5.5",
+    "ORDER_TAKEOVER_POLL_S": "0.1",
+    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "5",
+    "BILLING_FORGET_PAUSE_S": "0.05",
 }
+
+
+class Audience(Protocol):
+    """Who watches a run."""
+
+    def shown(self) -> AbstractContextManager[None]:
+        """For the length of the run."""
+
+    def started(self, scenario: Scenario) -> None:
+        """A scenario begins."""
+
+    def ended(self, played: Played) -> None:
+        """A scenario has its verdict."""
 
 
 @asynccontextmanager
@@ -40,8 +65,9 @@ async def open_theatre(
     progress: Callable[[str], None],
     *,
     usual_ports: bool = True,
-    replicas: int = 1,
     factories: Mapping[str, str] = WRAPPED,
+    replicas: int | Mapping[str, int] = REPLICAS,
+    environ: Mapping[str, str] = ENVIRONMENT,
 ) -> AsyncIterator[Theatre]:
     """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end."""
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -54,7 +80,7 @@ async def open_theatre(
             replicas=replicas,
             factories=factories,
             environ={
-                **ENVIRONMENT,
+                **environ,
                 JOURNAL_VARIABLE: str(journal),
                 CONTROL_VARIABLE: control.address,
             },
@@ -62,7 +88,25 @@ async def open_theatre(
             usual_ports=usual_ports,
         ) as stack,
     ):
-        theatre = Theatre(stack, control, History(journal))
+        target = described(stack.description)
+        theatre = Theatre(
+            target,
+            History(journal),
+            control=control,
+            stack=stack,
+            attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
+        )
+        try:
+            yield theatre
+        finally:
+            await theatre.close()
+
+
+@asynccontextmanager
+async def visit(target: Target) -> AsyncIterator[Theatre]:
+    """A stack that runs already and was only described: struck through its Toxiproxy and its Postgres."""
+    with tempfile.TemporaryDirectory() as directory:
+        theatre = Theatre(target, History(Path(directory) / "journal.jsonl"))
         try:
             yield theatre
         finally:
@@ -70,25 +114,25 @@ async def open_theatre(
 
 
 async def play_all(
-    theatre: Theatre, scenarios: Iterable[Scenario], seed: int, progress: Progress
+    theatre: Theatre, scenarios: Iterable[Scenario], seed: int, audience: Audience
 ) -> list[Played]:
     """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order."""
     order = list(scenarios)
     shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
-    with progress.shown():
+    with audience.shown():
         for scenario in shuffled:
-            progress.started(scenario)
-            played[scenario.name] = await theatre.play(scenario)
-            progress.ended(played[scenario.name])
+            audience.started(scenario)
+            played[scenario.name] = await play(theatre, scenario)
+            audience.ended(played[scenario.name])
     return [played[scenario.name] for scenario in order]
 
 
-async def server_versions(stack: Stack) -> dict[str, str]:
+async def server_versions(target: Target, toxiproxy: Toxiproxy) -> dict[str, str]:
     """What Postgres and Toxiproxy say of themselves."""
-    connection = await asyncpg.connect(stack.databases["owner"])
+    connection = await connect(target.owner)
     try:
         postgres = await connection.fetchval("SHOW server_version")
     finally:
         await connection.close()
-    return {"postgres": postgres, "toxiproxy": await stack.toxiproxy.version()}
+    return {"postgres": postgres, "toxiproxy": await toxiproxy.version()}

@@ -7,6 +7,7 @@ Used as `order_service`'s, `billing_service`'s and `notification_service`'s fact
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import time
@@ -26,6 +27,8 @@ CONTROL_VARIABLE = "CHAOS_CONTROL"
 
 # As after SIGKILL (128 + 9). Not the signal itself: process 1 of a container ignores it when it comes from within.
 KILLED = 137
+# What uvicorn writes around the application's headers: a status line, the date, an empty line.
+_ADDED_BY_SERVER = len("HTTP/1.1 201 Created\r\ndate: Tue, 24 Nov 2026 03:04:05 GMT\r\n\r\n")
 # More than any scenario has in flight.
 CONNECTIONS_MAX = 128
 
@@ -65,8 +68,8 @@ class Seams:
         line = {"at_ns": time.monotonic_ns(), "service": self.service, "pid": os.getpid(), **event}
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
-    async def obey(self, seam: str, account: str) -> None:
-        """Reports an event and does what the control server says: go on (perhaps later), or die."""
+    async def obey(self, seam: str, account: str) -> dict[str, Any]:
+        """Reports an event and does what the control server says: go on (perhaps later, or otherwise), or die."""
         try:
             reader, writer = await asyncio.open_connection(*self._control)
             event = {"service": self.service, "seam": seam, "account": account}
@@ -75,10 +78,12 @@ class Seams:
             writer.close()
         except OSError:
             # Nobody plays any more: the service goes on as a bare one would.
-            return
-        if line and json.loads(line)["do"] == "die":
+            return {}
+        decision: dict[str, Any] = json.loads(line) if line else {}
+        if decision.get("do") == "die":
             self.journal({"seam": seam, "account": account, "died": True})
             os._exit(KILLED)
+        return decision
 
 
 class SabotagedApp:
@@ -95,21 +100,57 @@ class SabotagedApp:
         messages, body = await _whole_request(receive)
         request = _described(dict(scope["headers"]), body)
         complete = messages[-1]["type"] == "http.request"
-        self._seams.journal({"seam": "arrival", "complete": complete, **request})
+        sizes = {"head_bytes": _head_bytes(scope), "body_bytes": len(body)}
+        self._seams.journal({"seam": "arrival", "complete": complete, **sizes, **request})
         if complete:
             await self._seams.obey("arrival", request["account"])
+        reply = _Reply()
 
         async def receive_again() -> Message:
             return messages.pop(0) if messages else await receive()
 
         async def send_watched(message: Message) -> None:
+            reply.take(message)
             if message["type"] == "http.response.start":
                 # The service answers only after its commit: whoever dies here has executed.
                 await self._seams.obey("reply", request["account"])
-                self._seams.journal({"seam": "reply", "status": message["status"], **request})
             await send(message)
+            if reply.whole:
+                self._seams.journal({"seam": "reply", **reply.described(), **request})
 
         await self._app(scope, receive_again, send_watched)
+
+
+class _Reply:
+    """What the journal says of an answer: its status, and a digest that tells equal answers from different ones."""
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._replayed = False
+        self._digest = hashlib.sha256()
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self.whole = False
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = list(message.get("headers", []))
+            self._replayed = (b"idempotency-replayed", b"?1") in headers
+            self._head_bytes = _ADDED_BY_SERVER + sum(len(n) + len(v) + 4 for n, v in headers)
+        elif message["type"] == "http.response.body":
+            self._digest.update(message.get("body", b""))
+            self._body_bytes += len(message.get("body", b""))
+            self.whole = not message.get("more_body", False)
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "status": self._status,
+            "replayed": self._replayed,
+            "digest": self._digest.hexdigest()[:16],
+            "head_bytes": self._head_bytes,
+            "body_bytes": self._body_bytes,
+        }
 
 
 class SabotagedTransport(httpx.AsyncBaseTransport):
@@ -120,20 +161,26 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
         self._seams = seams
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        attempt = {
-            "peer": request.url.path.strip("/"),
-            **_described({k.lower(): v for k, v in request.headers.raw}, request.content),
-        }
+        if request.method != "POST":
+            return await self._transport.handle_async_request(request)
+        headers = {name.lower(): value for name, value in request.headers.raw}
+        peer = request.url.path.strip("/")
+        attempt = {"peer": peer, **_described(headers, request.content)}
         # A notification is no attempt of a charge: it has a seam of its own.
-        seam = "attempt" if attempt["peer"] == "charges" else "notify"
-        self._seams.journal({"seam": seam, **attempt})
-        await self._seams.obey(seam, attempt["account"])
+        seam = "attempt" if peer == "charges" else "notify"
+        self._seams.journal({"seam": seam, "payload": _digest(request.content), **attempt})
         try:
+            _obeying(request, await self._seams.obey(seam, attempt["account"]))
             response = await self._transport.handle_async_request(request)
-        except httpx.TransportError as exc:
+            # An answer that breaks off in the middle is none.
+            await response.aread()
+        except (httpx.TransportError, asyncio.CancelledError) as exc:
+            # Cancelled is what the caller's deadline does to an attempt.
             self._seams.journal({"seam": "no answer", "saw": type(exc).__name__, **attempt})
             raise
         self._seams.journal({"seam": "answer", "status": response.status_code, **attempt})
+        if seam == "attempt":
+            await self._seams.obey("answer", attempt["account"])
         return response
 
     async def aclose(self) -> None:
@@ -150,6 +197,27 @@ async def _whole_request(receive: Receive) -> tuple[list[Message], bytes]:
         body += message.get("body", b"")
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             return messages, body
+
+
+def _head_bytes(scope: Scope) -> int:
+    """The length of the request's head on the wire; HTTP/1.1 has one way to write what ASGI tells."""
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    line = len(f"{scope['method']}  HTTP/1.1\r\n") + len(target)
+    return line + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) + 2
+
+
+def _obeying(request: httpx.Request, decision: dict[str, Any]) -> None:
+    """Changes where an attempt goes and which flag it carries, when the control server says so."""
+    if "via" in decision:
+        host, _, port = decision["via"].rpartition(":")
+        request.url = request.url.copy_with(host=host, port=int(port))
+    if "invert" in decision:
+        inverted = "?0" if request.headers["Idempotency-Retry"] == "?1" else "?1"
+        request.headers["Idempotency-Retry"] = inverted
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _described(headers: dict[bytes, bytes], body: bytes) -> dict[str, Any]:

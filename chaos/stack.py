@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -22,6 +22,7 @@ import httpx
 from chaos import credentials, ports, toxiproxy
 from chaos.credentials import Credentials
 from chaos.postgres import PostgresCluster
+from chaos.probe import NotSeen, until
 from chaos.processes import Child, Command, StackError
 from chaos.schema import PROJECT, migrate
 from chaos.toxics import Toxiproxy
@@ -44,7 +45,6 @@ _PORTS = {
 _DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
 _READY_TIMEOUT_S = 60.0
-_PROBE_PAUSE_S = 0.05
 # Longer than a service's own grace for requests in flight.
 _STOP_GRACE_S = 15.0
 
@@ -62,14 +62,16 @@ class Stack:
         self,
         run_dir: Path,
         *,
-        replicas: int = 1,
+        replicas: int | Mapping[str, int] = 1,
         factories: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         progress: Say = lambda _: None,
         usual_ports: bool = True,
     ) -> None:
         self._run_dir = run_dir
-        self._replicas = replicas
+        self._replicas = (
+            dict.fromkeys(FACTORIES, replicas) if isinstance(replicas, int) else dict(replicas)
+        )
         self._factories = {**FACTORIES, **(factories or {})}
         self._environ = dict(environ or {})
         self._say = progress
@@ -151,6 +153,12 @@ class Stack:
         """A proxy without toxics and connections, at the same address."""
         await self.toxiproxy.recreate(name)
 
+    async def all_ready(self) -> None:
+        """Returns when every replica runs and does its job."""
+        for child in self._service_children():
+            await child.running_after(0)
+        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+
     async def ready_after(self, child: Child, deaths: int) -> None:
         """Returns when a replica that died so many times in all is ready again."""
         await child.running_after(deaths)
@@ -184,7 +192,8 @@ class Stack:
         await self._migrate()
         self._say("Starting Toxiproxy")
         await self._start_toxiproxy(binary)
-        self._say(f"Starting the services, {self._replicas} of each")
+        count = sum(self._replicas.values())
+        self._say(f"Starting the services, {count} processes")
         await self._start_services()
         self._write_description()
         self._exit.callback((self._run_dir / "stack.json").unlink, missing_ok=True)
@@ -221,9 +230,11 @@ class Stack:
             self._listeners[service] = self._exit.enter_context(listener)
 
     async def _start_postgres(self) -> None:
-        port = ports.choose("POSTGRES_PORT", 5432 if self._usual_ports else None)
+        usual = 5432 if self._usual_ports else None
         self.postgres = PostgresCluster(
-            self._run_dir / "postgres", self._run_dir / "logs" / "postgres.log", port
+            self._run_dir / "postgres",
+            self._run_dir / "logs" / "postgres.log",
+            lambda: ports.choose("POSTGRES_PORT", usual),
         )
         self._exit.push_async_callback(self._stop_postgres)
         await self.postgres.start()
@@ -239,9 +250,12 @@ class Stack:
         await self.postgres.set_passwords(self._credentials.passwords)
 
     async def _start_toxiproxy(self, binary: Path) -> None:
-        port = ports.choose("TOXIPROXY_PORT", 8474 if self._usual_ports else None)
-        log = self._run_dir / "logs" / "toxiproxy.log"
-        self._toxiproxy = toxiproxy.ToxiproxyServer(binary, port, log)
+        usual = 8474 if self._usual_ports else None
+        self._toxiproxy = toxiproxy.ToxiproxyServer(
+            binary,
+            self._run_dir / "logs" / "toxiproxy.log",
+            lambda: ports.choose("TOXIPROXY_PORT", usual),
+        )
         self._exit.push_async_callback(self._toxiproxy.stop)
         await self._toxiproxy.start()
         database = f"{ports.LOOPBACK}:{self.postgres.port}"
@@ -253,12 +267,13 @@ class Stack:
             "notification-db": database,
         }.items():
             self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
+        await self._toxiproxy.keep_proxies()
 
     async def _start_services(self) -> None:
         for service, factory in self._factories.items():
             shared = self._listeners[service]
             self._services[service] = []
-            for replica in range(self._replicas):
+            for replica in range(self._replicas[service]):
                 own = self._exit.enter_context(ports.listen("", None))
                 child = self._service(f"{service}-{replica}", factory, (shared, own))
                 self._own_urls[child.name] = ports.url_of(own)
@@ -308,24 +323,24 @@ class Stack:
         return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
 
     async def _ready(self, child: Child) -> None:
-        url = f"{self.url_of(child)}/readyz"
         last = "no answer"
-        try:
-            async with (
-                asyncio.timeout(_READY_TIMEOUT_S),
-                httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client,
-            ):
-                while True:
-                    if child.failure.done():
-                        child.failure.result()
-                    with suppress(httpx.TransportError):
-                        response = await self._or_failure(child, client.get(url))
-                        last = response.text
-                        if response.status_code == httpx.codes.OK:
-                            return
-                    await asyncio.sleep(_PROBE_PAUSE_S)
-        except TimeoutError as exc:
-            raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
+
+        async def ready() -> bool:
+            nonlocal last
+            if child.failure.done():
+                child.failure.result()
+            try:
+                response = await self._or_failure(child, client.get(f"{self.url_of(child)}/readyz"))
+            except httpx.TransportError:
+                return False
+            last = response.text
+            return response.status_code == httpx.codes.OK
+
+        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+            try:
+                await until(ready, _READY_TIMEOUT_S, "the service is ready")
+            except NotSeen as exc:
+                raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
 
     async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
         """The response, unless the child gives up first: its listening socket would let the request wait for ever."""

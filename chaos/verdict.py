@@ -1,13 +1,14 @@
-"""Judges one cell of the table from evidence.
+"""The verdict of a scenario and of a run.
 
-Guarantee: a cell passes only when its fault has every witness and the money agrees with what is computed from what
-happened. Without a witness the verdict is unknown, never a pass.
+Guarantee: a promise that was broken fails, whether or not the fault was witnessed; without a witness nothing passes,
+and what depends on the fault is unknown; safety and liveness are told apart.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 
-from order_service.wire import Delivery
+from chaos.evidence import Evidence, Probe, Witness
+from chaos.promises import PROMISES, Finding, Kind
 
 
 class Verdict(StrEnum):
@@ -23,56 +24,48 @@ class Verdict(StrEnum):
         return {"pass": 0, "fail": 1, "unknown": 2}[self.value]
 
 
-@dataclass(frozen=True)
-class Witness:
-    """Recorded proof that something really happened, or the lack of it."""
+def findings(evidence: Evidence, expected: int | None) -> list[Finding]:
+    """Every promise that was put to the test, and the computed effects of the first order when there are any."""
+    found = [
+        finding
+        for promise in PROMISES
+        for order in evidence.orders
+        if (finding := promise.put_to(order)) is not None
+    ]
+    found += [_of_probe(probe) for probe in evidence.probes]
+    if expected is not None and evidence.orders:
+        last = evidence.orders[0].last
+        kept = last.effects == expected and last.commits == expected
+        detail = f"{last.effects:g} effects in {last.commits} withdrawals" if not kept else ""
+        found.append(
+            Finding("T", f"money withdrawn ÷ amount = {expected}", Kind.COMPUTED, kept, detail)
+        )
+    return found
 
-    claim: str
-    seen: bool
 
+def judge(witnesses: Sequence[Witness], found: Sequence[Finding]) -> Verdict:
+    """Pass, fail or unknown.
 
-@dataclass(frozen=True)
-class Measured:
-    """What was observed of one cell.
-
-    `effects` is money moved divided by the order's amount, from the account's balance.
+    Money that moved twice is wrong whatever struck; but a cell of the table, or an order that is still pending, says
+    nothing when the fault did not strike as it should.
     """
-
-    effects: float
-    arrivals: int
-    commits: int
-    attempts: int
-    caller_saw: str
-    witnesses: tuple[Witness, ...]
-
-
-def effects_computed(*, executed: bool, answered: bool, delivery: Delivery) -> int:
-    """The cell of the headline table, from what happened to the first attempt.
-
-    At most once: nothing is sent again, so the effect is that of the first attempt. At least once with a fresh key:
-    what is sent again is executed again. Exactly once: executed once, by the first attempt or by a later one.
-    """
-    match delivery:
-        case Delivery.AT_MOST_ONCE:
-            return int(executed)
-        case Delivery.AT_LEAST_ONCE:
-            return int(executed) + int(not answered)
-        case Delivery.EXACTLY_ONCE:
-            return 1
-
-
-def judge(expected: int, measured: Measured) -> Verdict:
-    """Pass, fail or unknown for one cell."""
-    if not all(witness.seen for witness in measured.witnesses) or not measured.witnesses:
-        return Verdict.UNKNOWN
-    if measured.effects != expected or measured.commits != expected:
+    broken = {finding.kind for finding in found if not finding.kept}
+    if Kind.SAFETY in broken:
         return Verdict.FAIL
-    return Verdict.PASS
+    if not witnesses or not all(witness.seen for witness in witnesses) or not found:
+        return Verdict.UNKNOWN
+    return Verdict.FAIL if broken else Verdict.PASS
 
 
-def worst(verdicts: list[Verdict]) -> Verdict:
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict of a run: a broken promise outweighs the unknown; nothing judged is unknown."""
     for verdict in (Verdict.FAIL, Verdict.UNKNOWN):
         if verdict in verdicts:
             return verdict
     return Verdict.PASS if verdicts else Verdict.UNKNOWN
+
+
+def _of_probe(probe: Probe) -> Finding:
+    kept = probe.status == probe.expected and not probe.moved
+    detail = "" if kept else f"HTTP {probe.status}, {'money' if probe.moved else 'nothing'} moved"
+    return Finding(probe.promise, probe.claim, Kind.SAFETY, kept, detail)

@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from chaos import ports
-from chaos.play import Theatre
 from chaos.postgres import PostgresCluster
 from chaos.run import open_theatre
 from chaos.schema import migrate
+from chaos.theatre import Theatre
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"
@@ -38,7 +38,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pos
     """A running cluster without any database of ours."""
     directory: Path = tmp_path_factory.mktemp("postgres")
     cluster = PostgresCluster(
-        directory / "data", directory / "postgres.log", ports.choose("", None)
+        directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
     )
     await cluster.start()
     yield cluster

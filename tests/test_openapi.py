@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 
 from chaos import ports
-from chaos.play import Theatre
+from chaos.theatre import Theatre
 
 pytestmark = pytest.mark.chaos
 

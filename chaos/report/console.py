@@ -13,8 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from chaos.audit import Audit
+from chaos.endurance import Endured
+from chaos.mutants import Hunted
 from chaos.play import Played
 from chaos.scenarios import SITUATIONS, Scenario, Situation
+from chaos.shrink import REPLAYS
+from chaos.soak import Round
 from chaos.verdict import Verdict, worst
 from order_service.wire import Delivery
 
@@ -38,10 +42,16 @@ class Progress:
         self._current: Scenario | None = None
         self._live: Live | None = None
 
+    @property
+    def tabular(self) -> bool:
+        """Whether the scenarios are cells of one family: then they are shown as the table."""
+        families = {(scenario.family, scenario.connection) for scenario in self._scenarios}
+        return len(families) == 1 and all(scenario.situation for scenario in self._scenarios)
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Shows the table live for the length of the block."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or not self.tabular:
             yield
             return
         with Live(self.table(), console=self._console, transient=True) as live:
@@ -62,7 +72,8 @@ class Progress:
         if self._live is not None:
             self._live.update(self.table())
         else:
-            self._console.print(line(played), highlight=False, soft_wrap=True)
+            number = f"{len(self._played):3}/{len(self._scenarios)} "
+            self._console.print(number + line(played), highlight=False, soft_wrap=True)
 
     def table(self) -> Table:
         """Measured cells, with the computed figure beside the ones that differ."""
@@ -93,9 +104,9 @@ class Progress:
             played = self._played.get(scenario.name)
             if played is not None:
                 style = _STYLE[played.verdict]
-                text = f"{played.measured.effects:g}"
+                text = "" if played.effects is None else f"{played.effects:g}"
                 if played.verdict is Verdict.FAIL:
-                    text += f" (computed {played.expected})"
+                    text += f" (computed {played.scenario.effects})"
                 if played.verdict is Verdict.UNKNOWN:
                     text += " ?"
                 cells.append(f"[{style}]{text}[/]")
@@ -105,32 +116,112 @@ class Progress:
 
 
 def line(played: Played) -> str:
-    """One scenario in one line: verdict, name, what the caller saw, counts, seconds; missing witnesses beneath."""
-    measured = played.measured
+    """One scenario in one line; what was broken, and which witness is missing, beneath it."""
+    order = played.first
+    counts = ""
+    if order is not None:
+        counts = (
+            f"{len(order.order.attempts) if order.order else 0} attempts, "
+            f"{len(order.arrivals('billing_service'))} arrivals, {order.last.commits} commits, "
+            f"effects {order.last.effects:g}, "
+        )
+    saw = f"caller saw {escape(repr(played.caller_saw))}, " if played.caller_saw else ""
+    seen = sum(witness.seen for witness in played.witnesses)
     text = (
         f"[{_STYLE[played.verdict]}]{played.verdict.upper():7}[/] {escape(played.scenario.name)}: "
-        f"caller saw {escape(measured.caller_saw)!r}, {measured.attempts} attempts, "
-        f"{measured.arrivals} arrivals, {measured.commits} commits, effects {measured.effects:g} "
-        f"(computed {played.expected}), {played.seconds:.2f} s"
+        f"{saw}{counts}{seen}/{len(played.witnesses)} witnesses, {played.seconds:.2f} s"
     )
-    for witness in measured.witnesses:
+    for finding in played.findings:
+        if not finding.kept:
+            text += f"\n        broken: {finding.promise} {escape(finding.claim)}: {escape(finding.detail)}"
+    for witness in played.witnesses:
         if not witness.seen:
             text += f"\n        witness missing: {escape(witness.claim)}"
     return text
 
 
-def summary(played: Sequence[Played]) -> str:
-    """The closing line of a run."""
-    verdict = worst([cell.verdict for cell in played])
+def summary(played: Sequence[Played], whole: Played) -> str:
+    """The closing lines of a run: the verdict, and how each scenario that did not pass is repeated."""
+    verdict = worst([cell.verdict for cell in (*played, whole)])
     counts = ", ".join(f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict)
-    saw = {cell.measured.caller_saw for cell in played if not cell.scenario.situation.answered}
-    same = (
-        "In situations 2 to 5 the caller saw the same:"
-        if len(saw) == 1
-        else "In situations 2 to 5 the caller saw different things:"
+    text = f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}."
+    saw = {
+        cell.caller_saw
+        for cell in played
+        if cell.scenario.situation is not None and not cell.scenario.situation.answered
+    }
+    if saw:
+        text += "\nIn situations 2 to 5 the caller saw " + (
+            "the same:" if len(saw) == 1 else "these, the same one in each family:"
+        )
+        text += "".join(f"\n  {escape(what)}" for what in sorted(saw))
+    for cell in played:
+        if cell.verdict is not Verdict.PASS:
+            text += f"\nAgain: python -m chaos run {escape(cell.scenario.name)}"
+    return text
+
+
+def hunted_line(hunted: Hunted) -> str:
+    """One planted bug, as it was hunted."""
+    style, word = ("green", "caught") if hunted.caught else ("bold red", "MISSED")
+    seconds = sum(cell.seconds for cell in hunted.played)
+    return f"[{style}]{word}[/] {escape(hunted.bug.name)} ({seconds:.1f} s)"
+
+
+def hunted_table(hunted: Sequence[Hunted]) -> Table:
+    """Bug by promise that caught it."""
+    table = Table(
+        box=box.SIMPLE_HEAD, caption=f"{sum(h.caught for h in hunted)} of {len(hunted)} caught"
     )
-    texts = "".join(f"\n  {escape(text)}" for text in sorted(saw))
-    return f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}.\n{same}{texts}"
+    for title in ("planted bug", "what is wrong", "caught by", "in"):
+        table.add_column(title)
+    for found in hunted:
+        by = [promise for promise in found.broken if promise in found.bug.promises]
+        table.add_row(
+            escape(found.bug.name),
+            escape(found.bug.title),
+            f"[green]{', '.join(by)}[/]" if by else "[bold red]nothing[/]",
+            escape(", ".join(found.bug.scenarios)),
+        )
+    return table
+
+
+def round_line(number: int, played: Round) -> str:
+    """One round of a soak; what was broken, and which witness is missing, beneath it."""
+    text = (
+        f"[{_STYLE[played.verdict]}]{played.verdict.upper():7}[/] round {number}: {played.accepted} orders, "
+        f"{played.attempts} attempts, {played.seconds:.1f} s; "
+        + escape("; ".join(str(strike) for strike in played.plan.strikes))
+    )
+    for finding in played.broken:
+        text += (
+            f"\n        broken: {finding.promise} {escape(finding.claim)}: {escape(finding.detail)}"
+        )
+    for witness in played.witnesses:
+        if not witness.seen:
+            text += f"\n        witness missing: {escape(witness.claim)}"
+    return text
+
+
+def soak_summary(endured: Endured, plan_file: str | None) -> str:
+    """The closing lines of a soak: the verdict, and how the smallest failing plan is played again."""
+    verdict = endured.verdict
+    text = (
+        f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {endured.rounds} rounds, {endured.accepted} orders on accounts of "
+        f"their own, {endured.attempts} attempts."
+    )
+    if endured.smallest is not None:
+        text += (
+            f"\nThe smallest plan that failed: {endured.smallest.orders} orders; "
+            + escape(
+                "; ".join(str(strike) for strike in endured.smallest.strikes) or "no strike at all"
+            )
+            + f"\nIt failed in {endured.failures} of {REPLAYS} trials (the schedule of the operating system is not part of "
+            f"the seed)."
+        )
+    if plan_file is not None:
+        text += f"\nAgain: python -m chaos soak --plan {escape(plan_file)}"
+    return text
 
 
 def print_audit(console: Console, found: Audit) -> None:

@@ -1,23 +1,27 @@
 """result.json: a run for machines.
 
-Guarantee: every figure in it was measured in the run that it names; `effects_expected` alone is computed.
+Guarantee: every figure in it was measured in the run that it names; `effects_expected` alone is computed. Where there is
+no figure it is null.
 """
 
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from chaos.endurance import Endured
 from chaos.play import Played
-from chaos.verdict import worst
+from chaos.verdict import Verdict, worst
 
 _PACKAGES = ("fastapi", "uvicorn", "httpx", "aiohttp", "asyncpg", "toxiproxy-python")
 
 
-def result(run: str, seed: int, played: list[Played], servers: Mapping[str, str]) -> dict[str, Any]:
+def result(
+    run: str, seed: int, played: Sequence[Played], whole: Played, servers: Mapping[str, str]
+) -> dict[str, Any]:
     """The whole of result.json. `servers` are the versions that Postgres and Toxiproxy themselves reported."""
     return {
         "run": run,
@@ -27,8 +31,9 @@ def result(run: str, seed: int, played: list[Played], servers: Mapping[str, str]
             **{package: version(package) for package in _PACKAGES},
             **servers,
         },
-        "verdict": worst([cell.verdict for cell in played]),
-        "scenarios": [_scenario(cell) for cell in played],
+        "verdict": worst([cell.verdict for cell in (*played, whole)]),
+        "scenarios": [scenario(cell, seed) for cell in played],
+        "whole": scenario(whole, seed),
     }
 
 
@@ -42,24 +47,79 @@ def write(directory: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def _scenario(cell: Played) -> dict[str, Any]:
-    measured = cell.measured
+def write_run(
+    directory: Path, content: dict[str, Any], events: Sequence[dict[str, Any]]
+) -> list[Path]:
+    """Writes all that a run leaves behind; the paths, for people the most telling one last."""
+    return [write(directory, content)]
+
+
+def write_soak(directory: Path, run: str, seed: int, endured: Endured) -> str | None:
+    """Writes result.json of a soak, and plan.json when it did not pass: its path as one would type it."""
+    content = {
+        "run": run,
+        "seed": seed,
+        "verdict": endured.verdict,
+        "rounds": endured.rounds,
+        "orders": endured.accepted,
+        "attempts": endured.attempts,
+        "failures": endured.failures,
+    }
+    write(directory, content)
+    if endured.verdict is Verdict.PASS:
+        return None
+    plan = endured.smallest or endured.last.plan
+    path = directory / "plan.json"
+    path.write_text(json.dumps(plan.as_json(), indent=2) + "\n")
+    return os.path.relpath(path)
+
+
+def history(played: Sequence[Played]) -> list[dict[str, Any]]:
+    """What happened in each scenario, for history.jsonl; times in milliseconds since the scenario began."""
+    return [
+        {
+            "scenario": cell.scenario.name,
+            "at_ms": round((event.at_ns - cell.since_ns) / 1e6, 3),
+            "service": event.service,
+            "pid": event.pid,
+            "seam": event.seam,
+            "account": event.account,
+            **event.fields,
+        }
+        for cell in played
+        for event in cell.events
+    ]
+
+
+def scenario(cell: Played, seed: int) -> dict[str, Any]:
+    """One entry of result.json."""
+    order = cell.first
     return {
         "name": cell.scenario.name,
-        "situation": cell.scenario.situation.name,
+        "title": cell.scenario.title,
+        "situation": cell.scenario.situation.name if cell.scenario.situation else None,
         "delivery": cell.scenario.delivery,
         "family": cell.scenario.family,
         "connection": cell.scenario.connection,
         "verdict": cell.verdict,
-        "caller_saw": measured.caller_saw,
-        "attempts": measured.attempts,
-        "arrivals": measured.arrivals,
-        "commits": measured.commits,
-        "effects_expected": cell.expected,
-        "effects_measured": _whole(measured.effects),
-        "witnesses": [
-            {"claim": witness.claim, "seen": witness.seen} for witness in measured.witnesses
+        "caller_saw": cell.caller_saw,
+        "attempts": len(order.order.attempts) if order and order.order else 0,
+        "arrivals": len(order.arrivals("billing_service")) if order else 0,
+        "commits": order.last.commits if order else 0,
+        "effects_expected": cell.scenario.effects,
+        "effects_measured": None if cell.effects is None else _whole(cell.effects),
+        "witnesses": [{"claim": witness.claim, "seen": witness.seen} for witness in cell.witnesses],
+        "promises": [
+            {
+                "name": finding.promise,
+                "claim": finding.claim,
+                "kind": finding.kind,
+                "kept": finding.kept,
+                "detail": finding.detail,
+            }
+            for finding in cell.findings
         ],
+        "reproduce": f"python -m chaos run {cell.scenario.name} --seed {seed}",
         "seconds": cell.seconds,
     }
 

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from chaos.play import Theatre
+from chaos.theatre import Theatre
 from order_service.wire import Delivery
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]

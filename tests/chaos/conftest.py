@@ -20,7 +20,7 @@ async def toxiproxy_binary() -> Path:
 async def admin(toxiproxy_binary: Path, tmp_path: Path) -> AsyncIterator[Toxiproxy]:
     """A Toxiproxy of this test alone."""
     server = toxiproxy.ToxiproxyServer(
-        toxiproxy_binary, ports.choose("", None), tmp_path / "toxiproxy.log"
+        toxiproxy_binary, tmp_path / "toxiproxy.log", lambda: ports.choose("", None)
     )
     await server.start()
     yield server.admin

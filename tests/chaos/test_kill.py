@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chaos.control import Seam
-from chaos.play import AMOUNT_CENTS, OPENING_CENTS, Theatre
+from chaos.theatre import AMOUNT_CENTS, OPENING_CENTS, Theatre
 from order_service.wire import Delivery
 
 pytestmark = pytest.mark.chaos

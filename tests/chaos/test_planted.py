@@ -1,29 +1,40 @@
 """Negative controls: a stack with a planted bug must not pass."""
 
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
+from chaos.mutants import hunt, planted
+from chaos.report.console import line
 from chaos.run import WRAPPED, open_theatre
 from chaos.scenarios import SCENARIOS
+from chaos.theatre import Theatre
 from chaos.verdict import Verdict
+from tests.chaos.planted import BUGS, Bug
 
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize(
-    ("service", "factory"),
-    [
-        ("order_service", "tests.chaos.planted.new_key_for_each_retry:order"),
-        ("billing_service", "tests.chaos.planted.no_unique_constraint:billing"),
-    ],
-)
-async def test_a_planted_bug_is_caught(tmp_path: Path, service: str, factory: str) -> None:
-    """With the bug a lost response costs the shopper twice, and the verdict says fail; without it, it passes."""
-    scenario = next(s for s in SCENARIOS if s.name == "disconnect/response_lost/exactly_once")
-    async with open_theatre(
-        tmp_path, lambda _: None, usual_ports=False, factories={**WRAPPED, service: factory}
-    ) as theatre:
-        cell = await theatre.play(scenario)
-    assert cell.verdict is Verdict.FAIL
-    assert cell.measured.effects == 2
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+async def test_a_planted_bug_is_caught(tmp_path: Path, bug: Bug) -> None:
+    """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
+
+    def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Theatre]:
+        return open_theatre(
+            tmp_path, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+        )
+
+    hunted = await hunt(bug, open_with)
+    rows = "\n".join(line(cell) for cell in hunted.played)
+    assert hunted.caught, f"broken: {hunted.broken}\n{rows}"
+    assert Verdict.FAIL in [cell.verdict for cell in hunted.played], rows
+
+
+def test_the_catalogue_of_bugs() -> None:
+    """Each one is provoked by scenarios that exist, and there are enough of them."""
+    names = {scenario.name for scenario in SCENARIOS}
+    assert all(bug.scenarios and set(bug.scenarios) <= names for bug in BUGS)
+    assert len(BUGS) >= 14
+    assert list(planted()) == list(BUGS)

@@ -2,21 +2,18 @@
 
 import pytest
 
-from chaos.verdict import Measured, Verdict, Witness, effects_computed, judge, worst
+from chaos.evidence import Evidence, Probe, Witness
+from chaos.promises import Finding, Kind
+from chaos.scenarios import effects_computed
+from chaos.verdict import Verdict, findings, judge, worst
 from order_service.wire import Delivery
 
 SEEN = (Witness("it struck", seen=True),)
+MISSING = (Witness("it struck", seen=False),)
 
 
-def measured(effects: float, commits: int, witnesses: tuple[Witness, ...] = SEEN) -> Measured:
-    return Measured(
-        effects=effects,
-        arrivals=1,
-        commits=commits,
-        attempts=1,
-        caller_saw="",
-        witnesses=witnesses,
-    )
+def finding(kind: Kind, *, kept: bool) -> Finding:
+    return Finding("X", "a promise", kind, kept)
 
 
 @pytest.mark.parametrize(
@@ -35,21 +32,43 @@ def test_the_cells_are_computed(
     assert computed == expected
 
 
-def test_agreement_passes() -> None:
-    """Witnessed, and the money is as computed."""
-    assert judge(1, measured(1, 1)) is Verdict.PASS
+def test_what_was_witnessed_and_kept_passes() -> None:
+    """The only way to pass."""
+    assert judge(SEEN, [finding(Kind.SAFETY, kept=True)]) is Verdict.PASS
 
 
-@pytest.mark.parametrize(("effects", "commits"), [(2, 2), (0, 0), (1, 2), (2, 1), (0.5, 1)])
-def test_money_that_differs_fails(effects: float, commits: int) -> None:
-    """Doubled, lost, in part, or explained by another number of withdrawals than was committed."""
-    assert judge(1, measured(effects, commits)) is Verdict.FAIL
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_broken_promise_fails(kind: Kind) -> None:
+    """Whichever kind it is of."""
+    assert judge(SEEN, [finding(kind, kept=False)]) is Verdict.FAIL
 
 
-@pytest.mark.parametrize("witnesses", [(), (Witness("it struck", seen=False),)])
+@pytest.mark.parametrize("witnesses", [(), MISSING, SEEN + MISSING])
 def test_without_a_witness_it_is_unknown(witnesses: tuple[Witness, ...]) -> None:
     """The right money proves nothing when nobody saw the fault strike."""
-    assert judge(1, measured(1, 1, witnesses)) is Verdict.UNKNOWN
+    assert judge(witnesses, [finding(Kind.SAFETY, kept=True)]) is Verdict.UNKNOWN
+
+
+def test_nothing_judged_is_unknown() -> None:
+    """A fault without a promise that was put to the test proves nothing."""
+    assert judge(SEEN, []) is Verdict.UNKNOWN
+
+
+def test_money_lost_is_wrong_whatever_struck() -> None:
+    """Safety needs no witness; a cell of the table and an order that is still pending do."""
+    assert judge(MISSING, [finding(Kind.SAFETY, kept=False)]) is Verdict.FAIL
+    assert judge(MISSING, [finding(Kind.COMPUTED, kept=False)]) is Verdict.UNKNOWN
+    assert judge(MISSING, [finding(Kind.LIVENESS, kept=False)]) is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "moved", "kept"), [(410, False, True), (201, False, False), (410, True, False)]
+)
+def test_a_probe_is_judged(status: int, moved: bool, kept: bool) -> None:
+    """By its answer and by the money: a refusal that moves money is none."""
+    probe = Probe("X10", "a forgotten key is refused", status, 410, moved)
+    found = findings(Evidence((), SEEN, (probe,)), None)
+    assert [f.kept for f in found] == [kept]
 
 
 def test_the_worst_counts() -> None:

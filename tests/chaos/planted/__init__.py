@@ -1,1 +1,168 @@
-"""Bugs of others, planted into the services from outside, to see that the scenarios catch them."""
+"""Bugs of others, planted into the services from outside, to see that the scenarios catch them.
+
+Guarantee: a bug replaces what one function does and nothing else; it is caught only by a promise that is named here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+ORDER, BILLING, NOTIFICATION = "order_service", "billing_service", "notification_service"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug: the wrapped factories that have it, what provokes it, and the promises of which one must catch it."""
+
+    name: str
+    title: str
+    factories: Mapping[str, str]
+    scenarios: tuple[str, ...]
+    promises: frozenset[str]
+
+
+def _bug(
+    name: str, title: str, scenarios: tuple[str, ...], *promises: str, services: tuple[str, ...]
+) -> Bug:
+    module = {ORDER: "caller", BILLING: "receiver", NOTIFICATION: "database"}
+    factories = {
+        service: f"{__name__}.{'database' if len(services) > 1 else module[service]}:{name}"
+        + (f"_in_{service.removesuffix('_service')}" if len(services) > 1 else "")
+        for service in services
+    }
+    return Bug(name, title, MappingProxyType(factories), scenarios, frozenset(promises))
+
+
+def _caller(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -> Bug:
+    return _bug(name, title, scenarios, *promises, services=(ORDER,))
+
+
+def _receiver(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -> Bug:
+    return _bug(name, title, scenarios, *promises, services=(BILLING,))
+
+
+LOST_RESPONSE = "disconnect/response_lost/exactly_once/warm"
+LOST_REQUEST = "disconnect/request_lost/exactly_once/warm"
+CRASH_AFTER = "disconnect/crash_after_execution/exactly_once/warm"
+
+BUGS = (
+    _receiver(
+        "no_unique_constraint",
+        "nothing keeps a key from being claimed twice",
+        (LOST_RESPONSE,),
+        "X1",
+        "X2",
+    ),
+    _receiver(
+        "check_then_insert",
+        "the key is looked up first and inserted later",
+        ("late/concurrent_duplicates",),
+        "X1",
+    ),
+    _receiver(
+        "key_before_effect",
+        "the key with its answer is committed before the money moves",
+        ("crash/postgres_in_the_middle",),
+        "X1b",
+        "X2",
+    ),
+    _receiver(
+        "key_after_effect",
+        "the money moves first, the key is committed later",
+        ("commit/terminated_backend",),
+        "X1",
+        "X2",
+    ),
+    _receiver(
+        "retry_flag_trusted",
+        "without the retry flag a key is taken for a new one",
+        ("late/duplicated_by_the_network",),
+        "X1",
+    ),
+    _receiver(
+        "retry_flag_means_seen",
+        "with the retry flag a key is taken for a processed one",
+        (LOST_REQUEST,),
+        "X1b",
+        "X2",
+    ),
+    _receiver(
+        "ambiguous_commit_is_failure",
+        "a commit without an answer is called a failure",
+        ("commit/ambiguous_and_there",),
+        "C2",
+    ),
+    _receiver(
+        "ambiguous_commit_is_success",
+        "a commit without an answer is called a success",
+        ("commit/ambiguous_and_not_there",),
+        "X1b",
+    ),
+    _receiver(
+        "only_the_last_key",
+        "only a client's highest key is remembered",
+        ("late/lower_key_after_a_higher_one",),
+        "X1b",
+        "X1c",
+    ),
+    _receiver(
+        "dedupe_in_memory", "processed keys live in the memory of one process", (CRASH_AFTER,), "X1"
+    ),
+    _receiver(
+        "partial_body_fingerprinted",
+        "half a request spends its key",
+        ("torn/truncated_request",),
+        "X1c",
+    ),
+    _receiver(
+        "payload_not_compared",
+        "a known key is replayed whatever it comes with",
+        ("late/other_payload",),
+        "X7",
+    ),
+    _receiver(
+        "forgotten_by_time",
+        "old keys are deleted, and nothing remembers that they were",
+        ("late/forgotten_key",),
+        "X10",
+    ),
+    _receiver(
+        "answer_made_anew",
+        "a replay is written anew instead of being repeated",
+        (LOST_RESPONSE,),
+        "X4",
+    ),
+    _caller(
+        "new_key_for_each_retry", "a retry gets a key of its own", (LOST_RESPONSE,), "X0", "X1"
+    ),
+    _caller("unknown_is_failure", "no answer is taken for a failure", (LOST_RESPONSE,), "C2"),
+    _caller("unknown_is_success", "no answer is taken for a success", (LOST_REQUEST,), "X1b"),
+    _caller(
+        "notification_retried",
+        "a notification without an answer is sent again",
+        ("notification/response_lost",),
+        "M2",
+    ),
+    _caller(
+        "key_acknowledged_too_early",
+        "open keys are declared settled",
+        ("late/pending_while_others_settle",),
+        "X1c",
+    ),
+    _caller(
+        "no_deadline", "an attempt may take as long as bytes keep coming", ("slow/drip",), "L6"
+    ),
+    _caller("flag_forgotten", "the retry flag is not set on retries", (LOST_RESPONSE,), "L3"),
+    _caller("keys_with_gaps", "keys come from a counter that skips", (LOST_RESPONSE,), "X6"),
+    _caller("sent_after_the_answer", "one more attempt after the answer", (LOST_RESPONSE,), "L5"),
+    _bug(
+        "commit_not_awaited",
+        "synchronous_commit=off: committed before it is on disk",
+        ("crash/postgres_after_the_answer",),
+        "C1",
+        "X1b",
+        "X3",
+        "L1",
+        services=(ORDER, BILLING, NOTIFICATION),
+    ),
+)

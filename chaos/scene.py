@@ -1,0 +1,283 @@
+"""One scenario while it is played: its orders, what is armed, what was seen.
+
+Guarantee: an order belongs to one scenario alone, by an account of its own; a fault counts as struck only when the
+toxic was read back both when it was armed and when it was taken away.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx
+
+from chaos import evidence
+from chaos.control import Rule
+from chaos.evidence import Evidence, Observed, Probe, Snapshot, Witness
+from chaos.history import Event
+from chaos.probe import NotSeen, until
+from chaos.target import Target
+from chaos.theatre import AMOUNT_CENTS, BOUND_S, Theatre
+from chaos.toxics import Toxic, ToxiproxyError
+from order_service.wire import Delivery, Fate, Order, Status
+
+ONLY = "the order"
+
+
+@dataclass
+class Placed:
+    """One order of the scenario, from the shopper's side."""
+
+    label: str
+    account: str
+    delivery: Delivery
+    placing: "asyncio.Task[None] | None" = None
+    retry: "Barrier | None" = None
+    snapshots: list[Snapshot] = field(default_factory=list)
+    # Whether the shopper was told, when, and by what.
+    accepted: bool = False
+    acknowledged_ns: int | None = None
+
+
+@dataclass
+class Barrier:
+    """A point at which the caller is held: a rule of the control server, or a lock in Postgres."""
+
+    reached: Callable[[], Awaitable[bool]]
+    release: Callable[[], Awaitable[None]]
+
+
+class Scene:
+    """What the acts of one scenario work with."""
+
+    def __init__(self, theatre: Theatre, delivery: Delivery) -> None:
+        self.theatre = theatre
+        self.delivery = delivery
+        self.orders: dict[str, Placed] = {}
+        self.rules: dict[str, Rule] = {}
+        self.witnesses: list[Witness] = []
+        self.probes: list[Probe] = []
+        self.armed: list[tuple[str, Toxic]] = []
+        self.closed: list[str] = []
+        self.cleanups: list[Callable[[], Awaitable[None]]] = []
+        self.events: list[Event] = []
+        self.since_ns = time.monotonic_ns()
+        # The process that was stopped by a signal and has to be woken up; 0 when there is none.
+        self.stopped = 0
+        self.pausing: asyncpg.Connection[asyncpg.Record]
+
+    @property
+    def target(self) -> Target:
+        return self.theatre.target
+
+    def witness(self, claim: str, *, seen: bool) -> None:
+        """Keeps what was seen, or that it was not."""
+        self.witnesses.append(Witness(claim, seen))
+
+    async def order(self, label: str = ONLY) -> Placed:
+        """The order of this label, with a new account when it is named for the first time."""
+        if label not in self.orders:
+            account = await self.theatre.open_account("cell")
+            self.orders[label] = Placed(label, account, self.delivery)
+        return self.orders[label]
+
+    async def place(self, label: str = ONLY) -> None:
+        """Sends the order, in the background: its answer may take as long as the fault."""
+        placed = await self.order(label)
+        placed.placing = asyncio.create_task(self._place(placed))
+
+    async def _place(self, placed: Placed) -> None:
+        try:
+            response = await self.theatre.place(placed.account, placed.delivery)
+        except httpx.TransportError:
+            # The order service was killed: the shopper does not know whether the order was accepted.
+            return
+        self.theatre.history.note(
+            "shopper was answered", placed.account, status=response.status_code
+        )
+        if response.status_code in (201, 202):
+            placed.accepted = True
+        if response.status_code == 201:
+            placed.acknowledged_ns = time.monotonic_ns()
+
+    async def snapshot(self, placed: Placed) -> Snapshot:
+        """Reads Postgres and keeps the reading: every one of them is judged."""
+        connection = await self.connected()
+        try:
+            shot = await evidence.read_snapshot(
+                connection, placed.account, AMOUNT_CENTS, time.monotonic_ns()
+            )
+        finally:
+            await connection.close()
+        placed.snapshots.append(shot)
+        self.theatre.history.note(
+            "observed", placed.account, effects=shot.effects, keys=shot.keys, commits=shot.commits
+        )
+        return shot
+
+    async def connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection past all proxies; waits while Postgres restarts."""
+
+        async def try_once() -> "asyncpg.Connection[asyncpg.Record] | None":
+            try:
+                return await evidence.connect(self.target.owner)
+            except (OSError, asyncpg.CannotConnectNowError):
+                return None
+
+        return await until(try_once, BOUND_S, "Postgres accepts connections")
+
+    async def arm(self, proxy: str, toxic: Toxic) -> None:
+        """Arms a toxic and reads it back."""
+        await self.order()
+        await self.theatre.toxiproxy.arm(proxy, toxic)
+        self.armed.append((proxy, toxic))
+        self.theatre.history.note("armed", self.anybody(), proxy=proxy, toxic=str(toxic))
+        self.witness(f"{toxic} read back from proxy {proxy}", seen=True)
+
+    async def heal(self) -> None:
+        """Takes every toxic away; each must still be there, or something else has healed the fault before."""
+        for proxy, toxic in self.armed:
+            await self._witness_still_armed(proxy, toxic)
+        for proxy in {proxy: None for proxy, _ in self.armed}:
+            await self.theatre.toxiproxy.recreate(proxy)
+            self.theatre.history.note("healed", self.anybody(), proxy=proxy)
+        self.armed.clear()
+        await self._reopen()
+
+    async def _reopen(self) -> None:
+        for proxy in self.closed:
+            await self.theatre.toxiproxy.enable(proxy)
+            self.theatre.history.note("healed", self.anybody(), proxy=proxy)
+        self.closed.clear()
+
+    async def let_go(self, proxy: str, kind: type[Toxic] = Toxic) -> None:
+        """Takes toxics of one proxy away and leaves its connections: what was held goes on its way."""
+        for entry in [e for e in self.armed if e[0] == proxy and isinstance(e[1], kind)]:
+            await self._witness_still_armed(*entry)
+            await self.theatre.toxiproxy.remove(proxy, entry[1].name)
+            self.armed.remove(entry)
+        self.theatre.history.note("healed", self.anybody(), proxy=proxy)
+
+    async def _witness_still_armed(self, proxy: str, toxic: Toxic) -> None:
+        try:
+            await self.theatre.toxiproxy.still_armed(proxy, toxic)
+            seen = True
+        except ToxiproxyError:
+            seen = False
+        self.witness(f"{toxic} was still armed on {proxy}", seen=seen)
+
+    def journal(self, placed: Placed) -> list[Event]:
+        """Everything of an order that was recorded so far."""
+        return self.theatre.history.of_account(placed.account)
+
+    async def settled(self, placed: Placed) -> Order | None:
+        """The order when it is settled and the fate of its notification is known; as it is when the bound passes."""
+        if placed.placing is not None:
+            await asyncio.wait((placed.placing,), timeout=BOUND_S)
+            if placed.placing.done() and await self.read(placed) is None:
+                # What was not recorded when its shopper was answered, or lost its connection, never will be.
+                return None
+        try:
+            return await until(lambda: self._read_settled(placed), BOUND_S, "the order is settled")
+        except NotSeen:
+            return await self.read(placed)
+
+    async def _read_settled(self, placed: Placed) -> Order | None:
+        order = await self.read(placed)
+        if order is None or order.status is Status.PENDING:
+            return None
+        # A process that was killed in between leaves it "attempted" for ever.
+        under_way = order.notification is Fate.ATTEMPTED and self._caller_lives(placed)
+        return None if under_way else order
+
+    def _caller_lives(self, placed: Placed) -> bool:
+        pids = [event.pid for event in self.journal(placed) if event.service == "order_service"]
+        return not pids or self.theatre.is_alive("order_service", pids[-1])
+
+    async def read(self, placed: Placed) -> Order | None:
+        """The order as the order service shows it; None when there is none."""
+        connection = await self.connected()
+        try:
+            order_id = await evidence.read_order_id(connection, placed.account)
+        finally:
+            await connection.close()
+        return None if order_id is None else await self.theatre.read_order(order_id)
+
+    async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
+        """Waits for evidence; what does not come is a witness that is missing, not an error."""
+        try:
+            await until(question, BOUND_S, waited_for)
+        except NotSeen:
+            return False
+        return True
+
+    async def collect(self) -> Evidence:
+        """The evidence of all orders, when nothing is in flight any more."""
+        observed = [await self._observe(placed) for placed in self.orders.values()]
+        accounts = {placed.account for placed in self.orders.values()}
+        self.events = self.theatre.history.since(self.since_ns, accounts)
+        return Evidence(observed, self.witnesses, self.probes)
+
+    async def _observe(self, placed: Placed) -> Observed:
+        order = await self.settled(placed)
+        if order is not None and placed.placing is None:
+            placed.accepted = True
+        await self.snapshot(placed)
+        connection = await self.connected()
+        try:
+            withdrawn = await evidence.read_withdrawals(connection, placed.account)
+            shown = await evidence.read_notifications(connection, placed.account)
+        finally:
+            await connection.close()
+        return Observed(
+            placed.label,
+            placed.account,
+            placed.delivery,
+            AMOUNT_CENTS,
+            placed.accepted or order is not None,
+            order,
+            placed.acknowledged_ns,
+            self.journal(placed),
+            placed.snapshots,
+            withdrawn,
+            shown,
+            self.theatre.wrapped,
+            self.theatre.attempt_deadline_s,
+        )
+
+    async def end_faults(self) -> None:
+        """Whatever the acts have left armed or held ends now: the final reading comes after healing."""
+        for rule in self.rules.values():
+            rule.release()
+        for placed in self.orders.values():
+            if placed.retry is not None:
+                await placed.retry.release()
+        await self.heal()
+
+    async def clean_up(self) -> None:
+        """Undoes what the acts did, however the scenario ended."""
+        for rule in self.rules.values():
+            rule.release()
+        for undo in reversed(self.cleanups):
+            await undo()
+        for proxy in {proxy: None for proxy, _ in self.armed}:
+            await self.theatre.toxiproxy.recreate(proxy)
+        await self._reopen()
+        for placed in self.orders.values():
+            if placed.placing is not None:
+                placed.placing.cancel()
+
+    async def refuse(self, proxy: str) -> None:
+        """Closes a proxy's listener until the end of the scenario or `reopen`."""
+        await self.order()
+        await self.theatre.toxiproxy.disable(proxy)
+        self.theatre.history.note("armed", self.anybody(), proxy=proxy, toxic="closed")
+        self.closed.append(proxy)
+        state = (await self.theatre.toxiproxy.proxies())[proxy]
+        self.witness(f"{proxy} read back as closed", seen=not state.enabled)
+
+    def anybody(self) -> str:
+        """Notes about the network stand among the events of the first order."""
+        return next((placed.account for placed in self.orders.values()), "")

@@ -1,0 +1,253 @@
+"""The soak: rounds of concurrent orders under random faults, each one healed, settled and judged.
+
+Guarantee: a round passes only when each of its strikes was witnessed, when every order that was accepted is billed
+once, and when the audit of the whole database finds nothing.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from chaos.audit import audit
+from chaos.crashes import stopped
+from chaos.evidence import Evidence, Witness
+from chaos.plan import REPLICAS, TOXICS, Plan, Strike
+from chaos.promises import Finding, Kind
+from chaos.run import WRAPPED, open_theatre
+from chaos.scene import Placed, Scene
+from chaos.theatre import Theatre
+from chaos.toxics import ToxiproxyError
+from chaos.verdict import Verdict, findings, judge
+from order_service.wire import Delivery, Status
+
+# Of the services, so that a round takes seconds and the faults still outlast attempts.
+ENVIRONMENT: Mapping[str, str] = {
+    "ORDER_WAIT_BUDGET_S": "1",
+    "ORDER_ATTEMPT_TIMEOUT_S": "0.5",
+    "ORDER_TRANSACTION_TIMEOUT_S": "1",
+    "ORDER_BACKOFF_BASE_S": "0.02",
+    "ORDER_BACKOFF_CAP_S": "0.2",
+    "ORDER_RETRY_REFILL_PER_S": "100",
+    "ORDER_LEASE_S": "2.5",
+    "ORDER_TAKEOVER_POLL_S": "0.2",
+    "BILLING_TRANSACTION_TIMEOUT_S": "1",
+    "BILLING_LOCK_TIMEOUT_S": "0.3",
+    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "1",
+    "BILLING_FORGET_PAUSE_S": "0.1",
+}
+SHOPPERS = 8
+# Every so many orders are of one customer: his account is what they wait for.
+HOT_EVERY = 4
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came out of a plan."""
+
+    plan: Plan
+    verdict: Verdict
+    witnesses: Sequence[Witness]
+    findings: Sequence[Finding]
+    accepted: int
+    attempts: int
+    seconds: float
+
+    @property
+    def broken(self) -> Sequence[Finding]:
+        """The promises that were not kept."""
+        return [finding for finding in self.findings if not finding.kept]
+
+
+def open_soak(
+    run_dir: Path, factories: Mapping[str, str] | None = None
+) -> AbstractAsyncContextManager[Theatre]:
+    """A stack for rounds: two processes of each service, short deadlines."""
+    return open_theatre(
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories={**WRAPPED, **(factories or {})},
+        replicas=REPLICAS,
+        environ=ENVIRONMENT,
+    )
+
+
+async def play_round(theatre: Theatre, plan: Plan) -> Round:
+    """One round from a quiet stack to its verdict."""
+    started_s = time.monotonic()
+    await theatre.all_ready()
+    scene = Scene(theatre, Delivery.EXACTLY_ONCE)
+    accounts = await asyncio.gather(
+        *(theatre.open_account("soak") for _ in range(plan.orders - plan.orders // HOT_EVERY)),
+        theatre.open_account("hot"),
+    )
+    running = _Running(scene, plan, accounts[:-1], accounts[-1])
+    try:
+        await running.shop()
+    finally:
+        await running.heal()
+    await theatre.all_ready()
+    evidence = await running.collect()
+    found = [*findings(evidence, None), *await _audited(theatre)]
+    return Round(
+        plan,
+        judge(evidence.witnesses, found),
+        evidence.witnesses,
+        found,
+        sum(order.accepted for order in evidence.orders),
+        sum(len(order.order.attempts) for order in evidence.orders if order.order),
+        round(time.monotonic() - started_s, 3),
+    )
+
+
+async def _audited(theatre: Theatre) -> list[Finding]:
+    # Everything has been settled by now: whatever is pending at all is stuck.
+    found = await audit(theatre.target.owner, stuck_after_s=0)
+    rows = "; ".join(f"{row.kind} {row.subject}: {row.detail}" for row in found.findings)
+    claim = "orders, withdrawals, keys and balances of the whole database agree"
+    return [Finding("X6", claim, Kind.SAFETY, not found.findings, rows)]
+
+
+class _Running:
+    """A round under way: shoppers take the next order, and whoever takes it strikes what is due."""
+
+    def __init__(self, scene: Scene, plan: Plan, accounts: Sequence[str], hot: str) -> None:
+        self._scene = scene
+        self._plan = plan
+        self._accounts = list(accounts)
+        self._hot = hot
+        self._faults = Faults(scene)
+        self._next = 0
+        self._striking = asyncio.Lock()
+        self._hot_accepted: list[str] = []
+
+    async def shop(self) -> None:
+        """Places all orders, so many at a time."""
+        await asyncio.gather(*(self._shopper() for _ in range(SHOPPERS)))
+
+    async def heal(self) -> None:
+        """The end of all faults."""
+        await self._faults.end(self._plan.orders)
+
+    async def collect(self) -> Evidence:
+        """When everything is settled, or the bound has passed."""
+        collected = await self._scene.collect()
+        for order_id in self._hot_accepted:
+            self._scene.witness(
+                "an accepted order of the customer with many orders is billed",
+                seen=await self._scene.until(partial(self._is_billed, order_id), "it is billed"),
+            )
+        return Evidence(collected.orders, self._scene.witnesses, ())
+
+    async def _shopper(self) -> None:
+        while self._next < self._plan.orders:
+            number = self._next
+            self._next += 1
+            async with self._striking:
+                await self._faults.end(number)
+                for strike in self._plan.strikes:
+                    if strike.begins == number:
+                        await self._faults.begin(strike)
+            if number % HOT_EVERY == HOT_EVERY - 1:
+                await self._place_hot()
+            else:
+                await self._place(str(number))
+
+    async def _place(self, label: str) -> None:
+        placed = Placed(label, self._accounts.pop(), Delivery.EXACTLY_ONCE)
+        self._scene.orders[label] = placed
+        await self._scene.place(label)
+        if placed.placing is not None:
+            await asyncio.wait((placed.placing,))
+
+    async def _place_hot(self) -> None:
+        try:
+            response = await self._scene.theatre.place(self._hot, Delivery.EXACTLY_ONCE)
+        except httpx.TransportError:
+            # Accepted or not: the audit will find out what became of it.
+            return
+        if response.status_code in (httpx.codes.CREATED, httpx.codes.ACCEPTED):
+            self._hot_accepted.append(response.json()["order_id"])
+
+    async def _is_billed(self, order_id: str) -> bool:
+        order = await self._scene.theatre.read_order(order_id)
+        return order is not None and order.status is Status.BILLED
+
+
+class Faults:
+    """The strikes of a plan, each from its beginning to its end, and what witnessed them."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._theatre = scene.theatre
+        self._under_way: list[Strike] = []
+        self._stopped: dict[Strike, int] = {}
+
+    async def begin(self, strike: Strike) -> None:
+        """Strikes, and looks that it struck."""
+        match strike.what:
+            case "toxic":
+                seen = await self._arm(strike)
+            case "kill":
+                child = self._theatre.stack.children(strike.where)[strike.replica]
+                pid = child.pid
+                seen = (await child.crash()).pid == pid
+            case "stop":
+                seen = await self._stop(strike)
+            case "postgres":
+                postgres = self._theatre.stack.postgres
+                deaths = len(postgres.child.deaths)
+                await postgres.crash()
+                seen = len(postgres.child.deaths) > deaths
+        self._theatre.history.note("struck", what=str(strike))
+        self._scene.witness(f"it struck: {strike}", seen=seen)
+        self._under_way.append(strike)
+
+    async def end(self, number: int) -> None:
+        """Heals what ends when this order is placed."""
+        for strike in [strike for strike in self._under_way if strike.ends <= number]:
+            self._under_way.remove(strike)
+            match strike.what:
+                case "toxic":
+                    await self._disarm(strike)
+                case "stop":
+                    self._resume(strike)
+                case _:
+                    pass
+
+    async def _arm(self, strike: Strike) -> bool:
+        toxic = TOXICS[strike.how]
+        try:
+            if toxic.name not in await self._theatre.toxiproxy.toxics(strike.where):
+                await self._theatre.toxiproxy.arm(strike.where, toxic)
+        except ToxiproxyError:
+            return False
+        return True
+
+    async def _disarm(self, strike: Strike) -> None:
+        """A new proxy, and on it again what has not ended."""
+        await self._theatre.toxiproxy.recreate(strike.where)
+        for other in self._under_way:
+            if other.what == "toxic" and other.where == strike.where:
+                await self._arm(other)
+
+    async def _stop(self, strike: Strike) -> bool:
+        child = self._theatre.stack.children(strike.where)[strike.replica]
+        # Another strike may have killed it a moment ago.
+        await child.running_after(0)
+        self._stopped[strike] = child.pid
+        return await stopped(child.pid)
+
+    def _resume(self, strike: Strike) -> None:
+        pid = self._stopped.pop(strike)
+        child = self._theatre.stack.children(strike.where)[strike.replica]
+        if child.running and child.pid == pid:
+            os.kill(pid, signal.SIGCONT)

@@ -1,0 +1,52 @@
+"""The stack that is judged: where its services, its databases and its Toxiproxy are.
+
+Guarantee: it says where things are and nothing of how they were started, so any stack that can describe itself as
+stack.json does can be judged.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.processes import StackError
+
+# Without these nothing can be played; "orders" and the other roles' databases are for people.
+_NEEDED = {
+    "urls": ("order_service", "billing_service", "notification_service"),
+    "toxiproxy": ("url",),
+    "databases": ("owner",),
+    "tokens": ("order_service", "curl"),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Addresses: of the services and of Toxiproxy's admin API by HTTP, of Postgres past all proxies as its owner."""
+
+    urls: Mapping[str, str]
+    toxiproxy: str
+    owner: str
+    tokens: Mapping[str, str]
+
+
+def described(description: Mapping[str, Any]) -> Target:
+    """From the content of a stack.json. Raises `KeyError` or `TypeError` when something is missing."""
+    return Target(
+        urls={name: str(description["urls"][name]).rstrip("/") for name in _NEEDED["urls"]},
+        toxiproxy=str(description["toxiproxy"]["url"]),
+        owner=str(description["databases"]["owner"]),
+        tokens={name: str(description["tokens"][name]) for name in _NEEDED["tokens"]},
+    )
+
+
+def read(path: Path) -> Target:
+    """From a stack.json. Raises `StackError` with one sentence when it cannot be used."""
+    try:
+        return described(json.loads(path.read_text()))
+    except OSError as exc:
+        raise StackError(f"{path} cannot be read ({exc.strerror}); does the stack run?") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        needed = ", ".join(f"{key}.{name}" for key, names in _NEEDED.items() for name in names)
+        raise StackError(f"{path} does not describe a stack; it needs {needed}.") from exc

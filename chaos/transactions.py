@@ -1,0 +1,100 @@
+"""Acts inside a transaction of billing: it is paused by a trigger in Postgres, for the length of one scenario.
+
+Guarantee: no service holds a line for it; the paused transaction is found in Postgres's own list of waiting locks
+before anything is done to it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from chaos.acts import NOTHING, Needs
+from chaos.scene import Scene
+
+Where = Literal["before commit", "inside commit"]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The next charge stops inside COMMIT, or after its last statement before COMMIT."""
+
+    needs: ClassVar[Needs] = NOTHING
+    where: Where
+
+    async def perform(self, scene: Scene) -> None:
+        connection = await scene.connected()
+        scene.pausing = connection
+
+        async def undo() -> None:
+            # The lock goes with the connection, so whatever still waits goes on; the trigger has to be dropped.
+            await connection.close()
+            cleaner = await scene.connected()
+            await cleaner.execute("DROP FUNCTION IF EXISTS billing.pause() CASCADE")
+            await cleaner.close()
+
+        scene.cleanups.append(undo)
+        await connection.execute(
+            """
+            CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock(471147, 0); RETURN NULL; END $$
+            """
+        )
+        if self.where == "inside commit":
+            await connection.execute(
+                """
+                CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON billing.ledger
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.pause()
+                """
+            )
+        else:
+            # The answer is stored by the last statement, whether it claims the key as well or not.
+            await connection.execute(
+                """
+                CREATE TRIGGER pause AFTER INSERT OR UPDATE ON billing.processed_keys
+                FOR EACH ROW WHEN (NEW.status IS NOT NULL) EXECUTE FUNCTION billing.pause()
+                """
+            )
+        await connection.execute("SELECT pg_advisory_lock(471147, 0)")
+
+
+@dataclass(frozen=True)
+class Paused:
+    """Until a transaction stands there."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        async def waiting() -> bool:
+            found: bool = await scene.pausing.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 471147 AND objid = 0 AND NOT granted)"
+            )
+            return found
+
+        seen = await scene.until(waiting, "a charge is paused")
+        scene.witness("a charge stood still in Postgres", seen=seen)
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """Lets the paused transaction go on; the next ones do not stop any more."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        await scene.pausing.execute("SELECT pg_advisory_unlock_all()")
+
+
+@dataclass(frozen=True)
+class Terminate:
+    """pg_terminate_backend of the paused transaction's session."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        ended = await scene.pausing.fetchval(
+            """
+            SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
+            FROM pg_locks WHERE classid = 471147 AND objid = 0 AND NOT granted
+            """
+        )
+        scene.theatre.history.note("crashed", scene.anybody(), what="a session of Postgres")
+        scene.witness("the session that held the charge was ended", seen=ended == 1)

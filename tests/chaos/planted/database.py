@@ -1,0 +1,34 @@
+"""A bug planted into the sessions of all services: they do not wait until a commit is on disk."""
+
+from typing import Any
+
+from starlette.types import ASGIApp
+
+import chaos.sabotage
+from bounded_pool import BoundedPool
+
+_open = BoundedPool.open
+
+
+def _not_awaited() -> None:
+    async def open_pool(self: BoundedPool) -> None:
+        settings: dict[str, Any] = vars(self)["_server_settings"]
+        settings["synchronous_commit"] = "off"
+        await _open(self)
+
+    BoundedPool.open = open_pool  # type: ignore[method-assign]
+
+
+def commit_not_awaited_in_order() -> ASGIApp:
+    _not_awaited()
+    return chaos.sabotage.order()
+
+
+def commit_not_awaited_in_billing() -> ASGIApp:
+    _not_awaited()
+    return chaos.sabotage.billing()
+
+
+def commit_not_awaited_in_notification() -> ASGIApp:
+    _not_awaited()
+    return chaos.sabotage.notification()

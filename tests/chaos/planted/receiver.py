@@ -1,0 +1,269 @@
+"""Bugs planted into billing_service."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import billing_service.app
+import chaos.sabotage
+from billing_service import keys, ledger
+from billing_service.keys import CHARGED, DECLINED, Answer, Stored
+from billing_service.wire import Charge, Charged
+from bounded_pool import BoundedPool, Connection, DatabaseTrouble
+
+Insert = Callable[[Connection, str, int, bytes], Awaitable[bool]]
+_insert_key: Insert = keys.insert_key
+_read_stored = keys.read_stored
+_store_answer = keys.store_answer
+_charge = ledger.charge
+# The retry flag of the request that is being served.
+_retry: ContextVar[bytes] = ContextVar("retry", default=b"?0")
+
+
+def _ghost(charge: Charge) -> Answer:
+    """An answer to a charge that was not executed."""
+    body = Charged(
+        charge_id=uuid.uuid4(),
+        account=charge.account,
+        amount_cents=charge.amount_cents,
+        balance_cents=0,
+    )
+    return Answer(CHARGED, body.model_dump_json())
+
+
+def no_unique_constraint() -> ASGIApp:
+    async def insert_key(
+        connection: Connection, client: str, sequence_key: int, digest: bytes
+    ) -> bool:
+        # Beside the constraint's reach.
+        await _insert_key(connection, f"{client} {uuid.uuid4()}", sequence_key, digest)
+        return True
+
+    keys.insert_key = insert_key
+    return chaos.sabotage.billing()
+
+
+def check_then_insert() -> ASGIApp:
+    async def insert_key(
+        connection: Connection, client: str, sequence_key: int, digest: bytes
+    ) -> bool:
+        if await _read_stored(connection, client, sequence_key) is not None:
+            return False
+        await _insert_key(connection, client, sequence_key, digest)
+        return True
+
+    keys.insert_key = insert_key
+    return chaos.sabotage.billing()
+
+
+def key_before_effect() -> ASGIApp:
+    async def charge(
+        pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
+    ) -> ledger.ChargeOutcome:
+        answer = _ghost(request)
+        digest = ledger.fingerprint(request)
+        async with pool.transaction() as connection:
+            await keys.insert_client(connection, client)
+            if not await _insert_key(connection, client, sequence_key, digest):
+                stored = await keys.require_stored(connection, client, sequence_key)
+                return stored.state
+            await _store_answer(connection, client, sequence_key, answer)
+        async with pool.transaction() as connection:
+            await ledger.withdraw(connection, request.account, request.amount_cents)
+            await ledger.insert_withdrawal(connection, client, sequence_key, request, 0)
+        return answer
+
+    vars(ledger)["charge"] = charge
+    return chaos.sabotage.billing()
+
+
+def key_after_effect() -> ASGIApp:
+    async def charge(
+        pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
+    ) -> ledger.ChargeOutcome:
+        answer = _ghost(request)
+        async with pool.connection() as connection:
+            stored = await _read_stored(connection, client, sequence_key)
+        if stored is not None:
+            return stored.state
+        async with pool.transaction() as connection:
+            await ledger.withdraw(connection, request.account, request.amount_cents)
+            await ledger.insert_withdrawal(connection, client, sequence_key, request, 0)
+        async with pool.transaction() as connection:
+            await keys.insert_client(connection, client)
+            await _insert_key(connection, client, sequence_key, ledger.fingerprint(request))
+            await _store_answer(connection, client, sequence_key, answer)
+        return answer
+
+    vars(ledger)["charge"] = charge
+    return chaos.sabotage.billing()
+
+
+def retry_flag_trusted() -> ASGIApp:
+    async def insert_key(
+        connection: Connection, client: str, sequence_key: int, digest: bytes
+    ) -> bool:
+        if _retry.get() == b"?1":
+            return await _insert_key(connection, client, sequence_key, digest)
+        await _insert_key(connection, client, sequence_key, digest)
+        return True
+
+    keys.insert_key = insert_key
+    return _with_flag(chaos.sabotage.billing())
+
+
+def retry_flag_means_seen() -> ASGIApp:
+    async def charge(
+        pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
+    ) -> ledger.ChargeOutcome:
+        if _retry.get() == b"?0":
+            return await _charge(pool, client, sequence_key, request, *rest)
+        async with pool.transaction() as connection:
+            stored = await _read_stored(connection, client, sequence_key)
+            return stored.state if stored is not None else _ghost(request)
+
+    vars(ledger)["charge"] = charge
+    return _with_flag(chaos.sabotage.billing())
+
+
+def _with_flag(app: ASGIApp) -> ASGIApp:
+    async def flagged(scope: Scope, receive: Receive, send: Send) -> None:
+        _retry.set(dict(scope.get("headers", [])).get(b"idempotency-retry", b"?0"))
+        await app(scope, receive, send)
+
+    return flagged
+
+
+def ambiguous_commit_is_failure() -> ASGIApp:
+    async def charge(*arguments: Any) -> ledger.ChargeOutcome:
+        try:
+            return await _charge(*arguments)
+        except DatabaseTrouble:
+            return ledger.AccountUnknown()
+
+    vars(ledger)["charge"] = charge
+    return chaos.sabotage.billing()
+
+
+def ambiguous_commit_is_success() -> ASGIApp:
+    async def charge(
+        pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
+    ) -> ledger.ChargeOutcome:
+        try:
+            return await _charge(pool, client, sequence_key, request, *rest)
+        except DatabaseTrouble:
+            return _ghost(request)
+
+    vars(ledger)["charge"] = charge
+    return chaos.sabotage.billing()
+
+
+def only_the_last_key() -> ASGIApp:
+    async def insert_key(
+        connection: Connection, client: str, sequence_key: int, digest: bytes
+    ) -> bool:
+        last = await connection.fetchval(
+            "SELECT max(sequence_key) FROM billing.processed_keys WHERE client = $1", client
+        )
+        if last is not None and sequence_key < last:
+            return False
+        return await _insert_key(connection, client, sequence_key, digest)
+
+    async def read_stored(connection: Connection, client: str, sequence_key: int) -> Stored | None:
+        last = await connection.fetchval(
+            "SELECT max(sequence_key) FROM billing.processed_keys WHERE client = $1", client
+        )
+        stored = await _read_stored(connection, client, last)
+        # What is remembered is one row, whichever key asks for it.
+        return None if stored is None else Stored(_digest.get(), stored.state)
+
+    _digest: ContextVar[bytes] = ContextVar("digest", default=b"")
+
+    async def claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
+        _digest.set(digest)
+        return await insert_key(connection, client, sequence_key, digest)
+
+    keys.claim = claim
+    keys.read_stored = read_stored
+    return chaos.sabotage.billing()
+
+
+def dedupe_in_memory() -> ASGIApp:
+    known: dict[tuple[str, int], Stored] = {}
+
+    async def insert_key(
+        connection: Connection, client: str, sequence_key: int, digest: bytes
+    ) -> bool:
+        return (client, sequence_key) not in known
+
+    async def read_stored(connection: Connection, client: str, sequence_key: int) -> Stored | None:
+        return known.get((client, sequence_key))
+
+    async def store_answer(
+        connection: Connection, client: str, sequence_key: int, answer: Answer
+    ) -> None:
+        known[client, sequence_key] = Stored(b"", Answer(answer.status, answer.body, replayed=True))
+
+    keys.insert_key, keys.read_stored, keys.store_answer = insert_key, read_stored, store_answer
+    return chaos.sabotage.billing()
+
+
+def partial_body_fingerprinted() -> ASGIApp:
+    app = billing_service.app.create()
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        read = b""
+
+        async def received() -> Message:
+            nonlocal read
+            message = await receive()
+            read += message.get("body", b"")
+            headers = dict(scope.get("headers", []))
+            if message["type"] == "http.disconnect" and b"idempotency-key" in headers and read:
+                async with app.state.billing.pool.transaction() as connection:
+                    key = int(json.loads(headers[b"idempotency-key"]))
+                    digest = hashlib.sha256(read).digest()
+                    if await _insert_key(connection, "order_service", key, digest):
+                        await _store_answer(
+                            connection, "order_service", key, Answer(DECLINED, "{}")
+                        )
+            return message
+
+        await app(scope, received, send)
+
+    return chaos.sabotage.SabotagedApp(reading, chaos.sabotage.Seams("billing_service"))
+
+
+def payload_not_compared() -> ASGIApp:
+    vars(ledger)["fingerprint"] = lambda _: b""
+    return chaos.sabotage.billing()
+
+
+def forgotten_by_time() -> ASGIApp:
+    _share_lock = keys.share_lock_client
+
+    async def share_lock_client(connection: Connection, client: str) -> int:
+        await _share_lock(connection, client)
+        return 1
+
+    keys.share_lock_client = share_lock_client
+    return chaos.sabotage.billing()
+
+
+def answer_made_anew() -> ASGIApp:
+    async def read_stored(connection: Connection, client: str, sequence_key: int) -> Stored | None:
+        stored = await _read_stored(connection, client, sequence_key)
+        if stored is None or not isinstance(stored.state, Answer):
+            return stored
+        body = {**json.loads(stored.state.body), "charge_id": str(uuid.uuid4())}
+        return Stored(
+            stored.fingerprint, Answer(stored.state.status, json.dumps(body), replayed=True)
+        )
+
+    keys.read_stored = read_stored
+    return chaos.sabotage.billing()
