@@ -6,7 +6,7 @@ Guarantee: money is read from Postgres past every proxy; a wait has a bound and 
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import httpx
@@ -21,7 +21,10 @@ OPENING_CENTS = 100_000_000
 STEP_TIMEOUT_S = 90.0
 _POLL_PAUSE_S = 0.02
 
-Connection = asyncpg.Connection[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 
 
 class Shop:
@@ -37,7 +40,7 @@ class Shop:
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
 
-    async def connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+    async def connected(self) -> Connection:
         """A connection of the owner's."""
         return await asyncpg.connect(self.target.owner, timeout=STEP_TIMEOUT_S)
 
