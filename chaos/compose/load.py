@@ -72,7 +72,10 @@ class Loaded:
             return Verdict.FAIL
         if self.audit.verdict is not Verdict.PASS or self.audit.pending:
             return Verdict.FAIL
-        in_the_middle = all(0 < outage.acknowledged_before < self.orders for outage in self.outages)
+        in_the_middle = all(
+            0 < outage.acknowledged_before <= outage.acknowledged_after < self.acknowledged
+            for outage in self.outages
+        )
         return Verdict.PASS if self.outages and in_the_middle else Verdict.UNKNOWN
 
 
