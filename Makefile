@@ -14,7 +14,7 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix chaos mutants soak audit compose-test test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit compose-test test report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -47,6 +47,10 @@ compose-test: $(STAMP) ## Build the compose stack, play the table and kill conta
 
 test: $(STAMP) ## All tests: unit, integration, chaos
 	@exec $(RUN) -m pytest
+
+report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
+	@$(RUN) -m tests.browser.chromium
+	@exec $(RUN) -m pytest tests/browser
 
 check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
 	@$(RUN) -m ruff check .

@@ -32,9 +32,12 @@ from chaos.play import Played
 from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
 from chaos.report import result
+from chaos.report.curl import print_curl
 from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
-from chaos.scenarios import SCENARIOS, TABLE, Scenario
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
 from chaos.stack import Stack
+from chaos.table import TABLE
 from chaos.target import read
 from chaos.theatre import Theatre
 from chaos.toxics import ToxiproxyError
@@ -82,7 +85,7 @@ async def _until_signalled(command: Coroutine[Any, Any, int]) -> int:
 async def up(options: argparse.Namespace, console: Console) -> int:
     """The bare stack, until Ctrl-C."""
     async with Stack(options.run_dir, replicas=options.replicas, progress=_say(console)) as stack:
-        _print_curl(console, stack)
+        print_curl(console, stack.urls, stack.tokens)
         await stack.serve_until_stopped()
     return 0
 
@@ -92,7 +95,7 @@ async def demo(options: argparse.Namespace, console: Console) -> int:
     async with open_theatre(options.run_dir, _say(console)) as theatre:
         played = await _play(options, console, theatre, TABLE)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            _print_curl(console, theatre.stack)
+            print_curl(console, theatre.stack.urls, theatre.stack.tokens)
             await theatre.stack.serve_until_stopped()
     return worst([cell.verdict for cell in played]).exit_code
 
@@ -243,7 +246,7 @@ async def _play(
     versions = await server_versions(theatre.target, theatre.toxiproxy)
     content = result.result(run_name, seed, played, whole, versions)
     written = result.write_run(
-        options.run_dir / "results" / run_name, content, result.history(played)
+        options.run_dir / "results" / run_name, content, result.recorded(played)
     )
     if progress.tabular:
         console.print(progress.table())
@@ -252,34 +255,6 @@ async def _play(
     for path in written:
         console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
     return [*played, whole]
-
-
-def _print_curl(console: Console, stack: Stack) -> None:
-    order, billing, notification = (
-        stack.urls[name] for name in ("order_service", "billing_service", "notification_service")
-    )
-    token = stack.tokens["curl"]
-    charge = (
-        f"curl -i {billing}/charges -H 'Authorization: Bearer {token}' "
-        "-H 'Content-Type: application/json' -H 'Idempotency-Key: \"1\"' "
-        """-d '{"order_id": "00000000-0000-4000-8000-000000000001", "account": "bob", "amount_cents": 500}'"""
-    )
-    lines = (
-        "The stack is up. Paste these; Ctrl-C stops everything.",
-        "",
-        "# An order, billed once:",
-        f"curl -i {order}/orders -H 'Content-Type: application/json' "
-        """-d '{"customer": "alice", "amount_cents": 1999, "item": "book"}'""",
-        "# A charge; paste it twice: same answer, Idempotency-Replayed: ?1, the money moves once:",
-        charge,
-        "# What is left:",
-        f"curl {billing}/accounts/bob -H 'Authorization: Bearer {token}'",
-        "# What customers were told:",
-        f"curl {notification}/notifications",
-        "",
-    )
-    for text in lines:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _say(console: Console) -> Callable[[str], None]:

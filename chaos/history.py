@@ -47,12 +47,21 @@ class History:
 
     def of_account(self, account: str) -> list[Event]:
         """All events of an account, in the order of their happening."""
-        return self.since(0, {account})
+        found = [event for event in self._events() if event.account == account]
+        return sorted(found, key=lambda event: event.at_ns)
 
     def since(self, at_ns: int, accounts: Collection[str]) -> list[Event]:
-        """Events of these accounts from a moment on, in the order of their happening."""
+        """Events of these accounts from a moment on, in the order of their happening.
+
+        Half a request names no account; it belongs to whoever plays at the time.
+        """
         return sorted(
-            (e for e in self._events() if e.account in accounts and e.at_ns >= at_ns),
+            (
+                event
+                for event in self._events()
+                if event.at_ns >= at_ns
+                and (event.account in accounts or event.fields.get("complete") is False)
+            ),
             key=lambda event: event.at_ns,
         )
 

@@ -16,7 +16,7 @@ from chaos.history import Event
 from chaos.probe import NotSeen
 from chaos.processes import StackError
 from chaos.promises import Finding
-from chaos.scenarios import Scenario
+from chaos.scenario import Scenario
 from chaos.scene import Scene
 from chaos.theatre import Theatre, Unplayable
 from chaos.toxics import ToxiproxyError

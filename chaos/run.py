@@ -15,7 +15,7 @@ from chaos.evidence import connect
 from chaos.history import History
 from chaos.play import Played, play
 from chaos.sabotage import CONTROL_VARIABLE, JOURNAL_VARIABLE
-from chaos.scenarios import Scenario
+from chaos.scenario import Scenario
 from chaos.stack import Stack
 from chaos.target import Target, described
 from chaos.theatre import Theatre

@@ -175,8 +175,7 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
             # An answer that breaks off in the middle is none.
             await response.aread()
         except (httpx.TransportError, asyncio.CancelledError) as exc:
-            # Cancelled is what the caller's deadline does to an attempt.
-            self._seams.journal({"seam": "no answer", "saw": type(exc).__name__, **attempt})
+            self._seams.journal({"seam": "no answer", "saw": _name(exc), **attempt})
             raise
         self._seams.journal({"seam": "answer", "status": response.status_code, **attempt})
         if seam == "attempt":
@@ -204,6 +203,13 @@ def _head_bytes(scope: Scope) -> int:
     target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
     line = len(f"{scope['method']}  HTTP/1.1\r\n") + len(target)
     return line + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) + 2
+
+
+def _name(exc: BaseException) -> str:
+    """What the caller saw: the cause beneath the transport's own name for it; cancelled means its deadline."""
+    if isinstance(exc, asyncio.CancelledError):
+        return "Timeout"
+    return type(exc.__cause__ or exc).__name__
 
 
 def _obeying(request: httpx.Request, decision: dict[str, Any]) -> None:

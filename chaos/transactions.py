@@ -74,6 +74,23 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class TwinWaits:
+    """Until another transaction waits for the paused one: it wants the same key."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        async def waiting() -> bool:
+            found: bool = await scene.pausing.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
+            )
+            return found
+
+        seen = await scene.until(waiting, "a twin waits for the key")
+        scene.witness("a twin waited for the key while it was being committed", seen=seen)
+
+
+@dataclass(frozen=True)
 class GoOn:
     """Lets the paused transaction go on; the next ones do not stop any more."""
 

@@ -11,7 +11,7 @@ from chaos.audit import audit
 from chaos.evidence import Witness
 from chaos.play import Played
 from chaos.promises import Finding, Kind
-from chaos.scenarios import Scenario
+from chaos.scenario import Scenario
 from chaos.target import Target
 from chaos.verdict import judge
 

@@ -16,7 +16,7 @@ import httpx
 from chaos.compose.pause import Where, paused
 from chaos.compose.project import Project
 from chaos.compose.shop import Shop
-from chaos.scenarios import SITUATIONS, Situation, effects_computed
+from chaos.situations import SITUATIONS, Situation, effects_computed
 from chaos.toxics import LimitData, Stream, Toxiproxy
 from chaos.verdict import Verdict
 from order_service.wire import Delivery

@@ -16,8 +16,9 @@ from chaos.audit import Audit
 from chaos.endurance import Endured
 from chaos.mutants import Hunted
 from chaos.play import Played
-from chaos.scenarios import SITUATIONS, Scenario, Situation
+from chaos.scenario import Scenario
 from chaos.shrink import REPLAYS
+from chaos.situations import SITUATIONS, Situation
 from chaos.soak import Round
 from chaos.verdict import Verdict, worst
 from order_service.wire import Delivery
@@ -122,7 +123,8 @@ def line(played: Played) -> str:
     if order is not None:
         counts = (
             f"{len(order.order.attempts) if order.order else 0} attempts, "
-            f"{len(order.arrivals('billing_service'))} arrivals, {order.last.commits} commits, "
+            + (f"{len(order.arrivals('billing_service'))} arrivals, " if order.journaled else "")
+            + f"{order.last.commits} commits, "
             f"effects {order.last.effects:g}, "
         )
     saw = f"caller saw {escape(repr(played.caller_saw))}, " if played.caller_saw else ""

@@ -14,6 +14,9 @@ from typing import Any
 
 from chaos.endurance import Endured
 from chaos.play import Played
+from chaos.report import history
+from chaos.report.junit import junit
+from chaos.report.page import page
 from chaos.verdict import Verdict, worst
 
 _PACKAGES = ("fastapi", "uvicorn", "httpx", "aiohttp", "asyncpg", "toxiproxy-python")
@@ -51,7 +54,13 @@ def write_run(
     directory: Path, content: dict[str, Any], events: Sequence[dict[str, Any]]
 ) -> list[Path]:
     """Writes all that a run leaves behind; the paths, for people the most telling one last."""
-    return [write(directory, content)]
+    whole = {**content, "scenarios": [*content["scenarios"], content["whole"]]}
+    pages = {"junit.xml": junit(whole, events), "report.html": page(whole, events)}
+    written = [write(directory, content), history.write(directory, events)]
+    for name, text in pages.items():
+        (directory / name).write_text(text)
+        written.append(directory / name)
+    return written
 
 
 def write_soak(directory: Path, run: str, seed: int, endured: Endured) -> str | None:
@@ -74,7 +83,7 @@ def write_soak(directory: Path, run: str, seed: int, endured: Endured) -> str | 
     return os.path.relpath(path)
 
 
-def history(played: Sequence[Played]) -> list[dict[str, Any]]:
+def recorded(played: Sequence[Played]) -> list[dict[str, Any]]:
     """What happened in each scenario, for history.jsonl; times in milliseconds since the scenario began."""
     return [
         {
@@ -104,7 +113,8 @@ def scenario(cell: Played, seed: int) -> dict[str, Any]:
         "verdict": cell.verdict,
         "caller_saw": cell.caller_saw,
         "attempts": len(order.order.attempts) if order and order.order else 0,
-        "arrivals": len(order.arrivals("billing_service")) if order else 0,
+        # Where no service is wrapped, nobody knows how many requests arrived.
+        "arrivals": len(order.arrivals("billing_service")) if order and order.journaled else None,
         "commits": order.last.commits if order else 0,
         "effects_expected": cell.scenario.effects,
         "effects_measured": None if cell.effects is None else _whole(cell.effects),

@@ -4,7 +4,9 @@ import pytest
 
 from chaos.play import Played, play
 from chaos.report.console import line
-from chaos.scenarios import CELLS, SCENARIOS, TABLE, Scenario
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
+from chaos.table import CELLS, TABLE
 from chaos.theatre import Theatre
 from chaos.verdict import Verdict
 from chaos.whole import judge_run

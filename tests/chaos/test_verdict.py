@@ -4,7 +4,7 @@ import pytest
 
 from chaos.evidence import Evidence, Probe, Witness
 from chaos.promises import Finding, Kind
-from chaos.scenarios import effects_computed
+from chaos.situations import effects_computed
 from chaos.verdict import Verdict, findings, judge, worst
 from order_service.wire import Delivery
 

@@ -1,0 +1,221 @@
+"""Commits without an answer, crashes of Postgres, processes that stop or die, beyond the cells of the table."""
+
+from chaos.acts import (
+    Arm,
+    Connection,
+    GivenUp,
+    Heal,
+    Hold,
+    HoldRetry,
+    LetGo,
+    Place,
+    Reached,
+    Release,
+    Settled,
+)
+from chaos.control import Seam
+from chaos.crashes import CrashPostgres, FreezeWalWriter, Kill, Restarted, Resume, Stop
+from chaos.scenario import FOR_EVER_MS, Scenario
+from chaos.sightings import Arrived, Outcome, Saw
+from chaos.toxics import Latency, LimitData, SlowClose, Timeout
+from chaos.transactions import GoOn, Pause, Paused, Terminate
+
+_GO_ON = (Heal(), Release())
+# A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
+_PATIENT = frozenset(
+    {"a longer BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S than ORDER_ATTEMPT_TIMEOUT_S"}
+)
+
+
+def _killed(
+    name: str,
+    title: str,
+    service: str,
+    seam: Seam,
+    *,
+    effects: int,
+) -> Scenario:
+    """The caller is killed while it, or whom it called, stands at a seam."""
+    return Scenario(
+        f"caller_killed/{name}",
+        f"the order service is killed {title}",
+        (
+            Connection("warm"),
+            Hold("point", service, seam),
+            Place(),
+            Reached("point"),
+            Saw(effects=effects),
+            Kill("order_service"),
+            Release("point"),
+            Restarted(),
+            Settled(),
+        ),
+    )
+
+
+CRASH_FAULTS = (
+    Scenario(
+        "commit/ambiguous_and_there",
+        "the connection is lost in COMMIT, and the row is there",
+        (
+            Connection("warm"),
+            Pause("inside commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            Arm("billing-db", LimitData(bytes=0)),
+            GoOn(),
+            GivenUp(),
+            Saw(arrivals=1, effects=1),
+            *_GO_ON,
+            Outcome("unknown", "503"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "commit/ambiguous_and_not_there",
+        "the connection is lost in COMMIT, and the row is not there",
+        (
+            Connection("warm"),
+            Pause("before commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            Arm("billing-db", LimitData(bytes=0, stream="upstream")),
+            GoOn(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            *_GO_ON,
+            Outcome("unknown", "503"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "commit/late",
+        "the commit lands after its failure was reported",
+        (
+            Connection("warm"),
+            Pause("before commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            Arm("billing-db", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
+            GoOn(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            LetGo("billing-db"),
+            Saw(effects=1),
+            Heal(),
+            Release(),
+            Outcome("unknown"),
+            Settled(),
+        ),
+        also_needs=_PATIENT,
+    ),
+    Scenario(
+        "commit/partition_holds_the_key",
+        "billing is cut off from Postgres in the middle of a charge, and the key stays locked",
+        (
+            Connection("warm"),
+            Pause("before commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            # In this order: what the first one closes when it is taken away has to pass the second one.
+            Arm("billing-db", Timeout(timeout_ms=0, stream="upstream")),
+            Arm("billing-db", SlowClose(delay_ms=FOR_EVER_MS, stream="upstream")),
+            GoOn(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            # Billing can reach Postgres again; but Postgres does not learn that the old connection is gone.
+            LetGo("billing-db", Timeout),
+            Release(),
+            Outcome("unknown", "409 key-in-flight", attempt=None),
+            Settled(),
+        ),
+        also_needs=_PATIENT,
+    ),
+    Scenario(
+        "commit/terminated_backend",
+        "an administrator ends the session in the middle of the charge",
+        (
+            Connection("warm"),
+            Pause("before commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            Terminate(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            GoOn(),
+            *_GO_ON,
+            Outcome("unknown", "503"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "crash/postgres_in_the_middle",
+        "Postgres crashes in the middle of a charge",
+        (
+            Connection("warm"),
+            Pause("inside commit"),
+            HoldRetry(),
+            Place(),
+            Paused(),
+            CrashPostgres(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            *_GO_ON,
+            Restarted(),
+            Outcome("unknown"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "crash/postgres_after_the_answer",
+        "Postgres crashes as soon as the shopper has the answer",
+        (
+            Connection("warm"),
+            FreezeWalWriter(),
+            Place(),
+            Outcome("acknowledged"),
+            CrashPostgres(),
+            Restarted(),
+            Saw(effects=None, arrivals=1),
+        ),
+    ),
+    Scenario(
+        "crash/billing_stopped_and_resumed",
+        "a billing process is stopped, its request is given up, and it executes it on waking up",
+        (
+            Connection("warm"),
+            Hold("arrived", "billing_service", "arrival", 1),
+            Place(),
+            Reached("arrived"),
+            HoldRetry(),
+            Stop("billing_service"),
+            Release("arrived"),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            Release(),
+            Settled(),
+            Saw(effects=1),
+            Resume("billing_service"),
+            Arrived(2),
+        ),
+    ),
+    _killed("before_sending", "before it sends", "order_service", "attempt", effects=0),
+    _killed(
+        "after_sending", "after billing got the request", "billing_service", "arrival", effects=0
+    ),
+    _killed(
+        "before_the_answer", "after billing has executed", "billing_service", "reply", effects=1
+    ),
+    _killed("before_settling", "after it got the answer", "order_service", "answer", effects=1),
+    _killed(
+        "before_notifying", "after settling, before notifying", "order_service", "notify", effects=1
+    ),
+    _killed(
+        "after_notifying", "after the customer was told", "notification_service", "reply", effects=1
+    ),
+)

@@ -1,0 +1,76 @@
+"""JUnit XML of a run, for the test view of a CI system.
+
+Guarantee: one test case a scenario; whatever did not pass is a failure, the unknown too. The text is valid XML whatever
+was recorded.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+from chaos.report import diagram
+from chaos.report.history import Event, of_scenario
+from chaos.report.markup import element, xml
+from chaos.report.words import Json, outcome
+
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+def junit(result: Json, history: Sequence[Event] = ()) -> str:
+    """The whole file; with a history, a failure shows its diagram."""
+    scenarios: Sequence[Json] = result["scenarios"]
+    counts = {
+        "tests": len(scenarios),
+        "failures": sum(scenario["verdict"] != "pass" for scenario in scenarios),
+        "errors": 0,
+        "skipped": 0,
+    }
+    seconds = f"{sum(scenario['seconds'] for scenario in scenarios):.3f}"
+    suite = element(
+        "testsuite",
+        _properties(result),
+        *(_case(scenario, history) for scenario in scenarios),
+        name="chaos",
+        time=seconds,
+        **counts,
+    )
+    root = element("testsuites", suite, name="chaos", time=seconds, **counts)
+    ET.indent(root)
+    return DECLARATION + xml(root) + "\n"
+
+
+def _properties(result: Json) -> ET.Element:
+    facts = {"run": result["run"], "seed": f"{result['seed']}", **result.get("versions", {})}
+    return element(
+        "properties",
+        *(element("property", name=name, value=f"{value}") for name, value in facts.items()),
+    )
+
+
+def _case(scenario: Json, history: Sequence[Event]) -> ET.Element:
+    group = scenario.get("family") or "catalogue"
+    return element(
+        "testcase",
+        None if scenario["verdict"] == "pass" else _failure(scenario, history),
+        classname=f"chaos.{group}",
+        name=scenario["name"],
+        time=f"{scenario['seconds']:.3f}",
+    )
+
+
+def _failure(scenario: Json, history: Sequence[Event]) -> ET.Element:
+    lines = [outcome(scenario), ""]
+    for promise in scenario["promises"]:
+        if promise["kept"] is not True:
+            word = "unknown" if promise["kept"] is None else "broken"
+            lines += [f"{word}: {promise['name']} {promise['claim']}", promise["detail"]]
+    lines += [
+        f"witness missing: {witness['claim']}"
+        for witness in scenario["witnesses"]
+        if not witness["seen"]
+    ]
+    lines += ["", f"repeat it: {scenario['reproduce']}"]
+    events = of_scenario(history, scenario["name"])
+    if events:
+        lines += ["", diagram.text(events, scenario["effects_expected"])]
+    kind = "unknown" if scenario["verdict"] == "unknown" else "broken promise"
+    return element("failure", "\n".join(lines), type=kind, message=outcome(scenario))

@@ -1,0 +1,36 @@
+"""What a scenario is: a short list of acts, and what is computed of it.
+
+Guarantee: an entry says what strikes and what must be seen, and nothing else; how it is played and judged is the same
+for all of them, and every promise is put to every one of them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chaos.acts import Act, Needs
+from chaos.situations import Situation
+from order_service.wire import Delivery
+
+ConnectionKind = Literal["fresh", "warm"]
+# Far longer than any caller waits: a toxic that ends by itself would heal behind the scenario's back.
+FOR_EVER_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One entry. `effects` are computed from the situation; None where only the promises judge."""
+
+    name: str
+    title: str
+    acts: tuple[Act, ...]
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    effects: int | None = 1
+    situation: Situation | None = None
+    family: str | None = None
+    connection: ConnectionKind = "warm"
+    also_needs: Needs = frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a stack that was only described cannot give."""
+        return self.also_needs.union(*(act.needs for act in self.acts))

@@ -1,0 +1,197 @@
+"""The acts that look: what must be seen, and copies of charges that must be refused.
+
+Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from chaos.acts import NOTHING, PROCESSES, WRAPPED, Needs
+from chaos.evidence import CLIENT, Probe
+from chaos.scene import ONLY, Scene
+from chaos.theatre import AMOUNT_CENTS
+
+
+@dataclass(frozen=True)
+class Saw:
+    """A witness, at this moment: requests that arrived, and effects that are there (None: not asked).
+
+    Arrivals are known only where the services are wrapped.
+    """
+
+    needs: ClassVar[Needs] = NOTHING
+    arrivals: int | None = None
+    effects: int | None = None
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+        if self.arrivals is not None and scene.theatre.wrapped:
+            arrived = len(scene.theatre.history.arrivals("billing_service", placed.account))
+            scene.witness(
+                f"{_count(self.arrivals, 'arrival')} in the journal at that moment",
+                seen=arrived == self.arrivals,
+            )
+        if self.effects is not None:
+            shot = await scene.snapshot(placed)
+            claim = (
+                "the money had moved at that moment"
+                if self.effects
+                else "no money had moved at that moment"
+            )
+            scene.witness(claim, seen=shot.effects == self.effects)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Until so many complete requests of the order have reached a service, and (if so asked) were answered there."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    times: int
+    service: str = "billing_service"
+    answered: bool = True
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        account = scene.orders[self.label].account
+        seam = "reply" if self.answered else "arrival"
+
+        async def there() -> bool:
+            events = scene.theatre.history.of_account(account)
+            return (
+                len([e for e in events if (e.service, e.seam) == (self.service, seam)])
+                >= self.times
+            )
+
+        claim = f"{_count(self.times, 'request')} arrived at {self.service}"
+        scene.witness(
+            claim + (" and got an answer there" if self.answered else ""),
+            seen=await scene.until(there, "the requests arrive"),
+        )
+
+
+@dataclass(frozen=True)
+class CutShort:
+    """A witness: a request came in half, and the service saw its caller go."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        await scene.order(self.label)
+
+        async def seen() -> bool:
+            return scene.theatre.history.has_broken_arrival("billing_service", scene.since_ns)
+
+        scene.witness(
+            "half a request in the journal", seen=await scene.until(seen, "half a request arrives")
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A witness: how an attempt (None: any of them) ended for the caller, by the order itself.
+
+    `saw` is a part of what the caller saw; it tells faults of one outcome apart.
+    """
+
+    needs: ClassVar[Needs] = NOTHING
+    outcome: Literal["acknowledged", "refused", "unknown"]
+    saw: str = ""
+    attempt: int | None = 1
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        order = await scene.settled(scene.orders[self.label])
+        which = "an attempt" if self.attempt is None else f"attempt {self.attempt}"
+        claim = f"{which} was {self.outcome} to the caller"
+        if self.saw:
+            claim += f", which saw {self.saw!r}"
+        seen = any(
+            attempt.outcome == self.outcome and self.saw in attempt.caller_saw
+            for attempt in (order.attempts if order else [])
+            if self.attempt in (None, attempt.attempt)
+        )
+        scene.witness(claim, seen=seen)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The harness sends the order's own charge once more, as the network or an attacker might; a promise is tested.
+
+    With `when_collected` it comes after the collector has deleted the key.
+    """
+
+    needs: ClassVar[Needs] = NOTHING
+    promise: str
+    claim: str
+    expected: int
+    amount_cents: int = AMOUNT_CENTS
+    retry: str = "?0"
+    when_collected: bool = False
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        order = await scene.settled(placed)
+        if order is None:
+            scene.witness("there is an order to be sent again", seen=False)
+            return
+        key = f'"{order.sequence_key}"'
+        if self.when_collected:
+            gone = await scene.until(
+                lambda: _is_collected(scene, order.sequence_key), "the key is collected"
+            )
+            scene.witness("the key had been deleted before it was sent again", seen=gone)
+        body = {
+            "order_id": str(order.order_id),
+            "account": placed.account,
+            "amount_cents": self.amount_cents,
+        }
+        before = await scene.snapshot(placed)
+        scene.theatre.history.note(
+            "sent", placed.account, sequence_key=key, retry=self.retry, peer="charges"
+        )
+        response = await scene.theatre.charge(body, key, "order_service", self.retry)
+        after = await scene.snapshot(placed)
+        moved = (before.effects, before.commits) != (after.effects, after.commits)
+        status = response.status_code
+        scene.probes.append(Probe(self.promise, self.claim, status, self.expected, moved))
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Until the collector of every billing process has been round once more: what may be forgotten is."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, scene: Scene) -> None:
+        before = await scene.theatre.collector_rounds()
+
+        async def been_round() -> bool:
+            now = await scene.theatre.collector_rounds()
+            # The round that was under way may have begun too early to count.
+            return all(now[name] >= rounds + 2 for name, rounds in before.items())
+
+        seen = await scene.until(been_round, "the collectors go round")
+        scene.witness("every collector has been round since", seen=seen)
+
+
+async def _is_collected(scene: Scene, sequence_key: int) -> bool:
+    connection = await scene.connected()
+    try:
+        return not await connection.fetchval(
+            """
+            SELECT EXISTS (
+              SELECT FROM billing.processed_keys WHERE client = $1 AND sequence_key = $2
+            )
+            """,
+            CLIENT,
+            sequence_key,
+        )
+    finally:
+        await connection.close()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"no {noun}" if number == 0 else f"{number} {noun}{'s' if number > 1 else ''}"

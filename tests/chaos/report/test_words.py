@@ -1,0 +1,87 @@
+"""The sentences say what the result says."""
+
+import pytest
+
+from chaos.report.words import effects, headline, outcome, situation
+from tests.chaos.report import sample
+from tests.chaos.report.sample import Run
+
+
+def scenario(**changes: object) -> dict[str, object]:
+    played, _ = sample.cell("response_lost", "exactly_once", "reset", "fresh")
+    return {**played, **changes}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "of_scenarios", "sentence"),
+    [
+        ("pass", ["pass", "pass"], "All 2 scenarios kept their promises"),
+        ("fail", ["pass", "fail", "unknown"], "1 of 3 scenarios broke a promise"),
+        ("unknown", ["unknown"], "1 of 1 scenario could not be judged"),
+        ("unknown", [], "The run's verdict is unknown, of 0 scenarios"),
+        # A verdict that its scenarios do not bear out is repeated, never explained away.
+        ("fail", ["pass"], "The run's verdict is fail, of 1 scenario"),
+        ("pass", ["pass", "fail"], "The run's verdict is pass, of 2 scenarios"),
+    ],
+)
+def test_a_run_in_one_sentence(verdict: str, of_scenarios: list[str], sentence: str) -> None:
+    """How many of how many; nothing played is never a success."""
+    result = {"verdict": verdict, "scenarios": [{"verdict": each} for each in of_scenarios]}
+    assert headline(result) == sentence
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected", "sentence"),
+    [
+        (2, 1, "The money moved twice; it should have moved once."),
+        (0, 1, "The money never moved; it should have moved once."),
+        (3.0, 1, "The money moved 3 times; it should have moved once."),
+        (0.5, 1, "The money moved 0.5 times; it should have moved once."),
+        (1, 0, "The money moved once; it should have moved never."),
+    ],
+)
+def test_money_that_differs(measured: float, expected: int, sentence: str) -> None:
+    """What moved, and what should have."""
+    assert outcome(
+        scenario(verdict="fail", effects_measured=measured, effects_expected=expected)
+    ) == (sentence)
+
+
+def test_money_that_could_not_be_compared() -> None:
+    """Not read, or nothing computed: the sentence claims neither right nor wrong."""
+    unread = scenario(verdict="unknown", effects_measured=None)
+    assert effects(unread) == "not read (computed 1)"
+    assert outcome({**unread, "verdict": "pass"}) == "The money could not be read."
+    free = scenario(effects_expected=None)
+    assert effects(free) == "1"
+    assert outcome(free) == "The money moved once."
+
+
+def test_right_money_and_a_broken_promise() -> None:
+    """The promise is named, so that nobody takes the money for everything."""
+    promise = {"name": "X4", "claim": "all answers to a key are equal", "kept": False}
+    sentence = outcome(scenario(verdict="fail", promises=[promise]))
+    assert sentence == "The money is right, but this is broken: all answers to a key are equal."
+
+
+def test_no_verdict() -> None:
+    """The missing witness is named; else the promise that could not be judged."""
+    witnesses = [{"claim": "it struck", "seen": False}, {"claim": "it healed", "seen": True}]
+    assert outcome(scenario(verdict="unknown", witnesses=witnesses)) == (
+        "No verdict, because nobody saw this: it struck."
+    )
+    promise = {"name": "X3", "claim": "an acknowledged charge stays", "kept": None}
+    assert outcome(scenario(verdict="unknown", promises=[promise])) == (
+        "No verdict, because it is unknown whether an acknowledged charge stays."
+    )
+
+
+def test_a_pass() -> None:
+    """It says what was measured."""
+    assert outcome(scenario()) == "The money moved once, as computed."
+
+
+def test_where_it_was_played(clean: Run) -> None:
+    """Delivery, family and connection; what a scenario has not is left out."""
+    assert situation(scenario()) == "at least once + sequence key · reset · fresh connection"
+    assert situation(scenario(family=None)) == "at least once + sequence key · fresh connection"
