@@ -174,12 +174,13 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
             response = await self._transport.handle_async_request(request)
             # An answer that breaks off in the middle is none.
             await response.aread()
+            if seam == "attempt":
+                await self._seams.obey("answer", attempt["account"])
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **attempt})
             raise
+        # Last: from here to the caller nothing is awaited, so no deadline can take the answer away any more.
         self._seams.journal({"seam": "answer", "status": response.status_code, **attempt})
-        if seam == "attempt":
-            await self._seams.obey("answer", attempt["account"])
         return response
 
     async def aclose(self) -> None:

@@ -24,6 +24,8 @@ from chaos.toxics import Toxic, ToxiproxyError
 from order_service.wire import Delivery, Fate, Order, Status
 
 ONLY = "the order"
+# A notification has one attempt, which has a deadline; then its fate is known, or never will be.
+FATE_BOUND_S = 5.0
 
 
 @dataclass
@@ -179,18 +181,33 @@ class Scene:
             if placed.placing.done() and await self.read(placed) is None:
                 # What was not recorded when its shopper was answered, or lost its connection, never will be.
                 return None
+        order = await self._wait_for(
+            placed, lambda order: order.status is not Status.PENDING, BOUND_S
+        )
+        if order is None or order.notification is not Fate.ATTEMPTED:
+            return order
+        # Attempted for ever, when its process was killed, or could not know that it was the one which settled.
+        return await self._wait_for(
+            placed,
+            lambda order: (
+                order.notification is not Fate.ATTEMPTED or not self._caller_lives(placed)
+            ),
+            FATE_BOUND_S,
+        )
+
+    async def _wait_for(
+        self, placed: Placed, reached: Callable[[Order], bool], bound_s: float
+    ) -> Order | None:
+        """The order once it has got there; as it is when the bound passes."""
+
+        async def there() -> Order | None:
+            order = await self.read(placed)
+            return order if order is not None and reached(order) else None
+
         try:
-            return await until(lambda: self._read_settled(placed), BOUND_S, "the order is settled")
+            return await until(there, bound_s, "the order gets there")
         except NotSeen:
             return await self.read(placed)
-
-    async def _read_settled(self, placed: Placed) -> Order | None:
-        order = await self.read(placed)
-        if order is None or order.status is Status.PENDING:
-            return None
-        # A process that was killed in between leaves it "attempted" for ever.
-        under_way = order.notification is Fate.ATTEMPTED and self._caller_lives(placed)
-        return None if under_way else order
 
     def _caller_lives(self, placed: Placed) -> bool:
         pids = [event.pid for event in self.journal(placed) if event.service == "order_service"]

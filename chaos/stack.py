@@ -108,6 +108,11 @@ class Stack:
         return self._toxiproxy.admin
 
     @property
+    def toxiproxy_child(self) -> Child:
+        """Toxiproxy's process."""
+        return self._toxiproxy.child
+
+    @property
     def urls(self) -> dict[str, str]:
         """The address of each service, shared by its replicas."""
         return {name: ports.url_of(self._listeners[name]) for name in sorted(FACTORIES)}

@@ -4,6 +4,8 @@ import pytest
 
 from chaos.play import Played, play
 from chaos.report.console import line
+from chaos.report.diagram import text
+from chaos.report.result import recorded
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
 from chaos.table import CELLS, TABLE
@@ -36,7 +38,7 @@ async def test_a_scenario(theatre: Theatre, scenario: Scenario, played: dict[str
     """Every witness was seen, every promise was kept, and the money moved as the table says."""
     cell = await play(theatre, scenario)
     played[scenario.name] = cell
-    assert cell.verdict is Verdict.PASS, line(cell)
+    assert cell.verdict is Verdict.PASS, f"{line(cell)}\n{text(recorded([cell]))}"
     if scenario.situation is not None:
         assert cell.effects == PROMISED[scenario.situation.name][COLUMNS.index(scenario.delivery)]
 
