@@ -14,12 +14,12 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix chaos mutants soak audit test report-test check format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit compose-test test report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
 	@echo
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(STAMP) ## Play the five failures under the three semantics, then stay up for curl
 	@exec $(RUN) -m chaos demo --exit-with-parent
@@ -42,6 +42,9 @@ soak: $(STAMP) ## Random faults under load (SEED=n DURATION_S=seconds)
 audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
 	@exec $(RUN) -m chaos audit
 
+compose-test: $(STAMP) ## Build the compose stack, play the table and kill containers under load, take it down
+	@exec $(RUN) -m chaos.compose
+
 test: $(STAMP) ## All tests: unit, integration, chaos
 	@exec $(RUN) -m pytest
 
@@ -54,6 +57,9 @@ check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@exec $(RUN) -m pytest -q tests/architecture
+
+docs: $(STAMP) ## Make the generated parts of the documents again
+	@exec $(RUN) -m tests.architecture.settings_page
 
 format: $(STAMP) ## Format the code
 	@$(RUN) -m ruff check --fix-only --quiet .

@@ -1,7 +1,8 @@
 """Configuration from the environment, read once into a typed Settings class.
 
 Guarantee: a wrong or missing value stops the start with one sentence a variable on standard error and exit code 2,
-without a traceback and without the value itself, which may be a secret.
+without a traceback and without the value itself, which may be a secret. Secrets that are public are refused in
+production and warned of elsewhere.
 """
 
 import re
@@ -11,6 +12,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
+
+from environment import secrecy
 
 __all__ = ["read"]
 
@@ -22,12 +25,17 @@ _NOT_JSON = re.compile(r'error parsing value for field "(\w+)"')
 
 def read(settings: type[S]) -> S:
     """The settings, or the end of the process."""
+    prefix = str(settings.model_config.get("env_prefix", ""))
     try:
-        return settings.model_validate({})
+        found = settings.model_validate({})
+        if warning := secrecy.warning(found, prefix):
+            print(warning, file=sys.stderr)
+        return found
     except ValidationError as exc:
-        prefix = str(settings.model_config.get("env_prefix", ""))
         for error in exc.errors():
             print(_sentence(prefix, error), file=sys.stderr)
+    except secrecy.Refused as exc:
+        print(exc, file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.architecture.rules import PROJECT
 
-DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md")
+DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md", "docs/running.md")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -36,6 +36,16 @@ def test_every_target_that_is_named_exists(document: str) -> None:
     for target in re.findall(r"\bmake ([a-z][a-z-]*)", (PROJECT / document).read_text()):
         if target not in ("it",):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_target_of_the_workflow_exists() -> None:
+    """What CI runs is what everybody can run."""
+    workflow = (PROJECT / ".github/workflows/ci.yml").read_text()
+    makefile = (PROJECT / "Makefile").read_text()
+    targets = re.findall(r"\bmake ([a-z][a-z-]*)", workflow)
+    assert {"check", "test", "compose-test", "soak"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_the_readme_is_short() -> None:

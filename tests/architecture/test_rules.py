@@ -135,6 +135,9 @@ def test_the_sources_are_found() -> None:
         "chaos/report",
         "docs/decisions.md",
         "docs/protocol.md",
+        "docs/running.md",
+        "Dockerfile",
+        "docker-compose.yml",
     ],
 )
 def test_the_tree_is_the_designed_one(path: str) -> None:

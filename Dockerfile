@@ -1,0 +1,36 @@
+# One image for the three services, the migrations and the opening of accounts; which one it is, the command says.
+
+FROM python:3.13-slim AS build
+COPY requirements-services.lock /build/
+# Wheels only: nothing is compiled, so no build tool is needed. pip stays outside of the environment that is copied.
+RUN python -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+      --only-binary :all: --require-hashes -r /build/requirements-services.lock
+COPY bearer_tokens /app/bearer_tokens
+COPY bounded_pool /app/bounded_pool
+COPY environment /app/environment
+COPY problem_details /app/problem_details
+COPY structured_fields /app/structured_fields
+COPY telemetry /app/telemetry
+COPY billing_service /app/billing_service
+COPY notification_service /app/notification_service
+COPY order_service /app/order_service
+COPY migrations /app/migrations
+COPY compose/logging.json pyproject.toml LICENSE /app/
+# The root of a container is read-only, so bytecode is made here or at every start.
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM python:3.13-slim
+# A fixed number, so that policies and volumes can name it; nobody can log in as it, and nothing in /app is its own.
+RUN groupadd --gid 10001 billed \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin billed
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+USER 10001:10001
+# uvicorn stops listening at SIGTERM and finishes what is in flight, for as long as a request can take and no longer.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--no-server-header", \
+            "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
+CMD ["order_service.app:create", "--port", "8001"]

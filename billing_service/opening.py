@@ -1,0 +1,71 @@
+"""Opens accounts and ends: `python -m billing_service.opening alice=1000000 bob=1000000`.
+
+Guarantee: again with the same balances changes nothing; exit code 1 when an account was opened with another balance or
+the database could not be reached, so that whoever waits for this does not start without its accounts.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+import environment
+import telemetry
+from billing_service import ledger
+from billing_service.settings import Settings
+from billing_service.wire import Account, OpenAccount
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m billing_service.opening", description=__doc__)
+    parser.add_argument("accounts", nargs="+", type=_opening, metavar="ACCOUNT=CENTS")
+    accounts = parser.parse_args().accounts
+    settings = environment.read(Settings)
+    telemetry.configure_logs("billing_service.opening")
+    return asyncio.run(open_all(settings, accounts))
+
+
+async def open_all(settings: Settings, accounts: list[tuple[str, int]]) -> int:
+    """0 when each account is open with its balance in cents, else 1."""
+    pool = BoundedPool(
+        settings.database_url.get_secret_value(),
+        application="billing_service.opening",
+        size_max=1,
+        deadline_s=settings.transaction_timeout_s,
+        lock_timeout_s=settings.lock_timeout_s,
+        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+    )
+    await pool.open()
+    try:
+        for account, opening_balance_cents in accounts:
+            balance_cents = await ledger.open_account(pool, account, opening_balance_cents)
+            if balance_cents is None:
+                log.error("opened with another balance before", account=account)
+                return 1
+            log.info("account is open", account=account, balance_cents=balance_cents)
+    except (DatabaseTrouble, LockWaitTooLong) as exc:
+        log.error("the database", reason=str(exc))
+        return 1
+    finally:
+        await pool.close()
+    return 0
+
+
+def _opening(text: str) -> tuple[str, int]:
+    account, _, cents = text.rpartition("=")
+    try:
+        TypeAdapter(Account).validate_python(account)
+        opening = OpenAccount.model_validate_json(f'{{"opening_balance_cents": {cents}}}')
+    except ValidationError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ACCOUNT=CENTS") from exc
+    return account, opening.opening_balance_cents
+
+
+if __name__ == "__main__":
+    sys.exit(main())

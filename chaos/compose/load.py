@@ -1,0 +1,183 @@
+"""Shoppers who order without pause while containers are killed under them, and the account of it afterwards.
+
+Guarantee: a shopper keeps to one key for an order until it is acknowledged, as a careful one would; what was acknowledged
+is compared with what was withdrawn, order by order.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from chaos.audit import Audit, audit
+from chaos.compose.project import Project
+from chaos.compose.shop import AMOUNT_CENTS, Shop
+from chaos.processes import StackError
+from chaos.verdict import Verdict
+
+# Enough that requests are under way at every hop when a container dies; two cores cannot use more.
+SHOPPERS = 8
+# Killed one after the other, each in the middle of the load, and started again.
+VICTIMS = (
+    "billing_service",
+    "order_service",
+    "postgres",
+    "toxiproxy",
+    "notification_service",
+    "gateway",
+)
+# A shopper whose request failed looks at the page again.
+_SHOPPER_PAUSE_S = 0.1
+# Longer than any container needs to come back, on a busy machine, too.
+_PATIENCE_S = 180.0
+
+
+@dataclass
+class Sales:
+    """What the shoppers know: the acknowledged orders, and how often they had to ask again."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    repeats: int = 0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One container that was killed: how long from the kill to its health, and the orders acknowledged until then."""
+
+    service: str
+    healed_after_s: float
+    acknowledged_before: int
+    acknowledged_after: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The result. `billed_once` counts acknowledged orders with exactly one withdrawal."""
+
+    acknowledged: int
+    billed_once: int
+    moved: float
+    repeats: int
+    outages: tuple[Outage, ...]
+    audit: Audit
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Unknown when a container did not die in the middle of the load."""
+        if not self.acknowledged == self.billed_once == self.moved:
+            return Verdict.FAIL
+        if self.audit.verdict is not Verdict.PASS or self.audit.pending:
+            return Verdict.FAIL
+        in_the_middle = all(
+            0 < outage.acknowledged_before <= outage.acknowledged_after < self.acknowledged
+            for outage in self.outages
+        )
+        return Verdict.PASS if self.outages and in_the_middle else Verdict.UNKNOWN
+
+
+async def play(project: Project, shop: Shop, orders: int) -> Loaded:
+    """So many orders at the least, and on until every victim has died in the middle of them and is healthy again."""
+    started_s = time.monotonic()
+    account = await shop.open_account("load")
+    sales = Sales()
+    async with asyncio.TaskGroup() as group:
+        killing = group.create_task(_kill_all(project, shop, sales, orders))
+        for _ in range(SHOPPERS):
+            group.create_task(_shop(shop, account, killing, sales))
+    await shop.until("every order is settled", lambda: _settled(shop))
+    return Loaded(
+        acknowledged=len(sales.acknowledged),
+        billed_once=await _billed_once(shop, sales.acknowledged),
+        moved=await shop.effects(account),
+        repeats=sales.repeats,
+        outages=tuple(killing.result()),
+        audit=await audit(shop.target.owner),
+        seconds=round(time.monotonic() - started_s, 1),
+    )
+
+
+async def _shop(
+    shop: Shop, account: str, killing: "asyncio.Task[list[Outage]]", sales: Sales
+) -> None:
+    while not killing.done():
+        key = str(uuid.uuid4())
+        async with asyncio.timeout(_PATIENCE_S):
+            sales.acknowledged.append(await _ordered(shop, account, key, sales))
+
+
+async def _ordered(shop: Shop, account: str, key: str, sales: Sales) -> str:
+    """The id of the order, however often the shopper has to ask."""
+    while True:
+        try:
+            response = await shop.place(account, key=key)
+        except httpx.TransportError:
+            response = None
+        if response is not None and response.status_code in (201, 202):
+            return str(response.json()["order_id"])
+        if response is not None and response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            raise StackError(f"POST /orders: {response.status_code} {response.text}")
+        sales.repeats += 1
+        await asyncio.sleep(_SHOPPER_PAUSE_S)
+
+
+async def _kill_all(project: Project, shop: Shop, sales: Sales, orders: int) -> list[Outage]:
+    """One after the other, each when its share of the orders was acknowledged since the one before was healed."""
+    share = orders // (len(VICTIMS) + 1)
+    outages = []
+    for service in VICTIMS:
+        await _sold(shop, sales, share)
+        before = len(sales.acknowledged)
+        killed_s = time.monotonic()
+        await project.kill(service)
+        await project.start(service)
+        healed_after_s = round(time.monotonic() - killed_s, 1)
+        outages.append(Outage(service, healed_after_s, before, len(sales.acknowledged)))
+        project.say(
+            f"  {service} killed after {before} orders, healthy again in {healed_after_s} s"
+        )
+    await _sold(shop, sales, share)
+    return outages
+
+
+async def _sold(shop: Shop, sales: Sales, more: int) -> None:
+    """Until so many more orders are acknowledged."""
+    wanted = len(sales.acknowledged) + more
+
+    async def sold() -> bool:
+        return len(sales.acknowledged) >= wanted
+
+    await shop.until(f"{wanted} orders are acknowledged", sold)
+
+
+async def _settled(shop: Shop) -> bool:
+    return not await shop.fetch("SELECT count(*) FROM orders.orders WHERE status = 'pending'")
+
+
+async def _billed_once(shop: Shop, acknowledged: list[str]) -> int:
+    count: int = await shop.fetch(
+        """
+        SELECT count(*) FROM unnest($1::uuid[]) AS o (order_id)
+        WHERE (SELECT array_agg(amount_cents) FROM billing.ledger l WHERE l.order_id = o.order_id) = ARRAY[$2::bigint]
+        """,
+        acknowledged,
+        AMOUNT_CENTS,
+    )
+    return count
+
+
+def as_json(loaded: Loaded) -> Mapping[str, object]:
+    """For result.json."""
+    return {
+        "verdict": loaded.verdict,
+        "acknowledged": loaded.acknowledged,
+        "billed_once": loaded.billed_once,
+        "moved": loaded.moved,
+        "repeats": loaded.repeats,
+        "seconds": loaded.seconds,
+        "outages": [vars(outage) for outage in loaded.outages],
+        "audit": loaded.audit.as_json(),
+    }

@@ -1,0 +1,68 @@
+"""Holds charges at a point of their transaction, through Postgres: no service knows, nothing in the image is needed.
+
+Guarantee: a charge that stands there was found in Postgres's own list of waiting locks; after the block nothing is held
+and the schema is as before.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from chaos.compose.shop import Connection, Shop
+
+Where = Literal["before execution", "inside commit"]
+
+# A charge waits for as long as its process needs to be killed, whatever lock_timeout the service has set.
+_FUNCTION = """
+    CREATE FUNCTION billing.compose_pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = '60s' AS
+    $$ BEGIN PERFORM pg_advisory_xact_lock(471148, 0); RETURN NEW; END $$
+"""
+_BEFORE_EXECUTION = """
+    CREATE TRIGGER compose_pause BEFORE INSERT ON billing.processed_keys
+    FOR EACH ROW EXECUTE FUNCTION billing.compose_pause()
+"""
+_INSIDE_COMMIT = """
+    CREATE CONSTRAINT TRIGGER compose_pause AFTER INSERT ON billing.ledger
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.compose_pause()
+"""
+_WAITING = """
+    SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 471148 AND objid = 0 AND NOT granted)
+"""
+
+
+class Pause:
+    """`reached` returns when a charge stands there; `let_go` lets it and all after it go on."""
+
+    def __init__(self, shop: Shop, connection: Connection) -> None:
+        self._shop = shop
+        self._connection = connection
+
+    async def reached(self) -> None:
+        """Raises `StackError` when no charge comes."""
+
+        async def waiting() -> bool:
+            return bool(await self._connection.fetchval(_WAITING))
+
+        await self._shop.until("a charge stands still in Postgres", waiting)
+
+    async def let_go(self) -> None:
+        """The trigger is dropped when the transactions that stood there are over."""
+        await self._connection.execute("SELECT pg_advisory_unlock_all()")
+        await self._connection.execute("DROP FUNCTION IF EXISTS billing.compose_pause() CASCADE")
+
+
+@asynccontextmanager
+async def paused(shop: Shop, where: Where) -> AsyncIterator[Pause]:
+    """Every charge pauses there for the length of the block, or until `let_go`."""
+    connection = await shop.connected()
+    try:
+        await connection.execute(_FUNCTION)
+        await connection.execute(_INSIDE_COMMIT if where == "inside commit" else _BEFORE_EXECUTION)
+        await connection.execute("SELECT pg_advisory_lock(471148, 0)")
+        pause = Pause(shop, connection)
+        try:
+            yield pause
+        finally:
+            await pause.let_go()
+    finally:
+        await connection.close()

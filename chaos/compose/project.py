@@ -1,0 +1,192 @@
+"""One compose project: its containers, ports and secrets.
+
+Guarantee: it has a name, ports and secrets of its own, so it disturbs no other project on the machine; at the end, with
+its volume, nothing of it is left.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chaos import ports
+from chaos.processes import StackError
+from chaos.target import Target
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+FILES = ("docker-compose.yml", "chaos/compose/compose.chaos.yml")
+# What runs for as long as the stack does; migrate and accounts end by themselves.
+SERVICES = (
+    "postgres",
+    "toxiproxy",
+    "billing_service",
+    "notification_service",
+    "order_service",
+    "gateway",
+    "backstage",
+)
+PORTS = ("ORDER_PORT", "BILLING_PORT", "NOTIFICATION_PORT", "TOXIPROXY_PORT", "POSTGRES_PORT")
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "ORDER_DB_PASSWORD",
+    "BILLING_DB_PASSWORD",
+    "NOTIFICATION_DB_PASSWORD",
+    "ORDER_SERVICE_TOKEN",
+    "CURL_TOKEN",
+)
+# The first build fetches all packages; everything else is over in seconds.
+_COMMAND_TIMEOUT_S = 420.0
+_HEALTHY_TIMEOUT_S = 120.0
+_PROBE_PAUSE_S = 0.1
+
+Say = Callable[[str], None]
+
+
+class Project:
+    """`compose` is the command, as a list of words: `docker compose` or `docker-compose`."""
+
+    def __init__(self, compose: list[str], name: str, say: Say) -> None:
+        self.name = name
+        self.say = say
+        self._compose = [*compose, "--project-name", name]
+        # Without a file of settings of the machine's user: the project is the same everywhere.
+        self._compose += [word for file in FILES for word in ("--file", str(PROJECT / file))] + [
+            "--profile",
+            "backstage",
+        ]
+        # Production refuses the secrets of the example file; that these are not refused is tested by every start.
+        self.environ = {
+            "ENVIRONMENT": "production",
+            **{name: str(ports.choose("", None)) for name in PORTS},
+            **{name: secrets.token_hex(24) for name in SECRETS},
+        }
+
+    @property
+    def target(self) -> Target:
+        """Where the stack is, past its gateway and backstage."""
+        own = self.environ
+        return Target(
+            urls={
+                "order_service": f"http://{ports.LOOPBACK}:{own['ORDER_PORT']}",
+                "billing_service": f"http://{ports.LOOPBACK}:{own['BILLING_PORT']}",
+                "notification_service": f"http://{ports.LOOPBACK}:{own['NOTIFICATION_PORT']}",
+            },
+            toxiproxy=f"http://{ports.LOOPBACK}:{own['TOXIPROXY_PORT']}",
+            owner=f"postgresql://owner:{own['POSTGRES_PASSWORD']}@{ports.LOOPBACK}:{own['POSTGRES_PORT']}/billed_once",
+            tokens={"order_service": own["ORDER_SERVICE_TOKEN"], "curl": own["CURL_TOKEN"]},
+        )
+
+    async def up(self, *options: str) -> None:
+        """Starts what does not run; returns when every container is healthy."""
+        await self.compose("up", "--detach", *options)
+        for service in SERVICES:
+            await self.healthy(service)
+
+    async def down(self, *options: str) -> None:
+        """Stops and removes the containers; with `--volumes` the data, too."""
+        await self.compose("down", "--remove-orphans", *options)
+
+    async def compose(self, *arguments: str) -> str:
+        """Runs one command of compose. Raises `StackError` with what it said."""
+        return await run([*self._compose, *arguments], self.environ)
+
+    async def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers, stopped ones included."""
+        labels = (
+            f"label=com.docker.compose.project={self.name}",
+            f"label=com.docker.compose.service={service}",
+        )
+        filters = [word for label in labels for word in ("--filter", label)]
+        listed = await run(["docker", "ps", "--all", "--quiet", "--no-trunc", *filters])
+        return listed.split()
+
+    async def container(self, service: str) -> str:
+        """The id of a service's only container."""
+        (found,) = await self.containers(service)
+        return found
+
+    async def kill(self, service: str) -> None:
+        """SIGKILL, as a power cut would."""
+        await run(["docker", "kill", *await self.containers(service)])
+
+    async def start(self, service: str) -> None:
+        """Starts what was killed; returns when it is healthy again."""
+        await run(["docker", "start", *await self.containers(service)])
+        await self.healthy(service)
+
+    async def healthy(self, service: str) -> None:
+        """Returns when all containers of a service pass their health checks."""
+        try:
+            async with asyncio.timeout(_HEALTHY_TIMEOUT_S):
+                while True:
+                    if await self._is_healthy(service):
+                        return
+                    await asyncio.sleep(_PROBE_PAUSE_S)
+        except TimeoutError as exc:
+            logs = await self.compose("logs", "--tail", "20", service)
+            raise StackError(f"{service} does not become healthy:\n{logs}") from exc
+
+    async def inspected(self, service: str) -> list[dict[str, Any]]:
+        """`docker inspect` of a service's containers."""
+        found: list[dict[str, Any]] = json.loads(
+            await run(["docker", "inspect", *await self.containers(service)])
+        )
+        return found
+
+    async def leftovers(self) -> list[str]:
+        """Containers, volumes and networks that still carry the project's name."""
+        label = f"label=com.docker.compose.project={self.name}"
+        found: list[str] = []
+        for what in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
+            found += (await run(["docker", *what, "--quiet", "--filter", label])).split()
+        return found
+
+    async def _is_healthy(self, service: str) -> bool:
+        states = [found["State"] for found in await self.inspected(service)]
+        return bool(states) and all(
+            state["Running"] and state["Health"]["Status"] == "healthy" for state in states
+        )
+
+
+async def find_compose() -> list[str]:
+    """The words of the command: COMPOSE when it is set, else v2, else v1. Raises `StackError`."""
+    named = os.environ.get("COMPOSE", "").split()
+    if shutil.which("docker") is None:
+        raise StackError("Docker is needed for this, and there is no docker on the PATH.")
+    await run(["docker", "version"])
+    for command in [named] if named else [["docker", "compose"], ["docker-compose"]]:
+        if shutil.which(command[0]) is not None:
+            try:
+                await run([*command, "version"])
+            except StackError:
+                continue
+            return command
+    raise StackError("neither docker compose nor docker-compose can be run.")
+
+
+async def run(argv: list[str], environ: Mapping[str, str] | None = None) -> str:
+    """Standard output of a command. Raises `StackError` with the end of what it said when it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=PROJECT,
+        env={**os.environ, **(environ or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_COMMAND_TIMEOUT_S):
+            output, errors = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        said = (errors or output).decode(errors="replace").strip()
+        end = "\n".join(said.splitlines()[-20:])
+        raise StackError(f"{' '.join(argv[:2])} … {argv[-1]} failed:\n{end}")
+    return output.decode(errors="replace")

@@ -1,0 +1,161 @@
+"""The rules of docker-compose.yml, the Dockerfile and .env.example, each a function to the places that break it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from environment.secrecy import MARK
+from tests.architecture.rules import HARNESS, OURS, PROJECT
+
+Definition = Mapping[str, Any]
+PUBLISHING = ("gateway", "backstage")
+# Long after the end of Compose v1: what only a later version knows.
+ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
+_DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
+
+
+def definition() -> Definition:
+    """docker-compose.yml, parsed."""
+    parsed: Definition = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    return parsed
+
+
+def services_are_guarded(compose: Definition) -> list[str]:
+    """Read-only, without capabilities and new privileges, with a memory limit and a restart policy."""
+    wanted = {
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+    }
+    return [
+        f"{name}: {key}"
+        for name, service in compose["services"].items()
+        for key in (*wanted, "mem_limit", "restart")
+        if (service.get(key) != wanted[key] if key in wanted else not service.get(key))
+        or ("privileged" in service or "cap_add" in service)
+    ]
+
+
+def ports_are_local(compose: Definition) -> list[str]:
+    """Published on the loopback address only, and only by the gateway and, in its profile, by backstage."""
+    return [
+        f"{name}: {port}"
+        for name, service in compose["services"].items()
+        for port in service.get("ports", ())
+        if not port.startswith("127.0.0.1:") or name not in PUBLISHING
+    ] + [
+        f"{name} is on the network edge"
+        for name, service in compose["services"].items()
+        if "edge" in service["networks"] and name not in PUBLISHING
+    ]
+
+
+def backstage_needs_its_profile(compose: Definition) -> list[str]:
+    """Postgres, the admin port and notification are reached on request only; everything else runs without."""
+    return [
+        name
+        for name, service in compose["services"].items()
+        if service.get("profiles", []) != (["backstage"] if name == "backstage" else [])
+    ]
+
+
+def the_inside_is_internal(compose: Definition) -> list[str]:
+    """The network of Postgres and the services has no way out."""
+    return [] if compose["networks"]["inside"].get("internal") is True else ["inside"]
+
+
+def both_versions_understand_it(compose: Definition) -> list[str]:
+    """Nothing that docker-compose 1.29 refuses or ignores."""
+    offences = [key for key in ("name", "include", "version") if key in compose]
+    for name, service in compose["services"].items():
+        offences += [f"{name}: {key}" for key in ONLY_V2 if key in service]
+        for target, condition in service.get("depends_on", {}).items():
+            if set(condition) != {"condition"}:
+                offences.append(f"{name}: depends_on {target}")
+        if "start_interval" in service.get("healthcheck", {}):
+            offences.append(f"{name}: start_interval")
+        offences += [
+            f"{name}: nested default {value}"
+            for value in _texts(service)
+            if re.search(r"\$\{[^}]*\$\{", value)
+        ]
+    return offences
+
+
+def who_stays_is_watched(compose: Definition) -> list[str]:
+    """Whatever does not end by itself has a health check."""
+    return [
+        name
+        for name, service in compose["services"].items()
+        if service["restart"] == "unless-stopped" and "healthcheck" not in service
+    ]
+
+
+def secrets_by_default_are_marked(compose: Definition) -> list[str]:
+    """What stands in the file is known to everybody, so it carries the mark that production refuses."""
+    return sorted(
+        {
+            variable
+            for service in compose["services"].values()
+            for value in _texts(service)
+            for variable, default in _DEFAULT.findall(value)
+            if variable.endswith(("_PASSWORD", "_TOKEN")) and not default.startswith(MARK)
+        }
+    )
+
+
+RULES = (
+    services_are_guarded,
+    ports_are_local,
+    backstage_needs_its_profile,
+    the_inside_is_internal,
+    both_versions_understand_it,
+    who_stays_is_watched,
+    secrets_by_default_are_marked,
+)
+
+
+def defaults(compose: Definition) -> dict[str, str]:
+    """Every variable of docker-compose.yml with its default."""
+    return {
+        variable: default
+        for service in compose["services"].values()
+        for value in _texts(service)
+        for variable, default in _DEFAULT.findall(value)
+    }
+
+
+def example(text: str) -> dict[str, str]:
+    """The variables of an .env file, those that are commented out included."""
+    return dict(re.findall(r"^#?([A-Z][A-Z_]*)=(.*)$", text, re.MULTILINE))
+
+
+def of_the_image(dockerfile: str, ignore: str) -> list[str]:
+    """The image holds our packages but for the harness; and the build does not even see anything else."""
+    copied = set(re.findall(r"^COPY (\w+) /app/\w+$", dockerfile, re.MULTILINE))
+    wanted = {name for name in OURS if name not in HARNESS}
+    offences = [f"not in the image: {name}" for name in sorted(wanted - copied)]
+    offences += [f"in the image: {name}" for name in sorted(copied - wanted)]
+    if re.search(r"^COPY (--\S+ )*\.", dockerfile, re.MULTILINE):
+        offences.append("the whole folder is copied")
+    lines = [line for line in ignore.splitlines() if line and not line.startswith("#")]
+    if lines[:1] != ["*"]:
+        offences.append(".dockerignore lets everything in")
+    offences += [
+        f".dockerignore lets in {line}"
+        for line in lines
+        if line.lstrip("!").split("/")[0] in HARNESS
+    ]
+    return offences
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return []
