@@ -3,6 +3,7 @@
 from chaos.acts import (
     Arm,
     Connection,
+    DetourToAnotherProcess,
     GivenUp,
     Heal,
     Hold,
@@ -14,7 +15,15 @@ from chaos.acts import (
     Settled,
 )
 from chaos.control import Seam
-from chaos.crashes import CrashPostgres, FreezeWalWriter, Kill, Restarted, Resume, Stop
+from chaos.crashes import (
+    CrashPostgres,
+    FreezeWalWriter,
+    Kill,
+    Restarted,
+    RestartTheOther,
+    Resume,
+    Stop,
+)
 from chaos.scenario import FOR_EVER_MS, Scenario
 from chaos.sightings import Arrived, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
@@ -129,6 +138,8 @@ CRASH_FAULTS = (
             Saw(arrivals=1, effects=0),
             # Billing can reach Postgres again; but Postgres does not learn that the old connection is gone.
             LetGo("billing-db", Timeout),
+            RestartTheOther(),
+            DetourToAnotherProcess(),
             Release(),
             Outcome("unknown", "409 key-in-flight", attempt=None),
             Settled(),

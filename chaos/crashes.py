@@ -90,6 +90,22 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class RestartTheOther:
+    """A new billing process beside the one that has the order: none of its connections is older than now."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        busy, _ = _at_work(scene, "billing_service", self.label)
+        for child in scene.theatre.stack.children("billing_service"):
+            if child is not busy:
+                deaths = len(child.deaths)
+                await child.crash()
+                await scene.theatre.stack.ready_after(child, deaths + 1)
+
+
+@dataclass(frozen=True)
 class KillUnseen:
     """kill -9 of every billing process: whichever the caller's pooled connections lead to is gone."""
 

@@ -82,7 +82,11 @@ class TwinWaits:
     async def perform(self, scene: Scene) -> None:
         async def waiting() -> bool:
             found: bool = await scene.pausing.fetchval(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
+                """
+                SELECT EXISTS (
+                  SELECT FROM pg_locks WHERE NOT granted AND (locktype <> 'advisory' OR classid <> 471147)
+                )
+                """
             )
             return found
 
