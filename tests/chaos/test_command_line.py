@@ -267,3 +267,63 @@ async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
         assert row["effects_measured"] == row["effects_expected"]
         assert all(witness["seen"] for witness in row["witnesses"])
     assert len({row["caller_saw"] for (name, _), row in rows.items() if name != "success"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "no/such"], "there is no scenario no/such"),
+        (["run", "--target", "missing.json"], "missing.json cannot be read"),
+        (["run", "--seed", "-1"], "the seed is a whole number"),
+        (["mutants", "no_such_bug"], "there is no planted bug no_such_bug"),
+        (["soak", "--duration", "0"], "the duration is a number of seconds"),
+        (["soak", "--plan", "missing.json"], "missing.json cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+async def test_a_wrong_argument_of_the_chaos_commands(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    """One sentence and exit code 2; nothing was started."""
+    code, _, errors = await command(*arguments, "--run-dir", str(tmp_path))
+    assert code == 2
+    assert sentence in errors
+    assert "Traceback" not in errors
+
+
+async def test_a_plan_that_is_none(tmp_path: Path) -> None:
+    """Valid JSON is not yet a plan."""
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"seed": 1}')
+    code, _, errors = await command("soak", "--plan", str(plan), "--run-dir", str(tmp_path))
+    assert code == 2
+    assert "is no plan of a soak" in errors
+
+
+async def test_a_stack_json_that_is_none(tmp_path: Path) -> None:
+    """It says what is needed."""
+    target = tmp_path / "stack.json"
+    target.write_text('{"urls": {}}')
+    code, _, errors = await command("run", "--target", str(target), "--run-dir", str(tmp_path))
+    assert code == 2
+    assert "it needs urls.order_service" in errors
+
+
+@pytest.mark.chaos
+async def test_a_run_leaves_a_report(tmp_path: Path) -> None:
+    """One scenario by name: the page, the JUnit file and the history are there, and the exit code is the verdict."""
+    code, output, errors = await command("run", "slow/response", "--run-dir", str(tmp_path))
+    assert code == 0, output + errors
+    (folder,) = (tmp_path / "results").iterdir()
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json",
+        "history.jsonl",
+        "junit.xml",
+        "report.html",
+    }
+    result = json.loads((folder / "result.json").read_text())
+    assert [row["name"] for row in result["scenarios"]] == ["slow/response"]
+    assert all(promise["kept"] for promise in result["scenarios"][0]["promises"])
+    events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert {"armed", "attempt", "arrival", "healed", "observed"} <= {e["seam"] for e in events}
+    assert "slow/response" in (folder / "junit.xml").read_text()
