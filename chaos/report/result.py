@@ -107,9 +107,10 @@ def scenario(cell: Played, seed: int) -> dict[str, Any]:
         "name": cell.scenario.name,
         "title": cell.scenario.title,
         "situation": cell.scenario.situation.name if cell.scenario.situation else None,
-        "delivery": cell.scenario.delivery,
+        # The run as a whole has no acts, and so neither a delivery nor a connection of its own.
+        "delivery": cell.scenario.delivery if cell.scenario.acts else None,
         "family": cell.scenario.family,
-        "connection": cell.scenario.connection,
+        "connection": cell.scenario.connection if cell.scenario.acts else None,
         "verdict": cell.verdict,
         "caller_saw": cell.caller_saw,
         "attempts": len(order.order.attempts) if order and order.order else 0,
@@ -129,7 +130,10 @@ def scenario(cell: Played, seed: int) -> dict[str, Any]:
             }
             for finding in cell.findings
         ],
-        "reproduce": f"python -m chaos run {cell.scenario.name} --seed {seed}",
+        "reproduce": " ".join(
+            ("python -m chaos run", *([cell.scenario.name] if cell.scenario.acts else []))
+        )
+        + f" --seed {seed}",
         "seconds": cell.seconds,
     }
 

@@ -91,6 +91,9 @@ def _differs(scenario: Json) -> bool:
 
 def _broken(scenario: Json) -> str:
     claims = [promise["claim"] for promise in scenario["promises"] if promise["kept"] is False]
+    if scenario["effects_measured"] is None:
+        # Nothing of one order was measured: it speaks of the run as a whole, or the money could not be read.
+        return f"This is broken: {'; '.join(claims) or 'nothing that has a name'}."
     if not claims:
         return "The money is right, and the verdict is fail all the same."
     return f"The money is right, but this is broken: {'; '.join(claims)}."

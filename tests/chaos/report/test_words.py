@@ -85,3 +85,19 @@ def test_where_it_was_played(clean: Run) -> None:
     """Delivery, family and connection; what a scenario has not is left out."""
     assert situation(scenario()) == "at least once + sequence key · reset · fresh connection"
     assert situation(scenario(family=None)) == "at least once + sequence key · fresh connection"
+
+
+def test_the_run_as_a_whole() -> None:
+    """It has no order of its own: nothing is said of its money, its delivery or its connection."""
+    whole = {
+        "verdict": "fail",
+        "delivery": None,
+        "family": None,
+        "connection": None,
+        "effects_measured": None,
+        "effects_expected": None,
+        "promises": [{"name": "X6", "claim": "keys have no gaps", "kept": False}],
+        "witnesses": [],
+    }
+    assert outcome(whole) == "This is broken: keys have no gaps."
+    assert situation(whole) == ""
