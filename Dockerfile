@@ -8,6 +8,7 @@ RUN python -m venv --without-pip /opt/venv \
       --only-binary :all: --require-hashes -r /build/requirements-services.lock
 COPY bearer_tokens /app/bearer_tokens
 COPY bounded_pool /app/bounded_pool
+COPY direct_route /app/direct_route
 COPY environment /app/environment
 COPY problem_details /app/problem_details
 COPY structured_fields /app/structured_fields

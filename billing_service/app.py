@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 import environment
@@ -40,6 +41,7 @@ from billing_service.wire import (
     OpenAccount,
 )
 from bounded_pool import DatabaseTrouble, LockWaitTooLong
+from direct_route import DirectRoute, documented_body, read_body
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
@@ -81,7 +83,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
-        routes=list(_router.routes),
+        routes=[*_hot.routes, *_router.routes],
         # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -110,34 +112,43 @@ class _Bearer(SecurityBase):
         self.scheme_name = "HTTPBearer"
 
     async def __call__(self, request: Request) -> str:
-        client = _billing(request).tokens.client(request.headers.get("authorization"))
-        if client is None:
-            raise Problem(
-                problems.TOKEN_WRONG,
-                "Send the header Authorization: Bearer <token>.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return client
+        return _client(request)
+
+
+def _client(request: Request) -> str:
+    client = _billing(request).tokens.client(request.headers.get("authorization"))
+    if client is None:
+        raise Problem(
+            problems.TOKEN_WRONG,
+            "Send the header Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return client
 
 
 Client = Annotated[str, Depends(_Bearer())]
 KeyInPath = Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")]
 AccountName = Annotated[Account, Path(description="the account's name")]
 _router = APIRouter()
+# What is asked thousands of times a second.
+_hot = APIRouter(route_class=DirectRoute)
 
 
-@_router.post(
+@_hot.post(
     "/charges",
     status_code=CHARGED,
     response_model=Charged,
     tags=["charges"],
     summary="Withdraw money, once for each sequence key",
     responses=documented(*problems.OF_A_CHARGE),
-    openapi_extra={"parameters": headers.PARAMETERS},
+    dependencies=[Depends(HTTPBearer(auto_error=False))],
+    openapi_extra={"parameters": headers.PARAMETERS, "requestBody": documented_body(Charge)},
 )
-async def post_charge(charge: Charge, request: Request, client: Client) -> Response:
+async def post_charge(request: Request) -> Response:
     billing = _billing(request)
     arrived_s = time.monotonic()
+    client = _client(request)
+    charge = await read_body(request, Charge)
     sequence_key = headers.sequence_key(request)
     retry = headers.retry_flag(request)
     mark = headers.first_incomplete(request)
@@ -164,9 +175,7 @@ async def post_charge(charge: Charge, request: Request, client: Client) -> Respo
     match outcome:
         case Answer(status, body, replayed):
             # The pair is a diagnosis; see the table in docs/protocol.md.
-            billing.metrics.charges.labels(
-                flag="yes" if retry else "no", key="known" if replayed else "new"
-            ).inc()
+            billing.metrics.charges_by[retry, replayed].inc()
             return Response(
                 body,
                 status_code=status,

@@ -6,6 +6,7 @@ or none is. A batch waits for nobody: what another transaction holds is left out
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from billing_service import keys, ledger, set_statements
@@ -73,8 +74,7 @@ async def charge_all(
         requests = take()
         slots = {(each.client, each.sequence_key): _Slot() for each in requests}
         await _reserve(connection, slots)
-        await _look_up(connection, slots)
-        accounts = await _lock_accounts(connection, requests, slots)
+        accounts = await _look_up(connection, requests, slots)
         judge = _Judge(slots, accounts, decline_body)
         outcomes = [judge.outcome(each) for each in requests]
         await _record(connection, judge)
@@ -94,6 +94,20 @@ class _Slot:
     stored: Stored | None = None
     # The charge's identity, should the key be charged now.
     charge_id: UUID = _NOBODY
+
+    def learn(self, row: Any) -> None:
+        """Takes over what the database knows; `row` is one of `set_statements.read_known`."""
+        self.first_incomplete = row["first_incomplete"]
+        self.charge_id = row["charge_id"]
+        status = row["status"]
+        if status == VOIDED:
+            self.stored = Stored(row["fingerprint"], Voided())
+        elif status is not None:
+            self.stored = Stored(row["fingerprint"], Answer(status, row["body"], replayed=True))
+
+    def is_new(self, sequence_key: int) -> bool:
+        """Whether this key may be executed."""
+        return self.stored is None and sequence_key >= self.first_incomplete
 
 
 class _Judge:
@@ -185,43 +199,33 @@ async def _reserve(connection: Connection, slots: dict[tuple[str, int], _Slot]) 
             slots[client, sequence_key].busy = KeyBusy(client, sequence_key)
 
 
-async def _look_up(connection: Connection, slots: dict[tuple[str, int], _Slot]) -> None:
-    free = [name for name, slot in slots.items() if slot.busy is None]
-    clients, sequence_keys = [client for client, _ in free], [key for _, key in free]
-    rows = await set_statements.read_known(connection, clients, sequence_keys)
-    for row in rows:
-        slot = slots[row["client"], row["sequence_key"]]
-        slot.first_incomplete = row["first_incomplete"]
-        slot.charge_id = row["charge_id"]
-        if row["status"] == VOIDED:
-            slot.stored = Stored(row["fingerprint"], Voided())
-        elif row["status"] is not None:
-            answer = Answer(row["status"], row["body"], replayed=True)
-            slot.stored = Stored(row["fingerprint"], answer)
-
-
-async def _lock_accounts(
+async def _look_up(
     connection: Connection, requests: Sequence[Request], slots: dict[tuple[str, int], _Slot]
 ) -> dict[str, int | AccountBusy]:
-    """The balance of each account from which money may be taken, or that it is busy; no entry when there is none."""
-    wanted = {each.charge.account for each in requests if _may_execute(each, slots)}
-    if not wanted:
+    """What is known of each free key; and the balance of each account that a new one names, or that it is busy."""
+    free = {
+        (each.client, each.sequence_key, each.charge.account)
+        for each in requests
+        if slots[each.client, each.sequence_key].busy is None
+    }
+    if not free:
         return {}
+    clients, sequence_keys, names = zip(*free, strict=True)
     accounts: dict[str, int | AccountBusy] = {}
-    accounts |= await set_statements.try_lock_accounts(connection, sorted(wanted))
-    missing = wanted - accounts.keys()
+    missing: set[str] = set()
+    for row in await set_statements.read_known(
+        connection, list(clients), list(sequence_keys), list(names)
+    ):
+        slot = slots[row["client"], row["sequence_key"]]
+        slot.learn(row)
+        if row["balance_cents"] is not None:
+            accounts[row["account"]] = row["balance_cents"]
+        elif slot.is_new(row["sequence_key"]):
+            missing.add(row["account"])
     if missing:
-        accounts |= {
-            account: AccountBusy(account)
-            for account in await set_statements.read_existing(connection, sorted(missing))
-        }
+        existing = await set_statements.read_existing(connection, sorted(missing))
+        accounts |= {account: AccountBusy(account) for account in existing}
     return accounts
-
-
-def _may_execute(request: Request, slots: dict[tuple[str, int], _Slot]) -> bool:
-    slot = slots[request.client, request.sequence_key]
-    forgotten = request.sequence_key < slot.first_incomplete
-    return slot.busy is None and slot.stored is None and not forgotten
 
 
 async def _record(connection: Connection, judge: _Judge) -> None:

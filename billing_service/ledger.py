@@ -6,7 +6,6 @@ not on time, not on memory.
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -99,8 +98,15 @@ async def balance(pool: BoundedPool, account: str) -> int | None:
 
 
 def fingerprint(request: Charge) -> bytes:
-    """Tells payloads apart by what they mean, not by how their JSON is written: SHA-256, 32 bytes."""
-    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """Tells payloads apart by what they mean, not by how their JSON is written: SHA-256, 32 bytes.
+
+    The text is JSON with its fields in the order of their names. None of the values needs an escape, so it is put together
+    here; it is stored with each key and must stay as it is.
+    """
+    canonical = (
+        f'{{"account":"{request.account}","amount_cents":{request.amount_cents},'
+        f'"order_id":"{request.order_id}"}}'
+    )
     return hashlib.sha256(b"POST /charges\n" + canonical.encode()).digest()
 
 

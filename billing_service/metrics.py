@@ -64,9 +64,14 @@ class Metrics:
             registry=self.registry,
             buckets=_WAIT_BUCKETS_S,
         )
-        for flag in ("no", "yes"):
-            for key in ("new", "known"):
-                self.charges.labels(flag=flag, key=key)
+        # By retry flag and by whether the key was known; looked up once, because each look-up takes a lock.
+        self.charges_by = {
+            (retry, known): self.charges.labels(
+                flag="yes" if retry else "no", key="known" if known else "new"
+            )
+            for retry in (False, True)
+            for known in (False, True)
+        }
         for lock in ("key", "account"):
             self.lock_waits.labels(lock=lock)
         for lock in ("client", "key", "account"):

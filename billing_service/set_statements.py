@@ -57,39 +57,44 @@ async def try_locks(
 
 
 async def read_known(
-    connection: Connection, clients: list[str], sequence_keys: list[int]
+    connection: Connection, clients: list[str], sequence_keys: list[int], accounts: list[str]
 ) -> list[Any]:
-    """Of each key its client's mark, its row if there is one, and an identity for its charge.
+    """Of each key its client's mark, its row if there is one, and an identity for its charge; and what its account has.
 
-    A statement of its own, so after the locks were granted: it sees whatever their holders before have committed.
+    A statement of its own, so after the locks were granted: it sees whatever their holders before have committed. The
+    accounts of new keys are locked, and nobody else can change their balances (in cents) from now on; no balance means that
+    the account was not locked: it is not wanted, busy or not there. A locked row is read in its latest version.
     """
     return await connection.fetch(
         """
-        SELECT wanted.client, wanted.sequence_key, coalesce(clients.first_incomplete, 1) AS first_incomplete,
-               known.fingerprint, known.status, known.body, uuidv7() AS charge_id
-        FROM unnest($1::text[], $2::bigint[]) AS wanted (client, sequence_key)
-        LEFT JOIN billing.clients ON clients.client = wanted.client
-        LEFT JOIN billing.processed_keys AS known
-               ON known.client = wanted.client AND known.sequence_key = wanted.sequence_key
+        WITH wanted AS MATERIALIZED (
+          SELECT wanted.client, wanted.sequence_key, wanted.account,
+                 coalesce(clients.first_incomplete, 1) AS first_incomplete,
+                 known.fingerprint, known.status, known.body
+          FROM unnest($1::text[], $2::bigint[], $3::text[]) AS wanted (client, sequence_key, account)
+          LEFT JOIN billing.clients ON clients.client = wanted.client
+          LEFT JOIN billing.processed_keys AS known
+                 ON known.client = wanted.client AND known.sequence_key = wanted.sequence_key
+        ), locked AS MATERIALIZED (
+          SELECT account, balance_cents
+          FROM billing.accounts
+          WHERE account IN (
+            SELECT wanted.account
+            FROM wanted
+            WHERE wanted.status IS NULL AND wanted.sequence_key >= wanted.first_incomplete
+          )
+          ORDER BY account
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT wanted.client, wanted.sequence_key, wanted.account, wanted.first_incomplete,
+               wanted.fingerprint, wanted.status, wanted.body, uuidv7() AS charge_id, locked.balance_cents
+        FROM wanted
+        LEFT JOIN locked ON locked.account = wanted.account
         """,
         clients,
         sequence_keys,
-    )
-
-
-async def try_lock_accounts(connection: Connection, accounts: list[str]) -> dict[str, int]:
-    """The balances in cents of those accounts that nobody else holds; nobody else can change them from now on."""
-    rows = await connection.fetch(
-        """
-        SELECT account, balance_cents
-        FROM billing.accounts
-        WHERE account = ANY ($1::text[])
-        ORDER BY account
-        FOR NO KEY UPDATE SKIP LOCKED
-        """,
         accounts,
     )
-    return {row["account"]: row["balance_cents"] for row in rows}
 
 
 async def read_existing(connection: Connection, accounts: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
     )
     batch_size_min: int = Field(
-        2, ge=1, le=1000, description="fewer waiting charges than this go one by one"
+        1, ge=1, le=1000, description="fewer waiting charges than this go one by one"
     )
     # More would hold locks for longer and gain little: a commit costs the same for a hundred.
     batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")

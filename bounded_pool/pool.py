@@ -91,7 +91,7 @@ class BoundedPool:
         with translated():
             async with asyncio.timeout(self._deadline_s):
                 since_s = time.monotonic()
-                connection = await self._pool.acquire(timeout=self._deadline_s)
+                connection = await self._pool.acquire()
                 self._observe_wait(time.monotonic() - since_s)
                 try:
                     yield connection

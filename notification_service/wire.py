@@ -25,6 +25,12 @@ class Notification(_Body):
     text: Text
 
 
+class Shown(_Body):
+    """Body of 202: the message was shown."""
+
+    notification_id: UUID
+
+
 class Arrival(_Body):
     """One arrival, as `GET /notifications` lists it; a notification that arrived twice is there twice."""
 

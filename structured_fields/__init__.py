@@ -9,6 +9,10 @@ import http_sf
 
 __all__ = ["MalformedItem", "item"]
 
+_BOOLEANS = {"?0": False, "?1": True}
+# RFC 9651, section 3.3.1.
+_DIGITS_MAX = 15
+
 
 class MalformedItem(ValueError):
     """The header's lines are not one RFC 9651 Item."""
@@ -22,6 +26,13 @@ def item(lines: Sequence[str]) -> object | None:
     """
     if not lines:
         return None
+    # What nearly every caller sends is a Boolean or an Integer in one line, which needs no parser.
+    if len(lines) == 1:
+        line = lines[0]
+        if line in _BOOLEANS:
+            return _BOOLEANS[line]
+        if len(line) <= _DIGITS_MAX and line.isascii() and line.isdigit():
+            return int(line)
     # Several lines of one field are one value, joined by commas (RFC 9110, section 5.3).
     try:
         parsed = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")

@@ -11,6 +11,7 @@ SERVICES = ("order_service", "billing_service", "notification_service")
 STANDALONE = (
     "bearer_tokens",
     "bounded_pool",
+    "direct_route",
     "environment",
     "problem_details",
     "structured_fields",

@@ -23,6 +23,8 @@ def settings(database: Any) -> Settings:
         database_url=SecretStr(database.billing),
         tokens=TOKENS,
         lock_timeout_s=0.3,
+        # One charge goes alone: the reference, which the tests of batches are compared with.
+        batch_size_min=2,
         transaction_timeout_s=2.0,
     )
 

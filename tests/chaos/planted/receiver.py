@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -36,6 +37,12 @@ def _ghost(charge: Charge) -> Answer:
     return Answer(CHARGED, body.model_dump_json())
 
 
+def _planted() -> ASGIApp:
+    """The service with what was planted, which is in the path of a single charge: so every charge takes it."""
+    os.environ["BILLING_BATCH_SIZE_MIN"] = "1000"
+    return chaos.sabotage.billing()
+
+
 def no_unique_constraint() -> ASGIApp:
     async def insert_key(
         connection: Connection, client: str, sequence_key: int, digest: bytes
@@ -45,7 +52,7 @@ def no_unique_constraint() -> ASGIApp:
         return True
 
     keys.insert_key = insert_key
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def check_then_insert() -> ASGIApp:
@@ -58,7 +65,7 @@ def check_then_insert() -> ASGIApp:
         return True
 
     keys.insert_key = insert_key
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def key_before_effect() -> ASGIApp:
@@ -79,7 +86,7 @@ def key_before_effect() -> ASGIApp:
         return answer
 
     vars(ledger)["charge"] = charge
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def key_after_effect() -> ASGIApp:
@@ -101,7 +108,7 @@ def key_after_effect() -> ASGIApp:
         return answer
 
     vars(ledger)["charge"] = charge
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def retry_flag_trusted() -> ASGIApp:
@@ -114,7 +121,7 @@ def retry_flag_trusted() -> ASGIApp:
         return True
 
     keys.insert_key = insert_key
-    return _with_flag(chaos.sabotage.billing())
+    return _with_flag(_planted())
 
 
 def retry_flag_means_seen() -> ASGIApp:
@@ -128,7 +135,7 @@ def retry_flag_means_seen() -> ASGIApp:
             return stored.state if stored is not None else _ghost(request)
 
     vars(ledger)["charge"] = charge
-    return _with_flag(chaos.sabotage.billing())
+    return _with_flag(_planted())
 
 
 def _with_flag(app: ASGIApp) -> ASGIApp:
@@ -147,7 +154,7 @@ def ambiguous_commit_is_failure() -> ASGIApp:
             return ledger.AccountUnknown()
 
     vars(ledger)["charge"] = charge
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def ambiguous_commit_is_success() -> ASGIApp:
@@ -160,7 +167,7 @@ def ambiguous_commit_is_success() -> ASGIApp:
             return _ghost(request)
 
     vars(ledger)["charge"] = charge
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def only_the_last_key() -> ASGIApp:
@@ -190,7 +197,7 @@ def only_the_last_key() -> ASGIApp:
 
     keys.claim = claim
     keys.read_stored = read_stored
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def dedupe_in_memory() -> ASGIApp:
@@ -210,7 +217,7 @@ def dedupe_in_memory() -> ASGIApp:
         known[client, sequence_key] = Stored(b"", Answer(answer.status, answer.body, replayed=True))
 
     keys.insert_key, keys.read_stored, keys.store_answer = insert_key, read_stored, store_answer
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def partial_body_fingerprinted() -> ASGIApp:
@@ -241,7 +248,7 @@ def partial_body_fingerprinted() -> ASGIApp:
 
 def payload_not_compared() -> ASGIApp:
     vars(ledger)["fingerprint"] = lambda _: b""
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def forgotten_by_time() -> ASGIApp:
@@ -252,7 +259,7 @@ def forgotten_by_time() -> ASGIApp:
         return 1
 
     keys.share_lock_client = share_lock_client
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def answer_made_anew() -> ASGIApp:
@@ -266,4 +273,4 @@ def answer_made_anew() -> ASGIApp:
         )
 
     keys.read_stored = read_stored
-    return chaos.sabotage.billing()
+    return _planted()
