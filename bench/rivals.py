@@ -3,15 +3,20 @@
 Guarantee: they are written in the usual way and have every advantage: no token, no key, no log, no metrics.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 from fastapi import FastAPI
 
 from billing_service.wire import Charge, Charged
+from notification_service.wire import Notification, Shown
+from order_service.peers import open_transport
+from order_service.wire import NewOrder
 
 # As many as billing_service has by default.
 _CONNECTIONS = 10
@@ -82,3 +87,66 @@ async def withdraw(pool: "asyncpg.Pool[asyncpg.Record]", charge: Charge) -> tupl
     if row is None:
         raise RuntimeError(f"there is no account {charge.account}")
     return row["charge_id"], row["balance_cents"]
+
+
+def chain() -> FastAPI:
+    """`POST /orders` that calls a billing and a notification that do nothing, over the client of order_service.
+
+    As in order_service the answer waits for billing alone, and the notification goes out after it.
+    """
+    clients: list[httpx.AsyncClient] = []
+    notifying: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        transport = open_transport(_CHAIN_CONNECTIONS)
+        async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:  # noqa: S113 - wrk has a timeout
+            clients.append(client)
+            yield
+            if notifying:
+                await asyncio.wait(notifying)
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/orders", status_code=201)
+    async def post_order(order: NewOrder) -> Charged:
+        charge = Charge(order_id=uuid4(), account=order.customer, amount_cents=order.amount_cents)
+        charged = Charged.model_validate(
+            await _post(clients[0], os.environ["ORDER_BILLING_URL"] + "/charges", charge)
+        )
+        task = asyncio.create_task(_notify(clients[0], charge.order_id, order))
+        notifying.add(task)
+        task.add_done_callback(notifying.discard)
+        return charged
+
+    return app
+
+
+# As many as order_service has: twice its attempts in flight.
+_CHAIN_CONNECTIONS = 128
+
+
+async def _notify(client: httpx.AsyncClient, order_id: UUID, order: NewOrder) -> None:
+    text = f"Your order of {order.item} is billed."
+    notification = Notification(
+        notification_id=uuid4(), order_id=order_id, customer=order.customer, text=text
+    )
+    await _post(client, os.environ["ORDER_NOTIFICATION_URL"] + "/notifications", notification)
+
+
+async def _post(client: httpx.AsyncClient, url: str, body: Charge | Notification) -> object:
+    headers = {"Content-Type": "application/json"}
+    response = await client.post(url, content=body.model_dump_json(), headers=headers)
+    response.raise_for_status()
+    return response.json()
+
+
+def silent_notification() -> FastAPI:
+    """`POST /notifications` that reads and checks its body, does nothing, and answers."""
+    app = FastAPI()
+
+    @app.post("/notifications", status_code=202)
+    async def post_notification(notification: Notification) -> Shown:
+        return Shown(notification_id=notification.notification_id)
+
+    return app

@@ -48,8 +48,9 @@ class Stage:
     """A cluster with one migrated database."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._served = 0
+        self._database = DATABASE
         self.postgres = PostgresCluster(
             directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
         )
@@ -65,10 +66,19 @@ class Stage:
         finally:
             await self.postgres.stop()
 
+    async def clone(self, database: str) -> "Stage":
+        """The same cluster, with a migrated database of its own: not to be opened."""
+        other = Stage(self.directory / database)
+        other.directory.mkdir()
+        other.postgres, other._database = self.postgres, database
+        await self.postgres.create_database(database)
+        await migrate(self.postgres.url(database), _PASSWORDS)
+        return other
+
     @asynccontextmanager
     async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection that may do everything."""
-        connection = await asyncpg.connect(self.postgres.url(DATABASE))
+        connection = await asyncpg.connect(self.owner_url)
         try:
             yield connection
         finally:
@@ -76,12 +86,12 @@ class Stage:
 
     @asynccontextmanager
     async def serving(
-        self, factory: str, environ: Mapping[str, str] | None = None
+        self, factory: str, environ: Mapping[str, str] | None = None, port: int | None = None
     ) -> AsyncIterator[Service]:
-        """Runs one ASGI factory in a process of its own until it is ready, for the length of the block."""
+        """Runs one ASGI factory in a process of its own, on any port or this one, for the length of the block."""
         self._served += 1
         name = f"{self._served}-{factory.replace(':', '.')}"
-        with ports.listen("", None) as listener:
+        with ports.listen("", port) as listener:
             argv = [sys.executable, "-m", "chaos.serve", factory, str(listener.fileno())]
             command = Command(
                 argv,
@@ -89,7 +99,7 @@ class Stage:
                 PROJECT,
                 inherited_fds=[listener.fileno()],
             )
-            child = Child(name, command, self._directory / f"{name}.log")
+            child = Child(name, command, self.directory / f"{name}.log")
             url = ports.url_of(listener)
             await child.start()
             try:
@@ -97,6 +107,11 @@ class Stage:
                 yield Service(url, child)
             finally:
                 await child.stop(_STOP_GRACE_S)
+
+    @property
+    def owner_url(self) -> str:
+        """The database's URL for the owner."""
+        return self.postgres.url(self._database)
 
     def environ(self) -> dict[str, str]:
         """The settings that every service of this stage shares."""
@@ -106,12 +121,14 @@ class Stage:
             "ORDER_DATABASE_URL": self._url("order"),
             "ORDER_BILLING_TOKEN": TOKEN,
             "ORDER_NOTIFICATION_TOKEN": TOKEN,
+            "ORDER_BILLING_URL": "http://127.0.0.1:9",
+            "ORDER_NOTIFICATION_URL": "http://127.0.0.1:9",
             "NOTIFICATION_DATABASE_URL": self._url("notification"),
             "NOTIFICATION_TOKENS": json.dumps({"order_service": TOKEN}),
         }
 
     def _url(self, role: str) -> str:
-        return self.postgres.url(DATABASE, f"{role}_service", _PASSWORDS[role])
+        return self.postgres.url(self._database, f"{role}_service", _PASSWORDS[role])
 
 
 async def _answers(url: str) -> None:

@@ -119,7 +119,10 @@ class OrderDesk:
                     random.uniform,
                 ),
                 budget=RetryBudget(
-                    self.settings.retry_budget, self.settings.retry_refill_per_s, time.monotonic
+                    self.settings.retry_budget,
+                    self.settings.retry_refill_per_s,
+                    time.monotonic,
+                    asyncio.get_running_loop().call_later,
                 ),
                 metrics=self.metrics,
                 sleep=asyncio.sleep,

@@ -141,10 +141,9 @@ class Courier:
 
     async def pause(self, attempt: int, outcome: Outcome) -> None:
         retry_after_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
-        pause_s = self.world.backoff.pause_s(attempt, retry_after_s)
-        pause_s = max(pause_s, self.world.budget.take())
-        await self._durably(lambda connection: self._record_and_hold(connection, pause_s))
-        await self._sleep(pause_s)
+        await self._durably(self._record_the_latest_attempt)
+        await self._sleep(self.world.backoff.pause_s(attempt, retry_after_s))
+        await self._unless_stopping(self.world.budget.take())
 
     async def begin(self, attempt: int) -> None:
         beginning = Beginning(self.order.order_id, attempt)
@@ -164,15 +163,9 @@ class Courier:
             connection, self.order.order_id, attempt, self.world.settings.lease_s
         )
 
-    async def _record_and_hold(self, connection: Connection, pause_s: float) -> None:
+    async def _record_the_latest_attempt(self, connection: Connection) -> None:
         if self.latest is not None:
             await orders.insert_attempt(connection, self.order.order_id, self.latest)
-        await orders.extend_lease(
-            connection,
-            self.order.order_id,
-            self.world.owner,
-            pause_s + self.world.settings.lease_s,
-        )
 
     async def _record_the_dead_attempt(self, connection: Connection) -> None:
         await orders.insert_attempt(
@@ -252,15 +245,18 @@ class Courier:
                 await self._sleep(self.world.backoff.pause_s(self.troubles))
 
     async def _sleep(self, seconds: float) -> None:
-        """Ends early with `LeaseLost` when the process stops: another one goes on."""
-        sleeping = asyncio.ensure_future(self.world.sleep(seconds))
+        await self._unless_stopping(self.world.sleep(seconds))
+
+    async def _unless_stopping(self, waiting: Awaitable[None]) -> None:
+        """Waits, or ends early with `LeaseLost` when the process stops: another one goes on."""
+        over = asyncio.ensure_future(waiting)
         stopping = asyncio.ensure_future(self.world.stopping.wait())
         try:
-            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((over, stopping), return_when=asyncio.FIRST_COMPLETED)
             if self.world.stopping.is_set():
                 raise LeaseLost
         finally:
-            sleeping.cancel()
+            over.cancel()
             stopping.cancel()
 
     def _count(self, order: Order) -> None:

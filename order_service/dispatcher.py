@@ -68,6 +68,7 @@ class Dispatcher:
             taken = 0
             try:
                 await self._look()
+                await self._keep()
                 taken = await self.run_once()
                 await self._declare()
             except (DatabaseTrouble, LockWaitTooLong) as exc:
@@ -102,6 +103,17 @@ class Dispatcher:
                 await orders.release_leases(connection, self._world.owner)
         except (DatabaseTrouble, LockWaitTooLong) as exc:
             log.warning("leases were not released; they run out by themselves", reason=str(exc))
+
+    async def _keep(self) -> None:
+        """An order may wait for long, for a token or for the database; as long as it is in hand it is no other's."""
+        if self._running:
+            async with self._world.pool.connection() as connection:
+                await orders.keep_leases(
+                    connection,
+                    list(self._running),
+                    self._world.owner,
+                    self._world.settings.lease_s,
+                )
 
     async def _look(self) -> None:
         async with self._world.pool.connection() as connection:

@@ -6,6 +6,7 @@ become visible in their order; a settled order never changes its state again.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -239,15 +240,24 @@ async def insert_attempt(connection: Connection, order_id: UUID, attempt: Attemp
     )
 
 
-async def extend_lease(connection: Connection, order_id: UUID, owner: UUID, lease_s: float) -> None:
-    """Keeps the order for this process through a pause."""
+async def keep_leases(
+    connection: Connection, order_ids: Sequence[UUID], owner: UUID, lease_s: float
+) -> None:
+    """Keeps for this process the orders that it has in hand, however long they wait. Fresh leases are left alone."""
     await connection.execute(
         """
         UPDATE orders.orders
         SET lease_until = now() + make_interval(secs => $3)
-        WHERE order_id = $1 AND status = 'pending' AND lease_owner = $2
+        WHERE order_id IN (
+          SELECT order_id
+          FROM orders.orders
+          WHERE order_id = ANY ($1::uuid[]) AND status = 'pending' AND lease_owner = $2
+            AND lease_until < now() + make_interval(secs => $3 * 0.7)
+          ORDER BY order_id
+          FOR UPDATE SKIP LOCKED
+        )
         """,
-        order_id,
+        list(order_ids),
         owner,
         lease_s,
     )

@@ -60,10 +60,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _lease_outlasts_a_round(self) -> "Settings":
-        round_s = self.attempt_timeout_s + self.backoff_cap_s + self.transaction_timeout_s
+        round_s = (
+            self.attempt_timeout_s
+            + self.backoff_cap_s
+            + self.transaction_timeout_s
+            + self.takeover_poll_s
+        )
         if self.lease_s <= round_s:
             raise ValueError(
-                f"ORDER_LEASE_S is {self.lease_s:g} but must be more than {round_s:g}, the sum of "
-                "ORDER_ATTEMPT_TIMEOUT_S, ORDER_BACKOFF_CAP_S and ORDER_TRANSACTION_TIMEOUT_S"
+                f"ORDER_LEASE_S is {self.lease_s:g} but must be more than {round_s:g}, the sum of ORDER_ATTEMPT_TIMEOUT_S, "
+                "ORDER_BACKOFF_CAP_S, ORDER_TRANSACTION_TIMEOUT_S and ORDER_TAKEOVER_POLL_S"
             )
         return self

@@ -1,38 +1,106 @@
-"""Retries are a trickle while nothing is answered, and free while everything is."""
+"""Retries are a trickle while nothing is answered, and flow as fast as answers when there are any."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from order_service.retry_budget import RetryBudget
 
 
-class Clock:
-    now_s = 0.0
+class Time:
+    """A clock, and the calls that it owes."""
 
-    def __call__(self) -> float:
-        return self.now_s
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.calls: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.calls.append((self.now_s + delay_s, call))
+
+    async def pass_to(self, then_s: float) -> None:
+        """Time goes on, and whatever is due meanwhile is called at its moment."""
+        while due := [each for each in self.calls if each[0] <= then_s]:
+            first = min(due, key=lambda each: each[0])
+            self.calls.remove(first)
+            self.now_s = first[0]
+            first[1]()
+        self.now_s = then_s
+        await _settle()
 
 
-def test_the_burst_is_free_and_then_it_trickles() -> None:
-    """As many as the capacity at once, then each one waits for its token."""
-    budget = RetryBudget(3, 2.0, Clock())
-    assert [budget.take() for _ in range(6)] == [0, 0, 0, 0.5, 1.0, 1.5]
+async def _settle() -> None:
+    """Lets every task that can go on do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
-def test_time_refills_it_up_to_its_capacity() -> None:
+class Waiters:
+    """Retries that ask for a token, in their order."""
+
+    def __init__(self, capacity: int, refill_per_s: float) -> None:
+        self.time = Time()
+        self.budget = RetryBudget(capacity, refill_per_s, lambda: self.time.now_s, self.time.later)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def ask(self, retries: int) -> None:
+        self.tasks += [asyncio.create_task(self.budget.take()) for _ in range(retries)]
+        await _settle()
+
+    @property
+    def went(self) -> int:
+        return sum(task.done() and not task.cancelled() for task in self.tasks)
+
+
+@pytest.fixture
+def waiters() -> Waiters:
+    return Waiters(3, 2.0)
+
+
+async def test_the_burst_is_free_and_then_it_trickles(waiters: Waiters) -> None:
+    """As many as the capacity at once, then one for each token of time, in the order of arrival."""
+    await waiters.ask(6)
+    went = [waiters.went]
+    for then_s in (0.49, 0.5, 1.0, 1.49, 1.5):
+        await waiters.time.pass_to(then_s)
+        went.append(waiters.went)
+    assert went == [3, 3, 4, 5, 5, 6]
+    assert [task.done() for task in waiters.tasks] == [True] * 6
+
+
+async def test_time_refills_it_up_to_its_capacity(waiters: Waiters) -> None:
     """A long quiet time saves no more than the capacity."""
-    clock = Clock()
-    budget = RetryBudget(3, 2.0, clock)
-    for _ in range(3):
-        budget.take()
-    clock.now_s = 0.5
-    assert budget.tokens == 1.0
-    clock.now_s = 1000.0
-    assert budget.tokens == 3.0
+    await waiters.ask(3)
+    await waiters.time.pass_to(0.5)
+    assert waiters.budget.tokens == 1.0
+    await waiters.time.pass_to(1000.0)
+    assert waiters.budget.tokens == 3.0
 
 
-def test_an_answer_gives_a_token_back() -> None:
-    """While billing answers, retries flow as fast as answers come."""
-    budget = RetryBudget(1, 0.001, Clock())
-    for _ in range(100):
-        assert budget.take() == 0
-        budget.give()
-    budget.give()
-    assert budget.tokens == 1.0
+async def test_a_long_queue_is_drained_at_the_speed_of_answers() -> None:
+    """Each answer lets two go: a thousand retries need ten rounds of answers and no second of time."""
+    waiters = Waiters(10_000, 0.001)
+    await waiters.ask(10_000 + 1000)
+    assert waiters.went == 10_000
+    answered, rounds = 0, 0
+    waiters.budget.give()
+    await _settle()
+    while waiters.went < 11_000:
+        under_way = waiters.went - 10_000 - answered
+        answered += under_way
+        for _ in range(under_way):
+            waiters.budget.give()
+        await _settle()
+        rounds += 1
+    assert rounds <= 10
+    assert waiters.time.now_s == 0.0
+
+
+async def test_who_gives_up_takes_no_token(waiters: Waiters) -> None:
+    """A retry that is cancelled while it waits leaves its token to the next one."""
+    await waiters.ask(5)
+    waiters.tasks[3].cancel()
+    await _settle()
+    await waiters.time.pass_to(0.5)
+    assert [task.done() for task in waiters.tasks] == [True] * 5
+    assert waiters.went == 4

@@ -1,0 +1,114 @@
+"""`python -m bench`: measures everything and writes docs/bench.json and docs/bench.svg; about a quarter of an hour.
+
+Guarantee: exit code 1 when a run was not clean or the money does not add up, 2 when the bench could not be run; only a
+whole bench replaces the figures that the README shows.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import chart, measurements, page
+from bench.load import LoadFailed
+from bench.measurements import Bench, Unexplained
+from bench.stage import Stage
+from chaos.processes import StackError
+
+_CHARGES_OF_THE_MEMORY_RUN = 1_000_000
+Part = Callable[[Bench], Awaitable[None]]
+PARTS: dict[str, Part] = {
+    "charges": measurements.charging,
+    "replays": measurements.repeating,
+    "orders": measurements.ordering,
+    "history": measurements.history,
+    "memory": lambda bench: measurements.lasting(bench, _CHARGES_OF_THE_MEMORY_RUN),
+}
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default"
+    )
+    parser.add_argument(
+        "--rounds", type=_count, default=5, help="how often each contender runs (5)"
+    )
+    parser.add_argument("--seconds", type=_count, default=5, help="how long each run takes (5)")
+    options = parser.parse_args()
+    unknown = [name for name in options.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
+    console = Console(stderr=True, highlight=False)
+    names = [name for name in PARTS if not options.parts or name in options.parts]
+    try:
+        figures = asyncio.run(_measure(names, options.rounds, options.seconds, console.print))
+    except (LoadFailed, Unexplained) as exc:
+        console.print(f"bench: {exc}")
+        return 1 if "missing" not in str(exc) else 2
+    except StackError as exc:
+        console.print(f"bench: {exc}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    Console(highlight=False).print(page.tables(figures), markup=False)
+    if names == list(PARTS):
+        page.FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        chart.PATH.write_text(chart.svg(figures))
+        page.write_readme()
+        console.print(f"Written: {page.FIGURES.name}, {chart.PATH.name} and the README's section.")
+    return 0
+
+
+async def _measure(
+    names: list[str], rounds: int, seconds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        async with Stage(Path(directory)).opened() as stage:
+            await measurements.open_accounts(stage)
+            bench = Bench(stage, rounds, seconds, say)
+            for name in names:
+                say(f"--- {name}")
+                await PARTS[name](bench)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {_memory_gib()} GiB, {_processor()}, {platform.system()}",
+        "python": platform.python_version(),
+        "rounds": rounds,
+        "seconds": seconds,
+        "figures": bench.figures,
+    }
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
