@@ -1,12 +1,20 @@
 """A charge happens once, whatever is sent again."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_service import ledger, wire
+from billing_service.wire import AMOUNT_CENTS_MAX
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -237,3 +245,15 @@ async def test_opening_an_account_again(billing: httpx.AsyncClient, charge: Char
     assert same.status_code == 200
     assert same.json() == {"account": "alice", "balance_cents": OPENING_CENTS - 1999}
     assert other.status_code == 409
+
+
+@given(
+    order=st.uuids(),
+    account=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True),
+    amount_cents=st.integers(1, AMOUNT_CENTS_MAX),
+)
+def test_the_fingerprint_is_canonical_json(order: UUID, account: str, amount_cents: int) -> None:
+    """Keys that were stored by an older release are recognised: the text is the JSON with sorted names that it always was."""
+    charge = wire.Charge(order_id=order, account=account, amount_cents=amount_cents)
+    text = json.dumps(charge.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    assert ledger.fingerprint(charge) == hashlib.sha256(b"POST /charges\n" + text.encode()).digest()

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import order_service.app
+from order_service import orders
 from order_service.settings import Settings
 from order_service.wire import Status
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
@@ -320,6 +321,41 @@ async def test_a_living_lease_is_respected(shop: Shop, database: Any) -> None:
     await owner.close()
     assert taken["status"] == "billed"
     assert (await shop.orders.get(f"/orders/{UUID(int=7)}")).json()["status"] == "pending"
+
+
+async def test_what_is_in_hand_keeps_its_lease(database: Any) -> None:
+    """However long an order waits, its process keeps it; fresh leases, orders of others and settled ones are left alone."""
+    mine, others = uuid4(), uuid4()
+    keep: Any = orders.keep_leases
+    rows = [
+        (UUID(int=1), "pending", mine, "1 second"),
+        (UUID(int=2), "pending", mine, "9.9 seconds"),
+        (UUID(int=3), "pending", others, "1 second"),
+        (UUID(int=4), "failed", mine, "1 second"),
+        (UUID(int=5), "pending", mine, "1 second"),
+    ]
+    connection = await asyncpg.connect(database.order)
+    for key, (order_id, status, owner, left) in enumerate(rows, 1):
+        await connection.execute(
+            """
+            INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                       lease_owner, lease_until, status, settled_at, answer)
+            VALUES ($1, 'alice', 'book', 1, 'exactly_once', $2, '', $3, now() + $4::text::interval, $5,
+                    CASE WHEN $5 = 'failed' THEN now() END, CASE WHEN $5 = 'failed' THEN '{}'::jsonb END)
+            """,
+            order_id,
+            key,
+            owner,
+            left,
+            status,
+        )
+    read = "SELECT order_id, lease_until FROM orders.orders"
+    before = {row["order_id"]: row["lease_until"] for row in await connection.fetch(read)}
+    await keep(connection, [UUID(int=n) for n in (1, 2, 3, 4)], mine, 10.0)
+    after = {row["order_id"]: row["lease_until"] for row in await connection.fetch(read)}
+    await connection.close()
+    assert {order_id.int for order_id in before if before[order_id] != after[order_id]} == {1}
+    assert (after[UUID(int=1)] - before[UUID(int=1)]).total_seconds() > 8
 
 
 @pytest.mark.parametrize("lost", ["lose_requests", "lose_responses"])

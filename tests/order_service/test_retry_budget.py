@@ -31,8 +31,11 @@ class Time:
 
 async def _settle() -> None:
     """Lets every task that can go on do so."""
+    loop = asyncio.get_running_loop()
     for _ in range(5):
-        await asyncio.sleep(0)
+        turn = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        await turn
 
 
 class Waiters:
