@@ -14,7 +14,7 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo up matrix chaos mutants soak audit compose-test test report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -42,6 +42,9 @@ soak: $(STAMP) ## Random faults under load (SEED=n DURATION_S=seconds)
 audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
 	@exec $(RUN) -m chaos audit
 
+bench: $(STAMP) ## Measure the figures of the README, about a quarter of an hour (needs wrk)
+	@exec $(RUN) -m bench
+
 compose-test: $(STAMP) ## Build the compose stack, play the table and kill containers under load, take it down
 	@exec $(RUN) -m chaos.compose
 
@@ -59,7 +62,8 @@ check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
 	@exec $(RUN) -m pytest -q tests/architecture
 
 docs: $(STAMP) ## Make the generated parts of the documents again
-	@exec $(RUN) -m tests.architecture.settings_page
+	@$(RUN) -m tests.architecture.settings_page
+	@exec $(RUN) -m bench.page
 
 format: $(STAMP) ## Format the code
 	@$(RUN) -m ruff check --fix-only --quiet .
