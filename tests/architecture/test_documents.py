@@ -1,6 +1,8 @@
 """Documents name only what exists."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,20 @@ def test_the_draft_is_covered() -> None:
     rows = [line for line in table.splitlines() if line.startswith("|")][2:]
     assert len(rows) >= 12
     assert all("::test_" in row for row in rows)
+
+
+def test_the_token_of_the_readme_is_that_of_docker(tmp_path: Path) -> None:
+    """Without a stack of `make up` the pasted line yields the token that docker-compose.yml gives to curl."""
+    readme = (PROJECT / "README.md").read_text()
+    (line,) = re.findall(r"^TOKEN=\$\(.*?\)$", readme, re.MULTILINE | re.DOTALL)
+    pasted = subprocess.run(
+        ["/bin/bash", "-c", f'{line}\necho "$TOKEN"'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    token = pasted.stdout.strip()
+    assert token
+    assert f"${{CURL_TOKEN:-{token}}}" in (PROJECT / "docker-compose.yml").read_text()
