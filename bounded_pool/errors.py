@@ -22,9 +22,9 @@ class LockWaitTooLong(Exception):
 
 
 # Classes of SQLSTATE that speak of the server's state and not of the statement:
-# 08 connection, 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator
+# 08 connection, 28 authorization (a password that was changed), 3D no such database (yet), 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator
 # intervention (shutdown, crash, statement_timeout), 58 system error (I/O), XX internal error.
-_TROUBLE_CLASSES = frozenset({"08", "40", "53", "57", "58", "XX"})
+_TROUBLE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "57", "58", "XX"})
 # A session that was ended by idle_in_transaction_session_timeout, and a write to a server that became a replica.
 _TROUBLE_STATES = frozenset({"25P03", "25006"})
 

@@ -16,7 +16,9 @@ class Settings(BaseSettings):
         min_length=1, description="JSON object: client name to bearer token"
     )
     public_url: str = Field(
-        "", description="where callers reach the service; prefix of problem types"
+        "",
+        pattern=r"^(https?://[^/\s]+/?)?$",
+        description="where callers reach the service; prefix of problem types",
     )
     pool_size_max: int = Field(5, ge=1, le=1000, description="connections to Postgres")
     transaction_timeout_s: float = Field(

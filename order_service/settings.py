@@ -17,7 +17,9 @@ class Settings(BaseSettings):
     )
     notification_token: SecretStr = Field(description="bearer token for notification_service")
     public_url: str = Field(
-        "", description="where callers reach the service; prefix of problem types"
+        "",
+        pattern=r"^(https?://[^/\s]+/?)?$",
+        description="where callers reach the service; prefix of problem types",
     )
     unsafe_delivery: bool = Field(
         False, description="allow at_least_once and at_most_once, which exist to show the harm"

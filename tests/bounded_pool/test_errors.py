@@ -21,6 +21,8 @@ from chaos.postgres import PostgresCluster
         asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
         asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
         asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+        asyncpg.InvalidPasswordError("password authentication failed"),
+        asyncpg.InvalidCatalogNameError("database does not exist"),
         asyncpg.DeadlockDetectedError("deadlock detected"),
         asyncpg.SerializationError("could not serialize access"),
         asyncpg.PostgresIOError("could not write to file"),

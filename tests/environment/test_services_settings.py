@@ -27,6 +27,10 @@ BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "b
             {**BILLING, "BILLING_LOCK_TIMEOUT_S": "soon"},
             "BILLING_LOCK_TIMEOUT_S: Input should be a valid number",
         ),
+        (
+            {**BILLING, "BILLING_PUBLIC_URL": "nonsense"},
+            "BILLING_PUBLIC_URL: String should match pattern",
+        ),
     ],
     ids=str,
 )
