@@ -54,7 +54,7 @@ async def audit(owner_url: str, stuck_after_s: float = STUCK_AFTER_S) -> Audit:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             findings = [
                 *await _found(connection, "double", _DOUBLE),
-                *await _found(connection, "lost", _LOST),
+                *await _found(connection, "lost", _LOST, CLIENT),
                 *await _found(connection, "stuck", _STUCK, stuck_after_s),
                 *await _found(connection, "unexplained", _UNEXPLAINED, CLIENT),
                 *await _found(connection, "wrong amount", _WRONG_AMOUNT),
@@ -84,10 +84,12 @@ _DOUBLE = """
     GROUP BY o.order_id
     HAVING count(*) > 1
 """
+# A charge of another client that happens to name the order's id is none of the order's.
 _LOST = """
     SELECT o.order_id::text AS subject, format('billed under key %s, never withdrawn', o.sequence_key) AS detail
     FROM orders.orders o
-    WHERE o.status = 'billed' AND NOT EXISTS (SELECT FROM billing.ledger l WHERE l.order_id = o.order_id)
+    WHERE o.status = 'billed'
+      AND NOT EXISTS (SELECT FROM billing.ledger l WHERE l.order_id = o.order_id AND l.client = $1)
 """
 _STUCK = """
     SELECT o.order_id::text AS subject,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from billing_service import problems
+from problem_details.problem import ProblemType
 from tests.architecture.rules import PROJECT
 
 DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md", "docs/running.md")
@@ -53,6 +55,14 @@ def test_every_target_of_the_workflow_exists() -> None:
 def test_the_readme_is_short() -> None:
     """Under 150 lines: who wants to know more finds it in docs."""
     assert len((PROJECT / "README.md").read_text().splitlines()) < 150
+
+
+@pytest.mark.parametrize("problem", problems.OF_A_CHARGE, ids=lambda problem: problem.slug)
+def test_every_answer_to_a_charge_is_on_the_page_of_the_wire(problem: ProblemType) -> None:
+    """Who writes a client from docs/protocol.md meets no answer that is not there, with its status."""
+    text = (PROJECT / "docs/protocol.md").read_text()
+    table = text.partition("| status | problem |")[2].partition("\n\n")[0]
+    assert re.search(rf"^\| {problem.status} \|.*`{problem.slug}`", table, re.MULTILINE)
 
 
 def test_the_draft_is_covered() -> None:

@@ -146,3 +146,9 @@ async def test_two_notifications(database: Any, books: Any) -> None:
     """At most once is broken."""
     await notification(books, 1)
     assert await kinds(database) == {"notified twice"}
+
+
+async def test_a_withdrawal_of_another_client_covers_no_order(database: Any, books: Any) -> None:
+    """The order's own withdrawal is lost; that somebody else charged under the order's id hides nothing."""
+    await books.execute("UPDATE billing.ledger SET client = 'curl'")
+    assert await kinds(database) == {"lost"}
