@@ -20,9 +20,10 @@ from chaos.acts import (
 )
 from chaos.crashes import KillUnseen, Restarted
 from chaos.scenario import FOR_EVER_MS, Scenario
-from chaos.sightings import Arrived, Collected, CutShort, Outcome, Replay, Saw
+from chaos.sightings import Arrived, Collected, CutShort, FlagsCame, Notified, Outcome, Replay, Saw
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
 from chaos.transactions import GoOn, Pause, Paused, TwinWaits
+from order_service.wire import Fate
 
 _FIRST_LOST = (HoldRetry(), Place(), GivenUp())
 _GO_ON = (Heal(), Release())
@@ -163,6 +164,7 @@ MESSAGE_FAULTS = (
             Saw(arrivals=1, effects=1),
             *_GO_ON,
             Outcome("acknowledged", "replayed", attempt=2),
+            FlagsCame(("?1", "?0")),
         ),
     ),
     Scenario(
@@ -176,6 +178,7 @@ MESSAGE_FAULTS = (
             Saw(arrivals=0, effects=0),
             *_GO_ON,
             Outcome("acknowledged", "HTTP 201", attempt=2),
+            FlagsCame(("?0",)),
         ),
     ),
     Scenario(
@@ -267,7 +270,7 @@ MESSAGE_FAULTS = (
             Arm("notification", LimitData(bytes=0, stream="upstream")),
             Place(),
             Outcome("acknowledged"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=False),
             Heal(),
         ),
     ),
@@ -280,7 +283,7 @@ MESSAGE_FAULTS = (
             Place(),
             Outcome("acknowledged"),
             Arrived(1, "notification_service"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=True),
             Heal(),
         ),
     ),
@@ -292,7 +295,7 @@ MESSAGE_FAULTS = (
             Arm("notification", Timeout(timeout_ms=0)),
             Place(),
             Outcome("acknowledged"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=True),
             Heal(),
         ),
     ),
