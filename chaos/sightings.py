@@ -206,6 +206,23 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class SawOpen:
+    """Until the order service has seen that so many orders are open: what it declares from then on comes from that look."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    orders: int
+
+    async def perform(self, scene: Scene) -> None:
+        async def looked() -> bool:
+            return await scene.theatre.unsettled_seen() == {self.orders}
+
+        scene.witness(
+            f"the order service saw {_count(self.orders, 'open order')}",
+            seen=await scene.until(looked, "the order service looks"),
+        )
+
+
+@dataclass(frozen=True)
 class Collected:
     """Until the collector of every billing process has been round once more: what may be forgotten is."""
 
