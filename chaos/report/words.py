@@ -23,9 +23,14 @@ _OFTEN: Mapping[float, str] = {0: "never", 1: "once", 2: "twice"}
 
 def headline(result: Json) -> str:
     """The run in one sentence."""
-    scenarios: Sequence[Json] = result["scenarios"]
+    scenarios = played(result)
     count = len(scenarios)
     wrong = of_verdict(scenarios, result["verdict"])
+    if count < len(result["scenarios"]) and count == len(of_verdict(scenarios, "pass")):
+        if result["verdict"] == "fail":
+            return f"{_scenarios(count)} passed, and the run as a whole broke a promise"
+        if result["verdict"] == "unknown":
+            return f"{_scenarios(count)} passed, and the run as a whole could not be judged"
     match result["verdict"]:
         case "pass" if count and len(wrong) == count:
             return f"All {count} scenarios kept their promises"
@@ -34,6 +39,13 @@ def headline(result: Json) -> str:
         case "unknown" if wrong:
             return f"{len(wrong)} of {_scenarios(count)} could not be judged"
     return f"The run's verdict is {result['verdict']}, of {_scenarios(count)}"
+
+
+def played(result: Json) -> list[Json]:
+    """The scenarios, without the judgement on the run as a whole, which has no acts and so no delivery."""
+    return [
+        scenario for scenario in result["scenarios"] if scenario.get("delivery", "") is not None
+    ]
 
 
 def of_verdict(scenarios: Sequence[Json], verdict: str) -> list[Json]:

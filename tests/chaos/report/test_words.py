@@ -108,6 +108,25 @@ def test_where_it_was_played(clean: Run) -> None:
     assert situation(scenario(family=None)) == "at least once + sequence key · fresh connection"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "first", "sentence"),
+    [
+        ("pass", "pass", "All 2 scenarios kept their promises"),
+        ("fail", "fail", "1 of 2 scenarios broke a promise"),
+        ("fail", "pass", "2 scenarios passed, and the run as a whole broke a promise"),
+        ("unknown", "pass", "2 scenarios passed, and the run as a whole could not be judged"),
+    ],
+)
+def test_the_run_as_a_whole_is_no_scenario(verdict: str, first: str, sentence: str) -> None:
+    """It is judged beside them, and not counted as one."""
+    scenarios = [
+        {"verdict": first, "delivery": "exactly_once"},
+        {"verdict": "pass", "delivery": "exactly_once"},
+        {"verdict": verdict, "delivery": None},
+    ]
+    assert headline({"verdict": verdict, "scenarios": scenarios}) == sentence
+
+
 def test_the_run_as_a_whole() -> None:
     """It has no order of its own: nothing is said of its money, its delivery or its connection."""
     whole = {
