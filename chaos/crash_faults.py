@@ -28,6 +28,7 @@ from chaos.scenario import FOR_EVER_MS, Scenario
 from chaos.sightings import Arrived, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
 from chaos.transactions import GoOn, Pause, Paused, Terminate
+from order_service.wire import Delivery
 
 _GO_ON = (Heal(), Release())
 # A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
@@ -43,6 +44,8 @@ def _killed(
     seam: Seam,
     *,
     effects: int,
+    delivery: Delivery = Delivery.EXACTLY_ONCE,
+    in_the_end: int = 1,
 ) -> Scenario:
     """The caller is killed while it, or whom it called, stands at a seam."""
     return Scenario(
@@ -59,6 +62,8 @@ def _killed(
             Restarted(),
             Settled(),
         ),
+        delivery,
+        in_the_end,
     )
 
 
@@ -228,5 +233,23 @@ CRASH_FAULTS = (
     ),
     _killed(
         "after_notifying", "after the customer was told", "notification_service", "reply", effects=1
+    ),
+    # Whoever takes the order over does not know whether it was sent, and must not send it.
+    _killed(
+        "at_most_once_before_sending",
+        "before it sends, and sending again is forbidden",
+        "order_service",
+        "attempt",
+        effects=0,
+        delivery=Delivery.AT_MOST_ONCE,
+        in_the_end=0,
+    ),
+    _killed(
+        "at_most_once_before_the_answer",
+        "after billing has executed, and sending again is forbidden",
+        "billing_service",
+        "reply",
+        effects=1,
+        delivery=Delivery.AT_MOST_ONCE,
     ),
 )

@@ -20,9 +20,20 @@ from chaos.acts import (
 )
 from chaos.crashes import KillUnseen, Restarted
 from chaos.scenario import FOR_EVER_MS, Scenario
-from chaos.sightings import Arrived, Collected, CutShort, Outcome, Replay, Saw
+from chaos.sightings import (
+    Arrived,
+    Collected,
+    CutShort,
+    FlagsCame,
+    Notified,
+    Outcome,
+    Replay,
+    Saw,
+    SawOpen,
+)
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
 from chaos.transactions import GoOn, Pause, Paused, TwinWaits
+from order_service.wire import Fate
 
 _FIRST_LOST = (HoldRetry(), Place(), GivenUp())
 _GO_ON = (Heal(), Release())
@@ -153,6 +164,49 @@ MESSAGE_FAULTS = (
         ),
     ),
     Scenario(
+        "late/the_lowest_of_two_open_orders",
+        "two orders are open, and the one with the lower key comes again",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            *_FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            Hold("later", "order_service", "attempt", label="the later order"),
+            Place("the later order"),
+            Reached("later"),
+            # Only the lower one of the two may be declared first incomplete.
+            SawOpen(2),
+            Place("the last order"),
+            Outcome("acknowledged", label="the last order"),
+            Collected(),
+            Release("later"),
+            Release(),
+            Outcome("acknowledged", "replayed", attempt=2),
+            Outcome("acknowledged", label="the later order"),
+        ),
+    ),
+    Scenario(
+        "late/forgotten_up_to_the_open_order",
+        "the keys below an open order are forgotten while its answer is lost",
+        (
+            *_REMEMBERED,
+            Arm("billing", LimitData(bytes=0)),
+            *_FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            Release("earlier"),
+            Outcome("acknowledged", label=_EARLIER),
+            # From here on the open order's key is first incomplete: the first one that must be kept.
+            SawOpen(1),
+            Place("the last order"),
+            Outcome("acknowledged", label="the last order"),
+            Collected(),
+            Release(),
+            Outcome("acknowledged", "replayed", attempt=2),
+        ),
+    ),
+    Scenario(
         "flags/inverted_response_lost",
         "the response is lost, and every retry flag is wrong",
         (
@@ -163,6 +217,7 @@ MESSAGE_FAULTS = (
             Saw(arrivals=1, effects=1),
             *_GO_ON,
             Outcome("acknowledged", "replayed", attempt=2),
+            FlagsCame(("?1", "?0")),
         ),
     ),
     Scenario(
@@ -176,6 +231,7 @@ MESSAGE_FAULTS = (
             Saw(arrivals=0, effects=0),
             *_GO_ON,
             Outcome("acknowledged", "HTTP 201", attempt=2),
+            FlagsCame(("?0",)),
         ),
     ),
     Scenario(
@@ -267,7 +323,7 @@ MESSAGE_FAULTS = (
             Arm("notification", LimitData(bytes=0, stream="upstream")),
             Place(),
             Outcome("acknowledged"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=False),
             Heal(),
         ),
     ),
@@ -280,7 +336,7 @@ MESSAGE_FAULTS = (
             Place(),
             Outcome("acknowledged"),
             Arrived(1, "notification_service"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=True),
             Heal(),
         ),
     ),
@@ -292,7 +348,7 @@ MESSAGE_FAULTS = (
             Arm("notification", Timeout(timeout_ms=0)),
             Place(),
             Outcome("acknowledged"),
-            Settled(),
+            Notified(Fate.UNKNOWN, shown=True),
             Heal(),
         ),
     ),

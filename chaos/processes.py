@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +106,8 @@ class Child:
         if self._process is not None and self.running:
             self._process.send_signal(self._command.stop_signal)
             # A stopped process (SIGSTOP) cannot hear; it continues only to end.
-            self._process.send_signal(signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
             try:
                 async with asyncio.timeout(grace_s):
                     await self._process.wait()
@@ -116,9 +118,15 @@ class Child:
             self._watch.cancel()
 
     async def crash(self, with_signal: signal.Signals = signal.SIGKILL) -> Death:
-        """Kills the process; returns when it is dead. It is started again as after any death."""
+        """Kills the process; returns when it is dead. It is started again as after any death.
+
+        One that has just died is started again first. Raises `StackError` when there will be none.
+        """
+        await self.running_after(0)
         deaths = len(self.deaths)
-        os.kill(self.pid, with_signal)
+        # It may have died by itself a moment ago: then that is the death.
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, with_signal)
         await self.dead(deaths + 1)
         return self.deaths[deaths]
 

@@ -232,7 +232,9 @@ class Scene:
 
     async def collect(self) -> Evidence:
         """The evidence of all orders, when nothing is in flight any more."""
-        observed = [await self._observe(placed) for placed in self.orders.values()]
+        # The order that the fault strikes comes first, also where another one had to be placed before it.
+        struck_first = sorted(self.orders.values(), key=lambda placed: placed.label != ONLY)
+        observed = [await self._observe(placed) for placed in struck_first]
         accounts = {placed.account for placed in self.orders.values()}
         self.events = self.theatre.history.since(self.since_ns, accounts)
         return Evidence(observed, self.witnesses, self.probes)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from chaos.acts import NOTHING, PROCESSES, WRAPPED, Needs
-from chaos.evidence import CLIENT, Probe
+from chaos.evidence import CLIENT, Probe, read_notifications
 from chaos.scene import ONLY, Scene
 from chaos.theatre import AMOUNT_CENTS
+from order_service.wire import Fate
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,51 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Notified:
+    """A witness: what became of the one notification for its sender, and whether it was shown to the customer."""
+
+    needs: ClassVar[Needs] = NOTHING
+    fate: Fate
+    shown: bool
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        order = await scene.settled(placed)
+        scene.witness(
+            f"the notification was {self.fate} to the order service",
+            seen=order is not None and order.notification is self.fate,
+        )
+        connection = await scene.connected()
+        try:
+            times = await read_notifications(connection, placed.account)
+        finally:
+            await connection.close()
+        scene.witness(
+            "the customer was told" if self.shown else "the customer was not told",
+            seen=bool(times) == self.shown,
+        )
+
+
+@dataclass(frozen=True)
+class FlagsCame:
+    """A witness: the retry flags with which the requests arrived, in their order."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    flags: tuple[str, ...]
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        await scene.settled(placed)
+        arrived = scene.theatre.history.arrivals("billing_service", placed.account)
+        scene.witness(
+            f"the requests arrived with the retry flags {', '.join(self.flags)}",
+            seen=tuple(event.fields["retry"] for event in arrived) == self.flags,
+        )
+
+
+@dataclass(frozen=True)
 class Replay:
     """The harness sends the order's own charge once more, as the network or an attacker might; a promise is tested.
 
@@ -157,6 +203,23 @@ class Replay:
         moved = (before.effects, before.commits) != (after.effects, after.commits)
         status = response.status_code
         scene.probes.append(Probe(self.promise, self.claim, status, self.expected, moved))
+
+
+@dataclass(frozen=True)
+class SawOpen:
+    """Until the order service has seen that so many orders are open: what it declares from then on comes from that look."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    orders: int
+
+    async def perform(self, scene: Scene) -> None:
+        async def looked() -> bool:
+            return await scene.theatre.unsettled_seen() == {self.orders}
+
+        scene.witness(
+            f"the order service saw {_count(self.orders, 'open order')}",
+            seen=await scene.until(looked, "the order service looks"),
+        )
 
 
 @dataclass(frozen=True)

@@ -211,8 +211,7 @@ class Faults:
                 seen = await self._arm(strike)
             case "kill":
                 child = self._theatre.stack.children(strike.where)[strike.replica]
-                pid = child.pid
-                seen = (await child.crash()).pid == pid
+                seen = (await child.crash()).return_code == -signal.SIGKILL
             case "stop":
                 seen = await self._stop(strike)
             case "postgres":

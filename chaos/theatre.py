@@ -200,6 +200,15 @@ class Theatre:
             },
         )
 
+    async def unsettled_seen(self) -> set[float]:
+        """How many open orders the processes of the order service saw when they last looked, by their own metrics."""
+        seen = set()
+        for child in self.stack.children("order_service"):
+            response = await self._client.get(f"{self.stack.url_of(child)}/metrics")
+            found = re.search(r"^order_unsettled (\S+)", response.text, re.MULTILINE)
+            seen.add(float(found[1]) if found else 0.0)
+        return seen
+
     async def collector_rounds(self) -> dict[str, float]:
         """How often the collector of each billing process has been round, by the process's own metrics."""
         rounds = {}

@@ -17,7 +17,7 @@ from chaos.report.headline import table
 from chaos.report.history import Event
 from chaos.report.markup import element, html, program
 from chaos.report.section import badge, section
-from chaos.report.words import Json, headline, of_verdict, outcome, situation
+from chaos.report.words import Json, headline, of_verdict, outcome, played, situation
 
 _LEAD = (
     "Each figure is money that left the account, divided by the order's amount: "
@@ -83,7 +83,7 @@ def _head(title: str, style: str, script: str) -> ET.Element:
 def _header(result: Json) -> ET.Element:
     versions: Mapping[str, str] = result.get("versions", {})
     facts = [("run", result["run"]), ("seed", f"{result['seed']}"), *versions.items()]
-    scenarios: Sequence[Json] = result["scenarios"]
+    scenarios = played(result)
     counts = ", ".join(
         f"{len(of_verdict(scenarios, verdict))} {verdict}"
         for verdict in ("pass", "fail", "unknown")

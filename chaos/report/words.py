@@ -14,14 +14,23 @@ DELIVERIES = {
     "at_least_once": "at least once, a fresh key each attempt",
     "exactly_once": "at least once + sequence key",
 }
+# Promises that speak of money in words that anybody understands: what they say comes first.
+_OF_MONEY = frozenset({"C1", "C2", "M1", "X1", "X1b", "X1c", "X3", "X7", "X10"})
+# Two lines on a screen: enough to see what is wrong, and all of it stands below.
+_ROW_SHOWN = 200
 _OFTEN: Mapping[float, str] = {0: "never", 1: "once", 2: "twice"}
 
 
 def headline(result: Json) -> str:
     """The run in one sentence."""
-    scenarios: Sequence[Json] = result["scenarios"]
+    scenarios = played(result)
     count = len(scenarios)
     wrong = of_verdict(scenarios, result["verdict"])
+    if count < len(result["scenarios"]) and count == len(of_verdict(scenarios, "pass")):
+        if result["verdict"] == "fail":
+            return f"{_scenarios(count)} passed, and the run as a whole broke a promise"
+        if result["verdict"] == "unknown":
+            return f"{_scenarios(count)} passed, and the run as a whole could not be judged"
     match result["verdict"]:
         case "pass" if count and len(wrong) == count:
             return f"All {count} scenarios kept their promises"
@@ -30,6 +39,13 @@ def headline(result: Json) -> str:
         case "unknown" if wrong:
             return f"{len(wrong)} of {_scenarios(count)} could not be judged"
     return f"The run's verdict is {result['verdict']}, of {_scenarios(count)}"
+
+
+def played(result: Json) -> list[Json]:
+    """The scenarios, without the judgement on the run as a whole, which has no acts and so no delivery."""
+    return [
+        scenario for scenario in result["scenarios"] if scenario.get("delivery", "") is not None
+    ]
 
 
 def of_verdict(scenarios: Sequence[Json], verdict: str) -> list[Json]:
@@ -90,13 +106,25 @@ def _differs(scenario: Json) -> bool:
 
 
 def _broken(scenario: Json) -> str:
-    claims = [promise["claim"] for promise in scenario["promises"] if promise["kept"] is False]
-    if scenario["effects_measured"] is None:
-        # Nothing of one order was measured: it speaks of the run as a whole, or the money could not be read.
-        return f"This is broken: {'; '.join(claims) or 'nothing that has a name'}."
-    if not claims:
-        return "The money is right, and the verdict is fail all the same."
-    return f"The money is right, but this is broken: {'; '.join(claims)}."
+    """The worst broken promise with its offending row, and the names of the others.
+
+    It says nothing of the money being right: the figure is that of the first order, and another one may be wrong.
+    """
+    broken = sorted(
+        (promise for promise in scenario["promises"] if promise["kept"] is False),
+        key=lambda promise: promise["name"] not in _OF_MONEY,
+    )
+    if not broken:
+        return "The verdict is fail, and no broken promise is named."
+    first, others = broken[0], dict.fromkeys(promise["name"] for promise in broken[1:])
+    row = _shortened(first.get("detail") or "")
+    sentence = f"This is broken: {first['claim']}{f' ({row})' if row else ''}."
+    others.pop(first["name"], None)
+    return f"{sentence} Also broken: {', '.join(others)}." if others else sentence
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _ROW_SHOWN else f"{text[: _ROW_SHOWN - 2]} …"
 
 
 def _names(scenario: Json) -> str:

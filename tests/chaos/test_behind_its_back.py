@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from chaos.acts import NOTHING, Needs
+from chaos.acts import NOTHING, Act, Arm, CutInBody, Heal, LetGo, Needs
+from chaos.crashes import DiesAt
 from chaos.play import play
 from chaos.report.console import line
 from chaos.scenario import Scenario
@@ -15,6 +16,7 @@ from chaos.scenarios import SCENARIOS
 from chaos.scene import Scene
 from chaos.theatre import Theatre
 from chaos.verdict import Verdict
+from order_service.wire import Delivery
 
 pytestmark = pytest.mark.chaos
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
@@ -23,6 +25,14 @@ NAMES = (
     "disconnect/request_lost/at_least_once/warm",
     "silence/request_lost/exactly_once/fresh",
     "late/delayed_original",
+)
+# Crashes strike without Toxiproxy; of the table's cells those under one semantics are enough.
+STRUCK_BY_THE_NETWORK = tuple(
+    scenario.name
+    for scenario in SCENARIOS
+    if any(isinstance(act, Arm | CutInBody) for act in scenario.acts)
+    and not any(isinstance(act, DiesAt) for act in scenario.acts)
+    and (scenario.situation is None or scenario.delivery is Delivery.EXACTLY_ONCE)
 )
 Interference = Callable[[Scene], Awaitable[None]]
 
@@ -77,6 +87,39 @@ async def test_a_fault_that_was_switched_off(
     played = await play(theatre, interfered(BY_NAME[name], how))
     assert played.verdict is Verdict.UNKNOWN, line(played)
     assert any("still armed" in w.claim and not w.seen for w in played.witnesses), line(played)
+
+
+async def off(scene: Scene) -> None:
+    """Takes away what was armed."""
+    for proxy, toxic in scene.armed:
+        if toxic.name in await scene.theatre.toxiproxy.toxics(proxy):
+            await scene.theatre.toxiproxy.remove(proxy, toxic.name)
+
+
+async def on_again(scene: Scene) -> None:
+    """Puts it back before anybody looks."""
+    for proxy, toxic in scene.armed:
+        if toxic.name not in await scene.theatre.toxiproxy.toxics(proxy):
+            await scene.theatre.toxiproxy.arm(proxy, toxic)
+
+
+def off_in_between(scenario: Scenario) -> Scenario:
+    """The same scenario, with its toxics armed whenever they are looked at, and never when it matters."""
+    acts: list[Act] = []
+    for act in scenario.acts:
+        if isinstance(act, Heal | LetGo):
+            acts.append(Interfere(on_again))
+        acts.append(act)
+        if isinstance(act, Arm | CutInBody):
+            acts.append(Interfere(off))
+    return replace(scenario, acts=tuple(acts))
+
+
+@pytest.mark.parametrize("name", STRUCK_BY_THE_NETWORK)
+async def test_a_fault_that_is_there_only_when_it_is_looked_at(theatre: Theatre, name: str) -> None:
+    """What the toxic did is a witness of its own: a fault that did not strike is unknown, however it was read back."""
+    played = await play(theatre, off_in_between(BY_NAME[name]))
+    assert played.verdict is Verdict.UNKNOWN, line(played)
 
 
 async def test_the_stage_is_left_as_it_was(theatre: Theatre) -> None:

@@ -42,6 +42,17 @@ async def test_being_killed_often_is_no_reason_to_give_up(tmp_path: Path) -> Non
     assert not running.failure.done()
 
 
+async def test_a_kill_right_after_a_kill(tmp_path: Path) -> None:
+    """The second one waits for somebody to kill, and kills him."""
+    running = child(tmp_path, FOREVER)
+    await running.start()
+    async with asyncio.timeout(30):
+        deaths = [await running.crash(), await running.crash()]
+    assert [death.return_code for death in deaths] == [-9, -9]
+    assert deaths[0].pid != deaths[1].pid
+    await running.stop(5)
+
+
 async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
     """A process that ends by itself again and again is a failure that shows the end of its log."""
     dying = child(tmp_path, "import sys; sys.exit('no disk')")

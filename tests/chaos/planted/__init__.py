@@ -127,6 +127,19 @@ BUGS = (
         "X10",
     ),
     _receiver(
+        "first_incomplete_forgotten_too",
+        "the first incomplete key is deleted with those below it",
+        ("late/forgotten_up_to_the_open_order",),
+        "X1",
+    ),
+    _receiver(
+        "answered_before_the_commit",
+        "the answer leaves before its transaction is committed",
+        ("commit/ambiguous_and_not_there",),
+        "X1b",
+        "X3",
+    ),
+    _receiver(
         "answer_made_anew",
         "a replay is written anew instead of being repeated",
         (LOST_RESPONSE,),
@@ -148,6 +161,32 @@ BUGS = (
         "open keys are declared settled",
         ("late/pending_while_others_settle",),
         "X1c",
+    ),
+    _caller(
+        "highest_open_key_declared",
+        "the highest open key is declared first incomplete, not the lowest",
+        ("late/the_lowest_of_two_open_orders",),
+        "X1c",
+    ),
+    _caller("retry_changes_the_amount", "a retry asks for more", (LOST_REQUEST,), "L2", "X1"),
+    _caller(
+        "new_key_after_a_takeover",
+        "whoever takes an order over gives it a new key",
+        ("caller_killed/before_the_answer",),
+        "X0",
+        "X1",
+    ),
+    _caller(
+        "at_most_once_taken_up_again",
+        "whoever takes an order over sends it, under at most once too",
+        ("caller_killed/at_most_once_before_the_answer",),
+        "M1",
+    ),
+    _caller(
+        "notified_before_settled",
+        "the customer is told before the order is settled",
+        ("caller_killed/after_notifying",),
+        "M2",
     ),
     _caller(
         "no_deadline", "an attempt may take as long as bytes keep coming", ("slow/drip",), "L6"

@@ -1,7 +1,9 @@
 """Bugs planted into order_service."""
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from starlette.types import ASGIApp
@@ -10,6 +12,7 @@ import chaos.sabotage
 from billing_service.wire import Charge
 from notification_service.wire import Notification
 from order_service import courier, delivery, orders, peers
+from order_service.courier import Courier
 from order_service.delivery import Pending, Steps
 from order_service.peers import Acknowledged, Outcome, Peers, Refused
 from order_service.wire import Delivery
@@ -17,6 +20,7 @@ from order_service.wire import Delivery
 _charge = Peers.charge
 _notify = Peers.notify
 _record = orders.record
+_read_unsettled = orders.read_unsettled
 
 
 def _exactly_once_is(semantics: Any) -> None:
@@ -92,6 +96,65 @@ def keys_with_gaps() -> ASGIApp:
         return await _record(connection, *arguments)
 
     vars(orders)["record"] = record
+    return chaos.sabotage.order()
+
+
+def highest_open_key_declared() -> ASGIApp:
+    async def read_unsettled(connection: Any) -> orders.Unsettled:
+        unsettled = await _read_unsettled(connection)
+        highest = await connection.fetchval(
+            "SELECT max(sequence_key) FROM orders.orders WHERE status = 'pending'"
+        )
+        return replace(unsettled, first_incomplete=highest or unsettled.first_incomplete)
+
+    vars(orders)["read_unsettled"] = read_unsettled
+    return chaos.sabotage.order()
+
+
+def retry_changes_the_amount() -> ASGIApp:
+    async def charge(
+        self: Peers, charge: Charge, sequence_key: int, *, retry: bool, first_incomplete: int
+    ) -> Outcome:
+        changed = charge.model_copy(update={"amount_cents": charge.amount_cents + int(retry)})
+        return await _charge(
+            self, changed, sequence_key, retry=retry, first_incomplete=first_incomplete
+        )
+
+    Peers.charge = charge  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def new_key_after_a_takeover() -> ASGIApp:
+    async def exactly_once(order: Pending, steps: Steps) -> Outcome:
+        if order.taken_over:
+            return await delivery.at_least_once(order, steps)
+        return await delivery.exactly_once(order, steps)
+
+    _exactly_once_is(exactly_once)
+    return chaos.sabotage.order()
+
+
+def at_most_once_taken_up_again() -> ASGIApp:
+    async def at_most_once(order: Pending, steps: Steps) -> Outcome:
+        return await steps.send(order.attempts, order.sequence_key, retry=False)
+
+    changed = {**delivery.SEMANTICS, Delivery.AT_MOST_ONCE: at_most_once}
+    vars(courier)["SEMANTICS"] = MappingProxyType(changed)
+    return chaos.sabotage.order()
+
+
+def notified_before_settled() -> ASGIApp:
+    async def settle(self: Courier, outcome: Outcome, settled: Any = None) -> Any:
+        early = peers.notification_of(
+            uuid4(), self.order.order_id, self.order.customer, "Your order is billed."
+        )
+        await self.world.peers.notify(early)
+        order = await self._settle(outcome)
+        if order is not None and settled is not None:
+            settled.set_result(order)
+        return order
+
+    Courier.settle = settle  # type: ignore[method-assign]
     return chaos.sabotage.order()
 
 

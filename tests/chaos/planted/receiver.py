@@ -1,5 +1,6 @@
 """Bugs planted into billing_service."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ _insert_key: Insert = keys.insert_key
 _read_stored = keys.read_stored
 _store_answer = keys.store_answer
 _charge = ledger.charge
+_delete_forgotten = keys.delete_forgotten
 # The retry flag of the request that is being served.
 _retry: ContextVar[bytes] = ContextVar("retry", default=b"?0")
 
@@ -260,6 +262,46 @@ def forgotten_by_time() -> ASGIApp:
 
     keys.share_lock_client = share_lock_client
     return _planted()
+
+
+def first_incomplete_forgotten_too() -> ASGIApp:
+    async def delete_forgotten(connection: Connection, client: str, limit: int) -> int:
+        deleted = await _delete_forgotten(connection, client, limit)
+        await connection.execute(
+            """
+            DELETE FROM billing.processed_keys AS known USING billing.clients
+            WHERE known.client = $1 AND clients.client = $1
+              AND known.sequence_key = clients.first_incomplete
+            """,
+            client,
+        )
+        return deleted
+
+    keys.delete_forgotten = delete_forgotten
+    return chaos.sabotage.billing()
+
+
+def answered_before_the_commit() -> ASGIApp:
+    async def charge(*arguments: Any) -> ledger.ChargeOutcome:
+        executed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        async def store_answer(
+            connection: Connection, client: str, sequence_key: int, answer: Answer
+        ) -> None:
+            await _store_answer(connection, client, sequence_key, answer)
+            if not executed.done():
+                executed.set_result(answer)
+
+        keys.store_answer = store_answer
+        committing = asyncio.ensure_future(_charge(*arguments))
+        # What goes wrong later has nobody to hear of it.
+        committing.add_done_callback(lambda done: done.exception())
+        waiting: tuple[asyncio.Future[Any], ...] = (executed, committing)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return executed.result() if executed.done() else committing.result()
+
+    vars(ledger)["charge"] = charge
+    return chaos.sabotage.billing()
 
 
 def answer_made_anew() -> ASGIApp:

@@ -57,11 +57,32 @@ def test_money_that_could_not_be_compared() -> None:
     assert outcome(free) == "The money moved once."
 
 
-def test_right_money_and_a_broken_promise() -> None:
+def test_a_broken_promise() -> None:
     """The promise is named, so that nobody takes the money for everything."""
     promise = {"name": "X4", "claim": "all answers to a key are equal", "kept": False}
     sentence = outcome(scenario(verdict="fail", promises=[promise]))
-    assert sentence == "The money is right, but this is broken: all answers to a key are equal."
+    assert sentence == "This is broken: all answers to a key are equal."
+
+
+def test_money_of_another_order() -> None:
+    """The first order is right, a second one was charged twice: that comes first, and nothing is called right."""
+    promises = [
+        {"name": "C3", "claim": "acknowledged ≤ executed", "kept": False, "detail": "later: 1, 2"},
+        {"name": "X1", "claim": "withdrawn at most once", "kept": False, "detail": "later: twice"},
+        {"name": "X2", "claim": "a key means an effect", "kept": False, "detail": "later: 2"},
+        {"name": "X4", "claim": "answers are equal", "kept": True, "detail": ""},
+    ]
+    assert outcome(scenario(verdict="fail", promises=promises)) == (
+        "This is broken: withdrawn at most once (later: twice). Also broken: C3, X2."
+    )
+
+
+def test_a_long_row_is_shortened() -> None:
+    """The sentence stays one; the whole row stands below it."""
+    promise = {"name": "X6", "claim": "all agree", "kept": False, "detail": "x" * 500}
+    sentence = outcome(scenario(verdict="fail", promises=[promise]))
+    assert sentence.endswith("x …).")
+    assert len(sentence) < 250
 
 
 def test_no_verdict() -> None:
@@ -85,6 +106,25 @@ def test_where_it_was_played(clean: Run) -> None:
     """Delivery, family and connection; what a scenario has not is left out."""
     assert situation(scenario()) == "at least once + sequence key · reset · fresh connection"
     assert situation(scenario(family=None)) == "at least once + sequence key · fresh connection"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first", "sentence"),
+    [
+        ("pass", "pass", "All 2 scenarios kept their promises"),
+        ("fail", "fail", "1 of 2 scenarios broke a promise"),
+        ("fail", "pass", "2 scenarios passed, and the run as a whole broke a promise"),
+        ("unknown", "pass", "2 scenarios passed, and the run as a whole could not be judged"),
+    ],
+)
+def test_the_run_as_a_whole_is_no_scenario(verdict: str, first: str, sentence: str) -> None:
+    """It is judged beside them, and not counted as one."""
+    scenarios = [
+        {"verdict": first, "delivery": "exactly_once"},
+        {"verdict": "pass", "delivery": "exactly_once"},
+        {"verdict": verdict, "delivery": None},
+    ]
+    assert headline({"verdict": verdict, "scenarios": scenarios}) == sentence
 
 
 def test_the_run_as_a_whole() -> None:
