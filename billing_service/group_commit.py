@@ -35,13 +35,15 @@ class QueueFull(Exception):
 class Bounds:
     """How much may be together, wait, and be under way.
 
-    `size_min`: fewer charges than this go one by one. `size_max`: charges of one batch. `queue_max`: charges that wait.
+    `size_min`: fewer charges than this go one by one. `size_max`: charges of one batch. `halved_from`: when more than this
+    are there, a batch takes half of them. `queue_max`: charges that wait.
     `patience_s`: after so many seconds a batch counts as late and holds the next one up no longer.
     `batches_max`: batches under way, the late ones included. `aside_max`: transactions that wait for a lock aside.
     """
 
     size_min: int
     size_max: int
+    halved_from: int
     queue_max: int
     patience_s: float
     batches_max: int
@@ -89,6 +91,7 @@ class GroupCommit:
         self._aside_slots = asyncio.Semaphore(bounds.aside_max)
         self._holding_up = False
         self._batches = 0
+        self._taken_last = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -154,7 +157,8 @@ class GroupCommit:
     def _take_next(self) -> list[_Waiting]:
         """The next batch. Whose key is under way here already waits for that one's outcome instead."""
         taken: list[_Waiting] = []
-        while self._queue and len(taken) < self._bounds.size_max:
+        size = self._next_size()
+        while self._queue and len(taken) < size:
             waiting = self._queue.popleft()
             twins = self._aside.get(waiting.key)
             if twins is not None:
@@ -162,6 +166,17 @@ class GroupCommit:
             elif not waiting.outcome.done():
                 taken.append(waiting)
         return taken
+
+    def _next_size(self) -> int:
+        """Half of those who wait and of those who have just been answered, because these will be back.
+
+        If a batch took everybody, this process would have nothing to do while Postgres works, and Postgres nothing while
+        this process answers and reads; with halves each works for one of them while the other works for the other.
+        """
+        present = len(self._queue) + self._taken_last
+        size = min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
+        self._taken_last = min(size, len(self._queue))
+        return size
 
     async def _together(
         self, take: Callable[[], list[_Waiting]], wait_for: ClientBusy | AccountBusy | None = None

@@ -15,6 +15,9 @@ from billing_service.wire import Charge
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 from problem_details import Problem, ProblemCatalogue
 
+# For fewer charges than this a second transaction costs more than the waiting that it saves.
+_HALVED_FROM = 8
+
 
 class Billing:
     """Settings, pool, queue, collector, problems, metrics."""
@@ -50,6 +53,7 @@ class Billing:
             Bounds(
                 size_min=settings.batch_size_min,
                 size_max=settings.batch_size_max,
+                halved_from=_HALVED_FROM,
                 queue_max=settings.queue_max,
                 patience_s=settings.batch_patience_s,
                 batches_max=max(1, settings.pool_size_max - aside_max),

@@ -54,6 +54,7 @@ class BoundedPool:
             # A plan is kept for as long as its connection. One that was made while a table was empty would read the
             # table from end to end when it is large; where there is an index for a question, it is used.
             "enable_seqscan": "off",
+            "plan_cache_mode": "force_generic_plan",
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 

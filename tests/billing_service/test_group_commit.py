@@ -37,6 +37,7 @@ class Desk:
         usual = {
             "size_min": 1,
             "size_max": 100,
+            "halved_from": 100,
             "queue_max": 1000,
             "patience_s": 5.0,
             "batches_max": 3,

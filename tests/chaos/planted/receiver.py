@@ -278,7 +278,7 @@ def first_incomplete_forgotten_too() -> ASGIApp:
         return deleted
 
     keys.delete_forgotten = delete_forgotten
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def answered_before_the_commit() -> ASGIApp:
@@ -301,7 +301,7 @@ def answered_before_the_commit() -> ASGIApp:
         return executed.result() if executed.done() else committing.result()
 
     vars(ledger)["charge"] = charge
-    return chaos.sabotage.billing()
+    return _planted()
 
 
 def answer_made_anew() -> ASGIApp:
