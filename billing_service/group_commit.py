@@ -6,7 +6,7 @@ neighbours are neither stalled nor failed. The queue is bounded; what does not f
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +23,8 @@ from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 
+# One is in Postgres while the other is read or answered; they never share an account.
+_PROMPT_MAX = 2
 # Who was sent aside twice goes alone the third time: a single charge waits for all its locks in turn.
 _DETOURS_MAX = 2
 
@@ -89,8 +91,10 @@ class GroupCommit:
         # Who waits aside, by what for. An entry exists as long as somebody works on it.
         self._aside: dict[Busy, _Queue] = {}
         self._aside_slots = asyncio.Semaphore(bounds.aside_max)
-        self._holding_up = False
+        # Batches under way that are not late, and all of them; and whose accounts they work on.
+        self._prompt = 0
         self._batches = 0
+        self._accounts: Counter[str] = Counter()
         self._taken_last = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -116,7 +120,8 @@ class GroupCommit:
             client, sequence_key, charge, digest, lambda: not outcome.done() and awaited()
         )
         self._queue.append(_Waiting(request, outcome))
-        self._begin()
+        if charge.account not in self._accounts:
+            self._begin()
         return await outcome
 
     async def drain(self) -> None:
@@ -126,45 +131,57 @@ class GroupCommit:
             await asyncio.wait(self._tasks)
 
     def _begin(self) -> None:
-        if self._queue and not self._holding_up and self._batches < self._bounds.batches_max:
-            self._holding_up = True
+        if self._queue and self._prompt < _PROMPT_MAX and self._batches < self._bounds.batches_max:
+            self._prompt += 1
             self._batches += 1
             self._spawn(self._next_batch())
 
     async def _next_batch(self) -> None:
-        released = False
+        # Taken only now, when all that have arrived at the same moment are in the queue.
+        waiting = self._take_next()
+        accounts = {each.request.charge.account for each in waiting}
+        self._accounts.update(accounts)
+        prompt = True
 
         def let_pass() -> None:
-            nonlocal released
-            if not released:
-                released = True
-                self._holding_up = False
-                self._begin()
+            nonlocal prompt
+            if prompt:
+                prompt = False
+                self._prompt -= 1
+                self._accounts -= Counter(accounts)
+                # Whoever was passed by an empty batch waits for the one under way, which calls when it is over.
+                if waiting:
+                    self._begin()
 
         late = asyncio.get_running_loop().call_later(self._bounds.patience_s, let_pass)
         try:
-            waiting = self._take_next()
             if len(waiting) < self._bounds.size_min:
                 await asyncio.gather(*map(self._alone, waiting))
-            else:
+            elif waiting:
                 await self._together(lambda: waiting)
         finally:
             self._batches -= 1
             late.cancel()
             let_pass()
-            self._begin()
+            if waiting:
+                self._begin()
 
     def _take_next(self) -> list[_Waiting]:
         """The next batch. Whose key is under way here already waits for that one's outcome instead."""
         taken: list[_Waiting] = []
         size = self._next_size()
+        passed: list[_Waiting] = []
         while self._queue and len(taken) < size:
             waiting = self._queue.popleft()
             twins = self._aside.get(waiting.key)
             if twins is not None:
                 twins.append(waiting)
+            elif waiting.request.charge.account in self._accounts:
+                passed.append(waiting)
             elif not waiting.outcome.done():
                 taken.append(waiting)
+        self._queue.extendleft(reversed(passed))
+        self._taken_last = len(taken) or self._taken_last
         return taken
 
     def _next_size(self) -> int:
@@ -174,9 +191,7 @@ class GroupCommit:
         this process answers and reads; with halves each works for one of them while the other works for the other.
         """
         present = len(self._queue) + self._taken_last
-        size = min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
-        self._taken_last = min(size, len(self._queue))
-        return size
+        return min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
 
     async def _together(
         self, take: Callable[[], list[_Waiting]], wait_for: ClientBusy | AccountBusy | None = None

@@ -627,3 +627,40 @@ async def test_the_race_without_the_locks(
 async def _alone(pool: BoundedPool, key: int) -> ChargeOutcome:
     charge = Charge(order_id=UUID(int=key), account="bob", amount_cents=10)
     return await ledger.charge(pool, "order_service", key, charge, _decline, lambda: True)
+
+
+async def test_a_crowd_is_halved(pool: BoundedPool, owner: Owner) -> None:
+    """A batch leaves half of those who are there to the next one; few go together."""
+    desk = Desk(pool, halved_from=4)
+    await asyncio.gather(*(desk.charge(key, account="alice") for key in range(1, 17)))
+    # 8 of 16; the other 8 together with the 8 that were answered are 16 again.
+    assert desk.batches() == (2, 16)
+    await asyncio.gather(*(desk.charge(key, account="alice") for key in range(17, 21)))
+    assert desk.batches() == (3, 20)
+    assert await moved(owner) == 200
+
+
+async def test_two_batches_at_once_share_no_account(
+    desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is under way another one begins with other accounts; who wants the same ones waits in the queue, not aside."""
+    async with a_batch_that_has_read(desk, monkeypatch) as under_way:
+        same = [desk.begin(key) for key in (3, 4)]
+        other = await asyncio.gather(*(desk.charge(key, account="bob") for key in (5, 6)))
+        assert statuses(other) == [201, 201]
+        assert not any(task.done() for task in same)
+        assert desk.group.queue_length == 2
+    assert statuses([await task for task in (*under_way, *same)]) == [201] * 4
+    assert desk.aside("account") == 0
+    assert await moved(owner) == 60
+
+
+async def test_the_order_of_arrival_holds_for_an_account(
+    desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits because its account is under way is not overtaken by a later one of the same account."""
+    async with a_batch_that_has_read(desk, monkeypatch) as under_way:
+        later = [desk.begin(3, OPENING_CENTS - 30), desk.begin(4, 20)]
+        await desk.charge(5, account="bob")
+    assert statuses([await task for task in (*under_way, *later)]) == [201, 201, 201, 402]
+    assert await moved(owner) == 20 + OPENING_CENTS - 30 + 10
