@@ -16,7 +16,7 @@ from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 from problem_details import Problem, ProblemCatalogue
 
 # For fewer charges than this a second transaction costs more than the waiting that it saves.
-_HALVED_FROM = 8
+_HALVED_FROM = 16
 
 
 class Billing:

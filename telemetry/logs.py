@@ -3,6 +3,7 @@
 Guarantee: the services' own lines and the libraries' (uvicorn, asyncio) have the same form and go to the same place.
 """
 
+import asyncio
 import json
 import logging
 import sys
@@ -30,7 +31,6 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         return event
 
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -40,10 +40,11 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(serializer=_encoded),
     ]
+    lines = _Lines()
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -63,3 +64,30 @@ def configure_logs(service: str, level: str = "INFO") -> None:
 
 def _encoded(event: Any, **_: Any) -> str:
     return _ENCODER.encode(event)
+
+
+class _Lines:
+    """Writes to standard output what was logged within one turn of the event loop at once; without a loop, at once.
+
+    A process that is killed loses the lines of its last turn. They are for operators; what must not be lost is in
+    Postgres.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[str] = []
+
+    def _write_later(self, line: str) -> None:
+        self._waiting.append(line + "\n")
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._write)
+            except RuntimeError:
+                self._write()
+
+    def _write(self) -> None:
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    debug = info = warning = error = critical = msg = _write_later
