@@ -94,9 +94,10 @@ class Peers:
             follow_redirects=False,
             trust_env=False,
         )
-        self._charges_url = billing_url.rstrip("/") + "/charges"
+        # Parsed once and not for each request.
+        self._charges_url = httpx.URL(billing_url.rstrip("/") + "/charges")
         self._billing_headers = {"Authorization": f"Bearer {billing_token}"}
-        self._notifications_url = notification_url.rstrip("/") + "/notifications"
+        self._notifications_url = httpx.URL(notification_url.rstrip("/") + "/notifications")
         self._notification_headers = {"Authorization": f"Bearer {notification_token}"}
         self._attempt_timeout_s = attempt_timeout_s
 
