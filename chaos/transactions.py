@@ -32,9 +32,11 @@ class Pause:
             await cleaner.close()
 
         scene.cleanups.append(undo)
+        # Whoever is paused waits as long as its statement may: a batch has no patience with locks, and would be gone before
+        # anything is done to it.
         await connection.execute(
             """
-            CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql AS
+            CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
             $$ BEGIN PERFORM pg_advisory_xact_lock(471147, 0); RETURN NULL; END $$
             """
         )

@@ -146,8 +146,12 @@ async def test_a_delayed_original_after_a_refusal(shop: Shop) -> None:
 
 
 async def alarms(shop: Shop, alarm: str) -> bool:
-    metrics = (await shop.orders.get("/metrics")).text
-    return f'order_alarms_total{{alarm="{alarm}"}} 1.0' in metrics
+    """Whether the alarm is raised; it is soon after the order was seen to be settled."""
+    async with asyncio.timeout(20):
+        while True:
+            metrics = (await shop.orders.get("/metrics")).text
+            if f'order_alarms_total{{alarm="{alarm}"}} 1.0' in metrics:
+                return True
 
 
 async def test_a_restored_caller_meets_keys_of_other_orders(shop: Shop) -> None:
