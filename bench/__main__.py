@@ -61,7 +61,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    Console(highlight=False).print(page.tables(figures), markup=False)
+    Console(highlight=False).print(page.tables(figures), markup=False, soft_wrap=True)
     if names == list(PARTS):
         page.FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
         chart.PATH.write_text(chart.svg(figures))
