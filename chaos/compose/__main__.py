@@ -76,7 +76,7 @@ async def _main(orders: int, console: Console) -> int:
         async with Shop(project.target) as shop:
             result = await _play(project, shop, orders)
     finally:
-        await asyncio.shield(project.down("--volumes"))
+        await asyncio.shield(_clear_away(project))
     left = await project.leftovers()
     _record(result, "nothing is left behind", [f"left behind: {name}" for name in left], say)
     verdict = worst([Verdict(one["verdict"]) for one in result["results"]])
@@ -90,6 +90,11 @@ async def _main(orders: int, console: Console) -> int:
         f"{verdict}, {result['seconds']} s. Result: {os.path.relpath(path)}", highlight=False
     )
     return verdict.exit_code
+
+
+async def _clear_away(project: Project) -> None:
+    await project.down("--volumes")
+    await project.forget_image()
 
 
 async def _play(project: Project, shop: Shop, orders: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One compose project: its containers, ports and secrets.
 
-Guarantee: it has a name, ports and secrets of its own, so it disturbs no other project on the machine; at the end, with
+Guarantee: it has a name, an image, ports and secrets of its own, so it disturbs no other project on the machine; at the end, with
 its volume, nothing of it is left.
 """
 
@@ -61,6 +61,8 @@ class Project:
         # Production refuses the secrets of the example file; that these are not refused is tested by every start.
         self.environ = {
             "ENVIRONMENT": "production",
+            # Under the usual tag it would become the image of a stack that runs beside it, at that one's next start.
+            "BILLED_ONCE_IMAGE": f"billed-once:{name}",
             **{name: str(ports.choose("", None)) for name in PORTS},
             **{name: secrets.token_hex(24) for name in SECRETS},
         }
@@ -89,6 +91,16 @@ class Project:
     async def down(self, *options: str) -> None:
         """Stops and removes the containers; with `--volumes` the data, too."""
         await self.compose("down", "--remove-orphans", *options)
+
+    @property
+    def image(self) -> str:
+        """The tag of the image that this project builds."""
+        return self.environ["BILLED_ONCE_IMAGE"]
+
+    async def forget_image(self) -> None:
+        """Takes the tag away; what it named stays as long as a cache wants it. Nothing happens when it was not built."""
+        if (await run(["docker", "image", "ls", "--quiet", self.image])).strip():
+            await run(["docker", "image", "rm", self.image])
 
     async def compose(self, *arguments: str) -> str:
         """Runs one command of compose. Raises `StackError` with what it said."""
@@ -138,11 +150,12 @@ class Project:
         return found
 
     async def leftovers(self) -> list[str]:
-        """Containers, volumes and networks that still carry the project's name."""
+        """Containers, volumes, networks and images that still carry the project's name."""
         label = f"label=com.docker.compose.project={self.name}"
         found: list[str] = []
         for what in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
             found += (await run(["docker", *what, "--quiet", "--filter", label])).split()
+        found += (await run(["docker", "image", "ls", "--quiet", self.image])).split()
         return found
 
     async def _is_healthy(self, service: str) -> bool:

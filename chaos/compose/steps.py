@@ -17,7 +17,6 @@ from chaos.compose.shop import Shop
 from chaos.processes import StackError
 from chaos.toxics import Toxiproxy
 
-IMAGE = "billed-once:local"
 REPLICAS = 3
 # With three replicas and no preference one of them gets none of so many connections once in 10^10 runs.
 CONNECTIONS = 60
@@ -31,8 +30,10 @@ async def inspect(project: Project) -> list[str]:
     for service in SERVICES:
         for container in await project.inspected(service):
             offences += inspection.of_a_container(service, container)
-    image = (await run(["docker", "image", "inspect", "--format", "{{json .}}", IMAGE])).strip()
-    offences += inspection.of_the_image(json.loads(image), await _files_of_the_image())
+    image = (
+        await run(["docker", "image", "inspect", "--format", "{{json .}}", project.image])
+    ).strip()
+    offences += inspection.of_the_image(json.loads(image), await _files_of(project.image))
     return offences + _open_to_others(project)
 
 
@@ -117,9 +118,9 @@ async def restart_toxiproxy(project: Project, shop: Shop) -> list[str]:
     return [] if before == after else [f"Toxiproxy came back with {sorted(after)}"]
 
 
-async def _files_of_the_image() -> list[str]:
+async def _files_of(image: str) -> list[str]:
     listed = await run(
-        ["docker", "run", "--rm", "--entrypoint", "find", IMAGE, *_SEARCHED, "-not", "-type", "d"]
+        ["docker", "run", "--rm", "--entrypoint", "find", image, *_SEARCHED, "-not", "-type", "d"]
     )
     if "/app/billing_service/app.py" not in listed:
         raise StackError("the image does not hold what it should; a search in it finds nothing.")
