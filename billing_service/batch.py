@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from billing_service import keys, ledger, set_statements
-from billing_service.keys import CHARGED, DECLINED, VOIDED, Answer, KeyForgotten, Stored, Voided
+from billing_service.keys import CHARGED, DECLINED, Answer, KeyForgotten, Stored
 from billing_service.ledger import AccountUnknown, Awaited, ChargeOutcome, DeclineBody, TooLate
 from billing_service.set_statements import Effect
 from billing_service.wire import Charge, Charged
@@ -99,11 +99,8 @@ class _Slot:
         """Takes over what the database knows; `row` is one of `set_statements.read_known`."""
         self.first_incomplete = row["first_incomplete"]
         self.charge_id = row["charge_id"]
-        status = row["status"]
-        if status == VOIDED:
-            self.stored = Stored(row["fingerprint"], Voided())
-        elif status is not None:
-            self.stored = Stored(row["fingerprint"], Answer(status, row["body"], replayed=True))
+        if row["status"] is not None:
+            self.stored = keys.stored_as(row["fingerprint"], row["status"], row["body"])
 
     def is_new(self, sequence_key: int) -> bool:
         """Whether this key may be executed."""

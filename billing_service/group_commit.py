@@ -7,13 +7,13 @@ neighbours are neither stalled nor failed. The queue is bounded; what does not f
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
-from billing_service import batch, ledger
+from billing_service import batch, ledger, plain
 from billing_service.batch import AccountBusy, Busy, ClientBusy, KeyBusy, Request
 from billing_service.keys import Answer, KeyForgotten, KeyInFlight, Stored, Voided
 from billing_service.ledger import Awaited, ChargeOutcome, DeclineBody
@@ -158,7 +158,9 @@ class GroupCommit:
             if len(waiting) < self._bounds.size_min:
                 await asyncio.gather(*map(self._alone, waiting))
             elif waiting:
-                await self._together(lambda: waiting)
+                self._metrics.batch_size.observe(len(waiting))
+                if rest := await self._plainly(waiting):
+                    await self._together(lambda: rest)
         finally:
             self._batches -= 1
             late.cancel()
@@ -193,6 +195,23 @@ class GroupCommit:
         present = len(self._queue) + self._taken_last
         return min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
 
+    async def _plainly(self, taken: list[_Waiting]) -> list[_Waiting]:
+        """Charges whatever can be charged in one round trip; the others."""
+        transaction = asyncio.create_task(
+            plain.charge_all(self._pool, [waiting.request for waiting in taken])
+        )
+        await asyncio.wait((transaction,))
+        if exc := transaction.exception():
+            self._all_fail(taken, exc)
+            return []
+        rest: list[_Waiting] = []
+        for waiting, outcome in zip(taken, transaction.result(), strict=True):
+            if outcome is None:
+                rest.append(waiting)
+            else:
+                self._deliver(waiting, outcome)
+        return rest
+
     async def _together(
         self, take: Callable[[], list[_Waiting]], wait_for: ClientBusy | AccountBusy | None = None
     ) -> None:
@@ -200,25 +219,27 @@ class GroupCommit:
 
         def requests() -> list[Request]:
             taken.extend(take())
-            self._metrics.batch_size.observe(len(taken))
             return [waiting.request for waiting in taken]
 
         transaction = asyncio.create_task(
             batch.charge_all(self._pool, requests, self._decline_body, wait_for)
         )
         await asyncio.wait((transaction,))
-        match transaction.exception():
-            case None:
-                for waiting, outcome in zip(taken, transaction.result(), strict=True):
-                    self._deliver(waiting, outcome)
-            case DatabaseTrouble() | LockWaitTooLong() as exc:
-                for waiting in taken or take():
-                    waiting.fails(exc)
-            case exc:
-                # Whoever is to blame meets it again, alone.
-                log.warning("a batch is taken apart", charges=len(taken), reason=repr(exc))
-                for waiting in taken or take():
-                    self._step_aside(waiting, waiting.key)
+        if exc := transaction.exception():
+            self._all_fail(taken or take(), exc)
+            return
+        for waiting, outcome in zip(taken, transaction.result(), strict=True):
+            self._deliver(waiting, outcome)
+
+    def _all_fail(self, taken: Sequence[_Waiting], exc: BaseException) -> None:
+        if isinstance(exc, DatabaseTrouble | LockWaitTooLong):
+            for waiting in taken:
+                waiting.fails(exc)
+            return
+        # Whoever is to blame meets it again, alone.
+        log.warning("a batch is taken apart", charges=len(taken), reason=repr(exc))
+        for waiting in taken:
+            self._step_aside(waiting, waiting.key)
 
     def _deliver(self, waiting: _Waiting, outcome: ChargeOutcome | Busy) -> None:
         if not isinstance(outcome, Busy):
@@ -241,7 +262,9 @@ class GroupCommit:
         queue = self._aside[busy]
 
         def take() -> list[_Waiting]:
-            return [queue.popleft() for _ in range(min(len(queue), self._bounds.size_max))]
+            taken = [queue.popleft() for _ in range(min(len(queue), self._bounds.size_max))]
+            self._metrics.batch_size.observe(len(taken))
+            return taken
 
         try:
             while queue:

@@ -59,6 +59,13 @@ class Stored:
     state: Answer | Voided
 
 
+def stored_as(fingerprint: bytes, status: int, body: str) -> Stored:
+    """What the columns of a processed key say."""
+    if status == VOIDED:
+        return Stored(fingerprint, Voided())
+    return Stored(fingerprint, Answer(status, body, replayed=True))
+
+
 class Held(Exception):
     """Somebody else has the key. To be caught outside of the transaction, which is over with it."""
 
@@ -252,11 +259,7 @@ async def read_stored(connection: Connection, client: str, sequence_key: int) ->
         client,
         sequence_key,
     )
-    if row is None:
-        return None
-    if row["status"] == VOIDED:
-        return Stored(row["fingerprint"], Voided())
-    return Stored(row["fingerprint"], Answer(row["status"], row["body"], replayed=True))
+    return None if row is None else stored_as(row["fingerprint"], row["status"], row["body"])
 
 
 async def store_answer(

@@ -31,6 +31,30 @@ class Effect:
     balance_cents: int
 
 
+async def charge_plain(
+    connection: Connection,
+    clients: list[str],
+    sequence_keys: list[int],
+    fingerprints: list[bytes],
+    charges: list[Charge],
+) -> list[Any]:
+    """Charges what is plain, and says of each key what it found, in the same order; a transaction of its own.
+
+    `verdict`: `charged` (with the new `body`), `known`, `forgotten`, which lock is held elsewhere as in `try_locks`, or that it
+    is `not plain`. The function is part of the schema (migration 0006), because its statements need a snapshot each and
+    should not need a round trip each.
+    """
+    return await connection.fetch(
+        "SELECT * FROM billing.charge_plain($1, $2, $3, $4, $5, $6)",
+        clients,
+        sequence_keys,
+        fingerprints,
+        [charge.account for charge in charges],
+        [charge.amount_cents for charge in charges],
+        [charge.order_id for charge in charges],
+    )
+
+
 async def try_locks(
     connection: Connection, clients: list[str], sequence_keys: list[int]
 ) -> list[str]:

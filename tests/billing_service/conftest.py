@@ -1,17 +1,21 @@
 """billing_service on a database of its own, with two clients and an account."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
+from billing_service import ledger
 from billing_service.settings import Settings
+from bounded_pool import BoundedPool
+from tests.billing_service.desk import Desk, Owner, opened
 
 TOKENS = {"order_service": SecretStr("token-o"), "curl": SecretStr("token-c")}
 OPENING_CENTS = 10_000
@@ -42,6 +46,18 @@ async def billing(
         )
         assert response.status_code == 200
         yield client
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How batches go: `plain` first, as in the service, or all of them `at length`."""
+    if request.param == "at length":
+        monkeypatch.setattr("billing_service.plain.charge_all", _nothing_is_plain)
+    return str(request.param)
+
+
+async def _nothing_is_plain(_: object, requests: Sequence[object]) -> list[None]:
+    return [None] * len(requests)
 
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -78,3 +94,26 @@ def balance(billing: httpx.AsyncClient) -> Callable[[], Coroutine[Any, Any, int]
         return cents
 
     return read
+
+
+@pytest.fixture
+async def pool(database: Any) -> AsyncIterator[BoundedPool]:
+    """Of a replica on a database in which alice and bob have accounts."""
+    async with opened(database.billing) as pool:
+        for account in ("alice", "bob"):
+            await ledger.open_account(pool, account, OPENING_CENTS)
+        yield pool
+
+
+@pytest.fixture
+async def owner(database: Any) -> AsyncIterator[Owner]:
+    """A connection that may do everything."""
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def desk(pool: BoundedPool) -> Desk:
+    """The queue of one replica."""
+    return Desk(pool)

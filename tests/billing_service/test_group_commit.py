@@ -1,142 +1,40 @@
 """Charges that wait together are committed together, and none of them is any other's business."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 import billing_service.app
-from billing_service import keys, ledger, set_statements
+from billing_service import keys, ledger
 from billing_service.collector import Collector
-from billing_service.group_commit import Bounds, GroupCommit, QueueFull
+from billing_service.group_commit import QueueFull
 from billing_service.keys import Answer, KeyForgotten, KeyInFlight, Voided
-from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
-from billing_service.metrics import Metrics
+from billing_service.ledger import AccountUnknown, KeyReused, TooLate
 from billing_service.settings import Settings
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool, LockWaitTooLong
+from tests.billing_service.desk import (
+    LOCK_TIMEOUT_S,
+    OPENING_CENTS,
+    Desk,
+    Owner,
+    moved,
+    opened,
+    sample,
+    statuses,
+    waits_for_a_lock,
+)
 
-OPENING_CENTS = 10_000
-# The lock timeout below; whoever is done while a lock is held has not waited for it.
-LOCK_TIMEOUT_S = 1.0
-Owner = Any
-
-
-class Desk:
-    """One replica's queue with short words for its charges."""
-
-    def __init__(self, pool: BoundedPool, **bounds: Any) -> None:
-        self.metrics = Metrics()
-        usual = {
-            "size_min": 1,
-            "size_max": 100,
-            "halved_from": 100,
-            "queue_max": 1000,
-            "patience_s": 5.0,
-            "batches_max": 3,
-            "aside_max": 3,
-        }
-        self.group = GroupCommit(pool, _decline, Bounds(**{**usual, **bounds}), self.metrics)
-
-    async def charge(
-        self,
-        key: int,
-        cents: int = 10,
-        account: str = "alice",
-        client: str = "order_service",
-        awaited: Callable[[], bool] = lambda: True,
-    ) -> ChargeOutcome:
-        charge = Charge(order_id=UUID(int=key), account=account, amount_cents=cents)
-        return await self.group.charge(client, key, charge, awaited)
-
-    def begin(self, *arguments: Any, **more: Any) -> "asyncio.Task[ChargeOutcome]":
-        return asyncio.create_task(self.charge(*arguments, **more))
-
-    def batches(self) -> tuple[int, int]:
-        """How many batches there were, and the charges in all of them."""
-        return (
-            int(_sample(self.metrics.registry, "billing_batch_size_count")),
-            int(_sample(self.metrics.registry, "billing_batch_size_sum")),
-        )
-
-    def aside(self, lock: str) -> int:
-        """Charges that left their batch because of such a lock."""
-        return int(_sample(self.metrics.registry, "billing_charges_aside_total", lock=lock))
-
-
-def _decline(charge: Charge, balance_cents: int) -> str:
-    return f'"{charge.amount_cents} of {balance_cents}"'
-
-
-def _sample(registry: CollectorRegistry, name: str, **labels: str) -> float:
-    value = registry.get_sample_value(name, labels)
-    assert value is not None
-    return value
-
-
-def statuses(outcomes: Iterable[object]) -> list[int]:
-    return [outcome.status if isinstance(outcome, Answer) else 0 for outcome in outcomes]
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[BoundedPool]:
-    pool = BoundedPool(
-        url,
-        application="group commit under test",
-        size_max=6,
-        deadline_s=20.0,
-        lock_timeout_s=LOCK_TIMEOUT_S,
-        idle_in_transaction_timeout_s=20.0,
-    )
-    await pool.open()
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-async def pool(database: Any) -> AsyncIterator[BoundedPool]:
-    async with opened(database.billing) as pool:
-        for account in ("alice", "bob"):
-            await ledger.open_account(pool, account, OPENING_CENTS)
-        yield pool
-
-
-@pytest.fixture
-async def owner(database: Any) -> AsyncIterator[Owner]:
-    connection = await asyncpg.connect(database.owner)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-def desk(pool: BoundedPool) -> Desk:
-    return Desk(pool)
-
-
-async def moved(owner: Owner) -> int:
-    """Cents that left the accounts; the ledger explains each of them."""
-    cents = await owner.fetchval(
-        "SELECT sum(opening_balance_cents - balance_cents)::bigint FROM billing.accounts"
-    )
-    explained = await owner.fetchval(
-        "SELECT coalesce(sum(amount_cents), 0)::bigint FROM billing.ledger"
-    )
-    assert cents == explained
-    return int(cents)
-
-
-async def waits_for_a_lock(owner: Owner) -> None:
-    """Evidence that somebody stands before a lock."""
-    async with asyncio.timeout(10):
-        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            pass
+# All of it holds both for what is charged in one round trip and for what is looked at more closely.
+pytestmark = [
+    pytest.mark.usefixtures("way"),
+    pytest.mark.parametrize("way", ["plain", "at length"], indirect=True),
+]
 
 
 async def test_what_waits_together_is_committed_together(desk: Desk, owner: Owner) -> None:
@@ -418,7 +316,7 @@ async def test_the_queue_is_bounded(pool: BoundedPool, owner: Owner) -> None:
     tasks = [desk.begin(key) for key in range(1, 6)]
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Answer] * 3 + [QueueFull] * 2
-    assert _sample(desk.metrics.registry, "billing_charges_shed_total") == 2
+    assert sample(desk.metrics.registry, "billing_charges_shed_total") == 2
     assert await moved(owner) == 30
 
 
@@ -465,34 +363,6 @@ async def test_shutting_down_drains(pool: BoundedPool, owner: Owner) -> None:
     assert await moved(owner) == 70
 
 
-@pytest.mark.parametrize("committed", [True, False])
-async def test_an_ambiguous_commit_of_a_batch(
-    pool: BoundedPool, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
-) -> None:
-    """All its members learn that it could not be found out; the same keys then move the money once."""
-    desk = Desk(pool)
-    insert_effects = set_statements.insert_effects
-
-    async def lost(connection: Connection, *arguments: Any) -> int:
-        claimed = await insert_effects(connection, *arguments)
-        if committed:
-            await connection.execute("COMMIT")
-        await owner.execute("SELECT pg_terminate_backend($1, 10000)", connection.get_server_pid())
-        return claimed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(set_statements, "insert_effects", lost)
-        outcomes = await asyncio.gather(
-            *(desk.charge(key) for key in range(1, 6)), return_exceptions=True
-        )
-    assert [type(outcome) for outcome in outcomes] == [DatabaseTrouble] * 5
-    assert await moved(owner) == (50 if committed else 0)
-    again = await asyncio.gather(*(desk.charge(key) for key in range(1, 6)))
-    assert statuses(again) == [201] * 5
-    assert [isinstance(a, Answer) and a.replayed for a in again] == [committed] * 5
-    assert await moved(owner) == 50
-
-
 async def test_a_defect_is_met_alone(
     desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,30 +380,6 @@ async def test_a_defect_is_met_alone(
     )
     assert isinstance(outcomes[1], ZeroDivisionError)
     assert statuses([outcomes[0], outcomes[2]]) == [201, 201]
-    assert await moved(owner) == 20
-
-
-async def test_the_index_decides(
-    desk: Desk, owner: Owner, pool: BoundedPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key that is inserted unannounced after the batch has looked: rolled back, and each one is asked again alone."""
-    read_known = set_statements.read_known
-
-    async def overtaken(*arguments: Any) -> list[Any]:
-        rows = await read_known(*arguments)
-        await owner.execute(
-            """
-            INSERT INTO billing.processed_keys (client, sequence_key, fingerprint, status, body)
-            VALUES ('order_service', 2, $1, 402, 'first') ON CONFLICT DO NOTHING
-            """,
-            ledger.fingerprint(Charge(order_id=UUID(int=2), account="alice", amount_cents=10)),
-        )
-        return rows
-
-    monkeypatch.setattr(set_statements, "read_known", overtaken)
-    outcomes = await asyncio.gather(*(desk.charge(key) for key in (1, 2, 3)))
-    assert statuses(outcomes) == [201, 402, 201]
-    assert outcomes[1] == Answer(402, "first", replayed=True)
     assert await moved(owner) == 20
 
 
@@ -563,72 +409,6 @@ async def test_two_replicas_and_one_hot_account(
     assert await owner.fetchval(deadlocks) == 0
 
 
-@asynccontextmanager
-async def a_batch_that_has_read(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[list["asyncio.Task[ChargeOutcome]"]]:
-    """Two charges in a batch that has read what is known of their keys, and goes on after the block."""
-    read_known = set_statements.read_known
-    has_read, go_on = asyncio.Event(), asyncio.Event()
-
-    async def paused(*arguments: Any) -> list[Any]:
-        rows = await read_known(*arguments)
-        has_read.set()
-        await go_on.wait()
-        return rows
-
-    with monkeypatch.context() as patch:
-        patch.setattr(set_statements, "read_known", paused)
-        late = [desk.begin(1), desk.begin(2)]
-        await has_read.wait()
-    yield late
-    go_on.set()
-    await asyncio.wait(late)
-
-
-async def test_the_race_between_a_batch_and_the_collector(
-    desk: Desk, pool: BoundedPool, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The collector waits for the batch that has read the old mark; so does a twin for its key."""
-    other = Desk(pool)
-    async with a_batch_that_has_read(desk, monkeypatch) as late:
-        twin = other.begin(1)
-        collecting = asyncio.create_task(keys.forget(pool, "order_service", 3))
-        async with asyncio.timeout(10):
-            while await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < 2:
-                pass
-        assert not twin.done()
-        assert not collecting.done()
-    assert statuses([await task for task in late]) == [201, 201]
-    assert await collecting == 2
-    assert isinstance(await twin, Answer | KeyForgotten)
-    assert await moved(owner) == 20
-    assert await desk.charge(1) == KeyForgotten(3)
-
-
-async def test_the_race_without_the_locks(
-    desk: Desk, pool: BoundedPool, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control: take the batch's locks out, and the same interleaving charges twice."""
-    await desk.charge(9)
-
-    async def nothing_is_locked(_: Connection, clients: list[str], __: list[int]) -> list[str]:
-        return ["free"] * len(clients)
-
-    monkeypatch.setattr(set_statements, "try_locks", nothing_is_locked)
-    async with a_batch_that_has_read(desk, monkeypatch) as late:
-        for key in (1, 2):
-            assert isinstance(await _alone(pool, key), Answer)
-        await keys.forget(pool, "order_service", 3)
-    assert statuses([await task for task in late]) == [201, 201]
-    assert await moved(owner) == 10 + 2 * 20
-
-
-async def _alone(pool: BoundedPool, key: int) -> ChargeOutcome:
-    charge = Charge(order_id=UUID(int=key), account="bob", amount_cents=10)
-    return await ledger.charge(pool, "order_service", key, charge, _decline, lambda: True)
-
-
 async def test_a_crowd_is_halved(pool: BoundedPool, owner: Owner) -> None:
     """A batch leaves half of those who are there to the next one; few go together."""
     desk = Desk(pool, halved_from=4)
@@ -638,29 +418,3 @@ async def test_a_crowd_is_halved(pool: BoundedPool, owner: Owner) -> None:
     await asyncio.gather(*(desk.charge(key, account="alice") for key in range(17, 21)))
     assert desk.batches() == (3, 20)
     assert await moved(owner) == 200
-
-
-async def test_two_batches_at_once_share_no_account(
-    desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While one is under way another one begins with other accounts; who wants the same ones waits in the queue, not aside."""
-    async with a_batch_that_has_read(desk, monkeypatch) as under_way:
-        same = [desk.begin(key) for key in (3, 4)]
-        other = await asyncio.gather(*(desk.charge(key, account="bob") for key in (5, 6)))
-        assert statuses(other) == [201, 201]
-        assert not any(task.done() for task in same)
-        assert desk.group.queue_length == 2
-    assert statuses([await task for task in (*under_way, *same)]) == [201] * 4
-    assert desk.aside("account") == 0
-    assert await moved(owner) == 60
-
-
-async def test_the_order_of_arrival_holds_for_an_account(
-    desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who waits because its account is under way is not overtaken by a later one of the same account."""
-    async with a_batch_that_has_read(desk, monkeypatch) as under_way:
-        later = [desk.begin(3, OPENING_CENTS - 30), desk.begin(4, 20)]
-        await desk.charge(5, account="bob")
-    assert statuses([await task for task in (*under_way, *later)]) == [201, 201, 201, 402]
-    assert await moved(owner) == 20 + OPENING_CENTS - 30 + 10

@@ -202,11 +202,16 @@ class Receiver(RuleBasedStateMachine):
         await keys.forget(self.pool, "order_service", mark)
 
 
-FORMS = pytest.mark.parametrize("batch_size_min", [1, 1000], ids=["batches", "single charges"])
+FORMS = pytest.mark.parametrize(
+    ("batch_size_min", "way"),
+    [(1, "plain"), (1, "at length"), (1000, "plain")],
+    indirect=["way"],
+    ids=["plain batches", "batches", "single charges"],
+)
 
 
 @FORMS
-def test_the_receiver_is_its_model(database: Any, batch_size_min: int) -> None:
+def test_the_receiver_is_its_model(database: Any, batch_size_min: int, way: str) -> None:
     """Send, repeat, twins, other payload, out of order, void, forget, restart, flags inverted."""
     Receiver.database, Receiver.batch_size_min = database, batch_size_min
     run_state_machine_as_test(
@@ -224,7 +229,9 @@ def test_the_receiver_is_its_model(database: Any, batch_size_min: int) -> None:
 
 
 @FORMS
-def test_the_model_can_say_no(database: Any, monkeypatch: Any, batch_size_min: int) -> None:
+def test_the_model_can_say_no(
+    database: Any, monkeypatch: Any, batch_size_min: int, way: str
+) -> None:
     """The negative control: a receiver that compares no payloads is caught."""
     monkeypatch.setattr("billing_service.ledger.fingerprint", lambda _: b"the same")
     Receiver.database, Receiver.batch_size_min = database, batch_size_min

@@ -1,0 +1,113 @@
+"""One replica's queue of charges on a database of its own, with short words for what is asked of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry
+
+from billing_service.group_commit import Bounds, GroupCommit
+from billing_service.keys import Answer
+from billing_service.ledger import ChargeOutcome
+from billing_service.metrics import Metrics
+from billing_service.wire import Charge
+from bounded_pool import BoundedPool
+
+OPENING_CENTS = 10_000
+# The lock timeout below; whoever is done while a lock is held has not waited for it.
+LOCK_TIMEOUT_S = 1.0
+Owner = Any
+
+
+class Desk:
+    """One replica's queue with short words for its charges."""
+
+    def __init__(self, pool: BoundedPool, **bounds: Any) -> None:
+        self.metrics = Metrics()
+        usual = {
+            "size_min": 1,
+            "size_max": 100,
+            "halved_from": 100,
+            "queue_max": 1000,
+            "patience_s": 5.0,
+            "batches_max": 3,
+            "aside_max": 3,
+        }
+        self.group = GroupCommit(pool, decline, Bounds(**{**usual, **bounds}), self.metrics)
+
+    async def charge(
+        self,
+        key: int,
+        cents: int = 10,
+        account: str = "alice",
+        client: str = "order_service",
+        awaited: Callable[[], bool] = lambda: True,
+    ) -> ChargeOutcome:
+        charge = Charge(order_id=UUID(int=key), account=account, amount_cents=cents)
+        return await self.group.charge(client, key, charge, awaited)
+
+    def begin(self, *arguments: Any, **more: Any) -> "asyncio.Task[ChargeOutcome]":
+        return asyncio.create_task(self.charge(*arguments, **more))
+
+    def batches(self) -> tuple[int, int]:
+        """How many batches there were, and the charges in all of them."""
+        return (
+            int(sample(self.metrics.registry, "billing_batch_size_count")),
+            int(sample(self.metrics.registry, "billing_batch_size_sum")),
+        )
+
+    def aside(self, lock: str) -> int:
+        """Charges that left their batch because of such a lock."""
+        return int(sample(self.metrics.registry, "billing_charges_aside_total", lock=lock))
+
+
+def decline(charge: Charge, balance_cents: int) -> str:
+    return f'"{charge.amount_cents} of {balance_cents}"'
+
+
+def sample(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    value = registry.get_sample_value(name, labels)
+    assert value is not None
+    return value
+
+
+def statuses(outcomes: Iterable[object]) -> list[int]:
+    return [outcome.status if isinstance(outcome, Answer) else 0 for outcome in outcomes]
+
+
+@asynccontextmanager
+async def opened(
+    url: str, application: str = "group commit under test"
+) -> AsyncIterator[BoundedPool]:
+    pool = BoundedPool(
+        url,
+        application=application,
+        size_max=6,
+        deadline_s=20.0,
+        lock_timeout_s=LOCK_TIMEOUT_S,
+        idle_in_transaction_timeout_s=20.0,
+    )
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+async def moved(owner: Owner) -> int:
+    """Cents that left the accounts; the ledger explains each of them."""
+    cents = await owner.fetchval(
+        "SELECT sum(opening_balance_cents - balance_cents)::bigint FROM billing.accounts"
+    )
+    explained = await owner.fetchval(
+        "SELECT coalesce(sum(amount_cents), 0)::bigint FROM billing.ledger"
+    )
+    assert cents == explained
+    return int(cents)
+
+
+async def waits_for_a_lock(owner: Owner) -> None:
+    """Evidence that somebody stands before a lock."""
+    async with asyncio.timeout(10):
+        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
