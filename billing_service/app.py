@@ -41,7 +41,7 @@ from billing_service.wire import (
     OpenAccount,
 )
 from bounded_pool import DatabaseTrouble, LockWaitTooLong
-from direct_route import DirectRoute, documented_body, read_body
+from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
@@ -77,7 +77,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         await billing.group_commit.drain()
         await billing.pool.close()
 
-    app = FastAPI(
+    app = DirectAPI(
         title="billing_service",
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",

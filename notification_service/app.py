@@ -18,7 +18,7 @@ import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
-from direct_route import DirectRoute, documented_body, read_body
+from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from notification_service import arrivals
 from notification_service.settings import Settings
 from notification_service.wire import Arrivals, Notification, Shown
@@ -92,7 +92,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         yield
         await notifications.pool.close()
 
-    app = FastAPI(
+    app = DirectAPI(
         title="notification_service",
         version="1",
         description="Shows what arrives. Called at most once; a second arrival would be listed too.",

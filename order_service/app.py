@@ -20,7 +20,7 @@ import problem_details
 import structured_fields
 import telemetry
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
-from direct_route import DirectRoute, documented_body, read_body
+from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from order_service import listing, orders, problems
 from order_service.backoff import Backoff
 from order_service.books import Books
@@ -170,7 +170,7 @@ def create(
         async with desk.running():
             yield
 
-    app = FastAPI(
+    app = DirectAPI(
         title="order_service",
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
