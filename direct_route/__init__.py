@@ -62,18 +62,19 @@ class _Endpoints:
     ) -> None:
         self._endpoints = endpoints
         self._handlers = handlers
+        self._handled = tuple(each for each in handlers if not isinstance(each, int))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response: ASGIApp = await self._endpoints[scope["method"], scope["path"]](
                 Request(scope, receive, send)
             )
-        except Exception as exc:  # noqa: BLE001 - a handler answers whatever it is
+        except self._handled as exc:
             response = ExceptionMiddleware(_raising(exc), self._handlers)
         await response(scope, receive, send)
 
 
-def _raising(exc: Exception) -> ASGIApp:
+def _raising(exc: BaseException) -> ASGIApp:
     async def app(_: Scope, __: Receive, ___: Send) -> None:
         raise exc
 

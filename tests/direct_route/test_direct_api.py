@@ -113,7 +113,7 @@ async def test_anything_else(method: str, path: str) -> None:
     assert direct == await answer(application(FastAPI), method, path)
 
 
-async def test_the_router_is_not_asked() -> None:
+async def test_the_router_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The layers really are left out; the same without them fails, which is the control."""
 
     async def no_router(_: Scope, __: Receive, ___: Send) -> None:
@@ -121,5 +121,5 @@ async def test_the_router_is_not_asked() -> None:
 
     for kind, status in ((DirectAPI, 201), (FastAPI, 500)):
         app = application(kind)
-        app.router.middleware_stack = no_router
+        monkeypatch.setattr(app.router, "middleware_stack", no_router)
         assert (await answer(app, "POST", "/tea", "green"))[0] == status
