@@ -9,6 +9,7 @@ RUN python -m venv --without-pip /opt/venv \
 COPY bearer_tokens /app/bearer_tokens
 COPY bounded_pool /app/bounded_pool
 COPY direct_route /app/direct_route
+COPY garbage_collector /app/garbage_collector
 COPY environment /app/environment
 COPY problem_details /app/problem_details
 COPY structured_fields /app/structured_fields

@@ -16,6 +16,7 @@ from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 import environment
+import garbage_collector
 import problem_details
 import telemetry
 from billing_service import headers, keys, ledger, problems
@@ -69,6 +70,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await billing.pool.open()
+        garbage_collector.spare_the_program()
         collecting = asyncio.create_task(billing.collector.run(), name="forget keys")
         yield
         collecting.cancel()

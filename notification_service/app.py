@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry, Counter
 
 import environment
+import garbage_collector
 import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
@@ -89,6 +90,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await notifications.pool.open()
+        garbage_collector.spare_the_program()
         yield
         await notifications.pool.close()
 

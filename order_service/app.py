@@ -16,6 +16,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 
 import environment
+import garbage_collector
 import problem_details
 import structured_fields
 import telemetry
@@ -168,6 +169,7 @@ def create(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with desk.running():
+            garbage_collector.spare_the_program()
             yield
 
     app = DirectAPI(

@@ -12,6 +12,7 @@ STANDALONE = (
     "bearer_tokens",
     "bounded_pool",
     "direct_route",
+    "garbage_collector",
     "environment",
     "problem_details",
     "structured_fields",

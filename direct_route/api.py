@@ -1,0 +1,72 @@
+"""The application around direct routes.
+
+Guarantee: a request for one of them is answered as FastAPI itself would have it answered, by the same handlers and behind
+the same middleware of the application.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from direct_route.route import DirectRoute, Endpoint
+
+
+class DirectAPI(FastAPI):
+    """A FastAPI application in which a request for a direct route passes the application's own middleware and no other.
+
+    FastAPI's layers and its router are passed one by one for each request, which takes longer than a small endpoint. All of
+    them are left out but the one that answers for a defect; exceptions go to the same handlers. What is not exactly the
+    method and the path of a direct route without parameters goes the usual way.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called once, when the first request comes: routes and middleware that are added later are not seen."""
+        usual = super().build_middleware_stack()
+        endpoints = {
+            (method, route.path): route.endpoint
+            for route in self.router.routes
+            if isinstance(route, DirectRoute) and not route.param_convertors
+            for method in route.methods or ()
+        }
+        handlers = dict(self.exception_handlers)
+        on_defect = handlers.pop(500, None) or handlers.pop(Exception, None)
+        direct: ASGIApp = _Endpoints(endpoints, handlers)
+        for cls, args, kwargs in reversed(self.user_middleware):
+            direct = cls(direct, *args, **kwargs)
+        direct = ServerErrorMiddleware(direct, on_defect, self.debug)
+
+        async def fork(scope: Scope, receive: Receive, send: Send) -> None:
+            is_direct = scope["type"] == "http" and (scope["method"], scope["path"]) in endpoints
+            await (direct if is_direct else usual)(scope, receive, send)
+
+        return fork
+
+
+class _Endpoints:
+    """Calls the endpoint of a request, and Starlette's handlers if it raises."""
+
+    def __init__(
+        self, endpoints: dict[tuple[str, str], Endpoint], handlers: dict[Any, Any]
+    ) -> None:
+        self._endpoints = endpoints
+        self._handlers = handlers
+        self._handled = tuple(each for each in handlers if not isinstance(each, int))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response: ASGIApp = await self._endpoints[scope["method"], scope["path"]](
+                Request(scope, receive, send)
+            )
+        except self._handled as exc:
+            response = ExceptionMiddleware(_raising(exc), self._handlers)
+        await response(scope, receive, send)
+
+
+def _raising(exc: BaseException) -> ASGIApp:
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise exc
+
+    return app
