@@ -18,8 +18,8 @@ _YOUNGEST = 10_000
 def spare_the_program() -> None:
     """Takes all that is there now out of every later collection; once a process, when the service is ready.
 
-    Modules, routes and models are hundreds of thousands of objects that never become garbage. To look at them took an eighth
-    of the processor time of an order (see docs/decisions.md).
+    Modules, routes and models are some hundred thousand objects that never become garbage, and every request waits while
+    they are looked at.
     """
     gc.collect()
     gc.freeze()
