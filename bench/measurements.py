@@ -180,7 +180,7 @@ async def repeating(bench: Bench) -> None:
 
 
 async def ordering(bench: Bench) -> None:
-    """(f): POST /orders from end to end against a chain of three services that do nothing, over the same client."""
+    """(f): POST /orders from end to end against a chain of three services that do nothing, over the same transport."""
     async with (
         _chain(
             bench.stage,

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from billing_service.wire import Charge, Charged
 from notification_service.wire import Notification, Shown
-from order_service.peers import open_transport
+from order_service.peers import Transport, exchange, open_transport
 from order_service.wire import NewOrder
 
 # As many as billing_service has by default.
@@ -90,21 +90,21 @@ async def withdraw(pool: "asyncpg.Pool[asyncpg.Record]", charge: Charge) -> tupl
 
 
 def chain() -> FastAPI:
-    """`POST /orders` that calls a billing and a notification that do nothing, over the client of order_service.
+    """`POST /orders` that calls a billing and a notification that do nothing, over the transport of order_service.
 
     As in order_service the answer waits for billing alone, and the notification goes out after it.
     """
-    clients: list[httpx.AsyncClient] = []
+    transports: list[Transport] = []
     notifying: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         transport = open_transport(_CHAIN_CONNECTIONS)
-        async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:  # noqa: S113 - wrk has a timeout
-            clients.append(client)
-            yield
-            if notifying:
-                await asyncio.wait(notifying)
+        transports.append(transport)
+        yield
+        if notifying:
+            await asyncio.wait(notifying)
+        await transport.aclose()
 
     app = FastAPI(lifespan=lifespan)
 
@@ -112,9 +112,9 @@ def chain() -> FastAPI:
     async def post_order(order: NewOrder) -> Charged:
         charge = Charge(order_id=uuid4(), account=order.customer, amount_cents=order.amount_cents)
         charged = Charged.model_validate(
-            await _post(clients[0], os.environ["ORDER_BILLING_URL"] + "/charges", charge)
+            await _post(transports[0], os.environ["ORDER_BILLING_URL"] + "/charges", charge)
         )
-        task = asyncio.create_task(_notify(clients[0], charge.order_id, order))
+        task = asyncio.create_task(_notify(transports[0], charge.order_id, order))
         notifying.add(task)
         task.add_done_callback(notifying.discard)
         return charged
@@ -126,17 +126,18 @@ def chain() -> FastAPI:
 _CHAIN_CONNECTIONS = 128
 
 
-async def _notify(client: httpx.AsyncClient, order_id: UUID, order: NewOrder) -> None:
+async def _notify(transport: Transport, order_id: UUID, order: NewOrder) -> None:
     text = f"Your order of {order.item} is billed."
     notification = Notification(
         notification_id=uuid4(), order_id=order_id, customer=order.customer, text=text
     )
-    await _post(client, os.environ["ORDER_NOTIFICATION_URL"] + "/notifications", notification)
+    await _post(transport, os.environ["ORDER_NOTIFICATION_URL"] + "/notifications", notification)
 
 
-async def _post(client: httpx.AsyncClient, url: str, body: Charge | Notification) -> object:
+async def _post(transport: Transport, url: str, body: Charge | Notification) -> object:
     headers = {"Content-Type": "application/json"}
-    response = await client.post(url, content=body.model_dump_json(), headers=headers)
+    request = httpx.Request("POST", url, content=body.model_dump_json(), headers=headers)
+    response = await exchange(transport, request)
     response.raise_for_status()
     return response.json()
 

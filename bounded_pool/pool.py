@@ -51,6 +51,8 @@ class BoundedPool:
             "statement_timeout": _ms(deadline_s * 0.9),
             "lock_timeout": _ms(lock_timeout_s),
             "idle_in_transaction_session_timeout": _ms(idle_in_transaction_timeout_s),
+            # Each statement has to see what was committed before it, whatever the database's default is.
+            "default_transaction_isolation": "read committed",
             # A plan is kept for as long as its connection. One that was made while a table was empty would read the
             # table from end to end when it is large; where there is an index for a question, it is used.
             "enable_seqscan": "off",

@@ -74,6 +74,20 @@ def open_transport(connections_max: int) -> Transport:
     return AiohttpTransport(client=session)
 
 
+async def exchange(transport: Transport, request: httpx.Request) -> httpx.Response:
+    """The response with its whole body. Raises `httpx.RequestError`.
+
+    Without httpx's timeouts: they bound single reads, and a slow drip passes them.
+    """
+    response = await transport.handle_async_request(request)
+    try:
+        await response.aread()
+    finally:
+        # Also when the deadline passes in the middle: the rest of this answer may never be taken for another one.
+        await response.aclose()
+    return response
+
+
 class Peers:
     """Billing and notification, over one transport.
 
@@ -153,22 +167,12 @@ class Peers:
         request.headers[TRACE_HEADER] = traceparent()
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                response = await self._answer(request)
+                response = await exchange(self._transport, request)
         except TimeoutError:
             return Unknown(f"Timeout: no answer within {self._attempt_timeout_s:g} s")
         except httpx.RequestError as exc:
             return _outcome_of_failure(exc)
         return outcome(response)
-
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        """The response with its whole body. Without httpx's timeouts: they bound single reads, and a slow drip passes them."""
-        response = await self._transport.handle_async_request(request)
-        try:
-            await response.aread()
-        finally:
-            # Also when the deadline passes in the middle: the rest of this answer may never be taken for another one.
-            await response.aclose()
-        return response
 
 
 def slug_of(answer: Mapping[str, Any] | None) -> str:

@@ -109,3 +109,28 @@ async def test_a_silent_network_ends_at_the_deadline(cluster: PostgresCluster) -
         assert await connection.fetchval("SELECT 1") == 1
     assert pool.in_use == 0
     await pool.close()
+
+
+async def test_the_isolation_level_is_the_pools(cluster: PostgresCluster) -> None:
+    """Each statement sees what was committed before it, also where the database would have frozen its snapshot."""
+    pool = BoundedPool(
+        cluster.url("postgres"),
+        application="test",
+        size_max=1,
+        deadline_s=10,
+        lock_timeout_s=1,
+        idle_in_transaction_timeout_s=1,
+    )
+    await pool.open()
+    owner = await asyncpg.connect(cluster.url("postgres"))
+    await owner.execute(
+        "ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'"
+    )
+    try:
+        async with pool.transaction() as connection:
+            level = await connection.fetchval("SELECT current_setting('transaction_isolation')")
+    finally:
+        await owner.execute("ALTER DATABASE postgres RESET default_transaction_isolation")
+        await owner.close()
+        await pool.close()
+    assert level == "read committed"

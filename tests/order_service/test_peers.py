@@ -146,6 +146,12 @@ async def test_a_truncated_answer_is_unknown() -> None:
     assert isinstance(await outcome_of(answering(raw)), Unknown)
 
 
+async def test_an_answer_that_cannot_be_unpacked_is_unknown() -> None:
+    """It says that it is compressed and is not: something was answered, nobody knows what."""
+    raw = http(201, b'{"a": 1}', "Content-Encoding: gzip")
+    assert isinstance(await outcome_of(answering(raw)), Unknown)
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
