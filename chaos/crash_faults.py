@@ -27,10 +27,11 @@ from chaos.crashes import (
 from chaos.scenario import FOR_EVER_MS, Scenario
 from chaos.sightings import Arrived, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
-from chaos.transactions import GoOn, Pause, Paused, Terminate
+from chaos.transactions import GoOn, Neighbour, NeighbourLeaves, Pause, Paused, Terminate
 from order_service.wire import Delivery
 
 _GO_ON = (Heal(), Release())
+_IN_A_TRANSACTION = (Neighbour(), Place(), NeighbourLeaves())
 # A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
 _PATIENT = frozenset(
     {"a longer BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S than ORDER_ATTEMPT_TIMEOUT_S"}
@@ -93,7 +94,7 @@ CRASH_FAULTS = (
             Connection("warm"),
             Pause("before commit"),
             HoldRetry(),
-            Place(),
+            *_IN_A_TRANSACTION,
             Paused(),
             Arm("billing-db", LimitData(bytes=0, stream="upstream")),
             GoOn(),
@@ -111,7 +112,7 @@ CRASH_FAULTS = (
             Connection("warm"),
             Pause("before commit"),
             HoldRetry(),
-            Place(),
+            *_IN_A_TRANSACTION,
             Paused(),
             Arm("billing-db", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
             GoOn(),
@@ -127,13 +128,46 @@ CRASH_FAULTS = (
         also_needs=_PATIENT,
     ),
     Scenario(
+        "commit/lost_with_its_charge",
+        "a charge that is one message is lost on its way to Postgres, and the error is the same as when it is there",
+        (
+            Connection("warm"),
+            HoldRetry(),
+            Arm("billing-db", LimitData(bytes=0, stream="upstream")),
+            Place(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            *_GO_ON,
+            Outcome("unknown", "503"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "commit/late_with_its_charge",
+        "a charge that is one message reaches Postgres after its failure was reported",
+        (
+            Connection("warm"),
+            HoldRetry(),
+            Arm("billing-db", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
+            Place(),
+            GivenUp(),
+            Saw(arrivals=1, effects=0),
+            LetGo("billing-db"),
+            Saw(effects=1),
+            Heal(),
+            Release(),
+            Outcome("unknown"),
+            Settled(),
+        ),
+    ),
+    Scenario(
         "commit/partition_holds_the_key",
         "billing is cut off from Postgres in the middle of a charge, and the key stays locked",
         (
             Connection("warm"),
             Pause("before commit"),
             HoldRetry(),
-            Place(),
+            *_IN_A_TRANSACTION,
             Paused(),
             # In this order: what the first one closes when it is taken away has to pass the second one.
             Arm("billing-db", Timeout(timeout_ms=0, stream="upstream")),

@@ -69,6 +69,8 @@ class Scene:
         # The process that was stopped by a signal and has to be woken up; 0 when there is none.
         self.stopped = 0
         self.pausing: asyncpg.Connection[asyncpg.Record]
+        # Who has the account of the order.
+        self.neighbour: asyncpg.Connection[asyncpg.Record]
 
     @property
     def target(self) -> Target:

@@ -59,6 +59,44 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """Another transaction has the order's account. A plain charge is one message, committed by itself; this one cannot be."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order()
+        scene.neighbour = await scene.connected()
+        scene.cleanups.append(scene.neighbour.close)
+        await scene.neighbour.execute("BEGIN")
+        await scene.neighbour.execute(
+            "SELECT 1 FROM billing.accounts WHERE account = $1 FOR NO KEY UPDATE", placed.account
+        )
+
+
+@dataclass(frozen=True)
+class NeighbourLeaves:
+    """As soon as the charge waits for the account: it goes on in a transaction whose COMMIT is a message of its own."""
+
+    needs: ClassVar[Needs] = NOTHING
+
+    async def perform(self, scene: Scene) -> None:
+        async def waiting() -> bool:
+            found: bool = await scene.neighbour.fetchval(
+                """
+                SELECT EXISTS (
+                  SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
+                )
+                """
+            )
+            return found
+
+        seen = await scene.until(waiting, "a charge waits for the account")
+        scene.witness("the charge had begun a transaction and waited for its account", seen=seen)
+        await scene.neighbour.execute("ROLLBACK")
+
+
+@dataclass(frozen=True)
 class Paused:
     """Until a transaction stands there."""
 
