@@ -1,5 +1,7 @@
 """An asyncpg pool in which every wait has a bound and every trouble of the database has one name.
 
+`bounded_pool.groups` writes together what waits to be written.
+
 Guarantee: no call waits longer than its deadline, not even on a network that is silent; and an exception of this
 package answers the question "could it have been committed?".
 """

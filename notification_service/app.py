@@ -3,7 +3,7 @@
 Guarantee: 202 leaves after the arrival is committed; what could not be stored is answered 503 and may have arrived.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
@@ -19,8 +19,10 @@ import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool.groups import Bounds, Group
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from notification_service import arrivals
+from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 from notification_service.wire import Arrivals, Notification, Shown
 from problem_details import (
@@ -35,6 +37,11 @@ from problem_details import (
 )
 
 log = structlog.get_logger()
+
+# A commit costs the same for a hundred.
+_TOGETHER_MAX = 100
+# Ten commits' worth; then 503, and whoever promises at most once does not come back.
+_QUEUE_MAX = 1_000
 
 TOKEN_WRONG = ProblemType(
     "token-wrong",
@@ -67,10 +74,23 @@ class Notifications:
             lock_timeout_s=settings.transaction_timeout_s,
             idle_in_transaction_timeout_s=settings.transaction_timeout_s,
         )
+        self.arriving: Group[Arriving, None] = Group(
+            self._store_all,
+            self._store,
+            Bounds(_TOGETHER_MAX, settings.pool_size_max, _QUEUE_MAX),
+        )
         self.registry = CollectorRegistry()
         self.shown = Counter(
             "notification_arrivals", "Notifications that arrived, twins too", registry=self.registry
         )
+
+    async def _store_all(self, arriving: Sequence[Arriving]) -> list[None]:
+        async with self.pool.connection() as connection:
+            await arrivals.insert_all(connection, arriving)
+        return [None] * len(arriving)
+
+    async def _store(self, arriving: Arriving) -> None:
+        await self._store_all([arriving])
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job."""
@@ -92,6 +112,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         await notifications.pool.open()
         garbage_collector.spare_the_program()
         yield
+        await notifications.arriving.drain()
         await notifications.pool.close()
 
     app = DirectAPI(
@@ -152,8 +173,7 @@ async def post_notification(request: Request) -> Response:
     notifications = _notifications(request)
     client = _client(request)
     notification = await read_body(request, Notification)
-    async with notifications.pool.connection() as connection:
-        await arrivals.insert(connection, client, notification)
+    await notifications.arriving.put(Arriving(client, notification))
     notifications.shown.inc()
     shown = Shown(notification_id=notification.notification_id)
     return Response(shown.model_dump_json(), 202, media_type="application/json")

@@ -3,6 +3,8 @@
 Guarantee: an arrival that was answered is stored; nothing is deduplicated, so a second one would be seen.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from bounded_pool import Connection
@@ -12,18 +14,30 @@ from notification_service.wire import Arrival, Notification
 LISTED_MAX = 100
 
 
-async def insert(connection: Connection, client: str, notification: Notification) -> None:
-    """Stores one arrival."""
+@dataclass(frozen=True)
+class Arriving:
+    """A notification and who has sent it."""
+
+    client: str
+    notification: Notification
+
+
+async def insert_all(connection: Connection, shown: Sequence[Arriving]) -> None:
+    """Stores all of them, in their order, or none."""
+    notifications = [each.notification for each in shown]
     await connection.execute(
         """
         INSERT INTO notifications.arrivals (notification_id, client, order_id, customer, text)
-        VALUES ($1, $2, $3, $4, $5)
+        SELECT notification_id, client, order_id, customer, text
+        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[])
+          WITH ORDINALITY AS shown (notification_id, client, order_id, customer, text, position)
+        ORDER BY position
         """,
-        notification.notification_id,
-        client,
-        notification.order_id,
-        notification.customer,
-        notification.text,
+        [each.notification_id for each in notifications],
+        [each.client for each in shown],
+        [each.order_id for each in notifications],
+        [each.customer for each in notifications],
+        [each.text for each in notifications],
     )
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from uuid import UUID
 
 from bounded_pool import BoundedPool
+from bounded_pool.groups import Bounds, Group
 from order_service import orders, set_statements
-from order_service.groups import Bounds, Group
 from order_service.orders import Beginning, PendingOrder, Recording, Settlement
 from order_service.wire import Fate
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from bounded_pool import Connection
-from order_service.groups import Alone
+from bounded_pool.groups import Alone
 from order_service.orders import (
     Beginning,
     PendingOrder,

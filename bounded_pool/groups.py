@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
+from bounded_pool.errors import DatabaseTrouble, LockWaitTooLong
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

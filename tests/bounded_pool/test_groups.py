@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bounded_pool import DatabaseTrouble
-from order_service.groups import Alone, Bounds, Group, QueueFull
+from bounded_pool.groups import Alone, Bounds, Group, QueueFull
 
 
 class Paper:
