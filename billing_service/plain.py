@@ -21,14 +21,16 @@ async def charge_all(
 
     All of them are committed or none is. Raises `DatabaseTrouble` when it could not be found out; and `Obstructed`.
     """
-    if not requests:
-        return []
-    # Who has gone has nothing executed, and the second of two twins is judged by what became of the first: not plain. A
+    nothing: list[ChargeOutcome | Busy | None] = [None] * len(requests)
+    # The second of two twins is judged by what became of the first, and who has gone has nothing executed: not plain. A
     # neighbour that came later must not take the money of either, so then nobody is.
-    if not all(each.awaited() for each in requests) or _has_twins(requests):
-        return [None] * len(requests)
+    if _has_twins(requests):
+        return nothing
     try:
         async with pool.connection() as connection:
+            # Asked after the wait for a connection; nothing below waits.
+            if not all(each.awaited() for each in requests):
+                return nothing
             rows = await set_statements.charge_plain(
                 connection,
                 [each.client for each in requests],

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import billing_service.app
 import chaos.sabotage
-from billing_service import keys, ledger
+from billing_service import keys, ledger, plain, set_statements
+from billing_service.batch import Request
 from billing_service.keys import CHARGED, DECLINED, Answer, Stored
 from billing_service.wire import Charge, Charged
 from bounded_pool import BoundedPool, Connection, DatabaseTrouble
@@ -24,6 +25,8 @@ _read_stored = keys.read_stored
 _store_answer = keys.store_answer
 _charge = ledger.charge
 _delete_forgotten = keys.delete_forgotten
+_charge_plain = set_statements.charge_plain
+_charge_all_plain = plain.charge_all
 # The retry flag of the request that is being served.
 _retry: ContextVar[bytes] = ContextVar("retry", default=b"?0")
 
@@ -316,3 +319,25 @@ def answer_made_anew() -> ASGIApp:
 
     keys.read_stored = read_stored
     return _planted()
+
+
+def plain_without_keys() -> ASGIApp:
+    async def charge_plain(connection: Connection, clients: list[str], *rest: Any) -> list[Any]:
+        # Nothing is ever found under these names, and nothing collides.
+        return await _charge_plain(
+            connection, [f"{each} {uuid.uuid4()}" for each in clients], *rest
+        )
+
+    vars(set_statements)["charge_plain"] = charge_plain
+    return chaos.sabotage.billing()
+
+
+def plain_in_doubt_is_success() -> ASGIApp:
+    async def charge_all(pool: BoundedPool, requests: Sequence[Request]) -> list[Any]:
+        try:
+            return await _charge_all_plain(pool, requests)
+        except DatabaseTrouble:
+            return [_ghost(each.charge) for each in requests]
+
+    vars(plain)["charge_all"] = charge_all
+    return chaos.sabotage.billing()
