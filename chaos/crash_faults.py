@@ -25,7 +25,7 @@ from chaos.crashes import (
     Stop,
 )
 from chaos.scenario import FOR_EVER_MS, Scenario
-from chaos.sightings import Arrived, Outcome, Saw
+from chaos.sightings import Arrived, Landed, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
 from chaos.transactions import GoOn, Neighbour, NeighbourLeaves, Pause, Paused, Terminate
 from order_service.wire import Delivery
@@ -119,7 +119,7 @@ CRASH_FAULTS = (
             GivenUp(),
             Saw(arrivals=1, effects=0),
             LetGo("billing-db"),
-            Saw(effects=1),
+            Landed(),
             Heal(),
             Release(),
             Outcome("unknown"),
@@ -153,7 +153,7 @@ CRASH_FAULTS = (
             GivenUp(),
             Saw(arrivals=1, effects=0),
             LetGo("billing-db"),
-            Saw(effects=1),
+            Landed(),
             Heal(),
             Release(),
             Outcome("unknown"),

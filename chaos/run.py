@@ -32,7 +32,8 @@ REPLICAS = {"billing_service": 2, "order_service": 1, "notification_service": 1}
 ATTEMPT_TIMEOUT_S = 2.0
 # POST /orders waits for the end of its scenario, the restart of a process included. The pauses are short, because a
 # barrier decides when a retry is sent; the lease is as short as the rest allows, because every killed caller waits for
-# it; and an idle transaction outlives an attempt, so that a commit can land after its failure was reported.
+# it; and an idle transaction outlives an attempt and the start of a process, so that a commit can land after its failure was
+# reported, and a process that is started meanwhile still finds the key locked.
 ENVIRONMENT = {
     "ORDER_UNSAFE_DELIVERY": "1",
     "ORDER_WAIT_BUDGET_S": "30",
@@ -41,7 +42,7 @@ ENVIRONMENT = {
     "ORDER_BACKOFF_CAP_S": "0.1",
     "ORDER_LEASE_S": "5.5",
     "ORDER_TAKEOVER_POLL_S": "0.1",
-    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "5",
+    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "8",
     "BILLING_FORGET_PAUSE_S": "0.05",
 }
 

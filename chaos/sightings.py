@@ -44,6 +44,23 @@ class Saw:
 
 
 @dataclass(frozen=True)
+class Landed:
+    """Until the money has moved: a charge that was on its way to Postgres has landed, while the caller still stands."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+
+        async def moved() -> bool:
+            return (await scene.snapshot(placed)).effects == 1
+
+        seen = await scene.until(moved, "the late charge lands")
+        scene.witness("the money had moved before the next attempt", seen=seen)
+
+
+@dataclass(frozen=True)
 class Arrived:
     """Until so many complete requests of the order have reached a service, and (if so asked) were answered there."""
 
