@@ -113,7 +113,7 @@ async def _struck(
             await toxiproxy.recreate("billing")
         case "crash_after_execution" | "crash_before_execution":
             where: Where = "inside commit" if situation.executed else "before execution"
-            async with paused(shop, where) as pause:
+            async with paused(shop, where, account) as pause:
                 placing = asyncio.create_task(shop.place(account, delivery))
                 await pause.reached()
                 await project.kill("billing_service")

@@ -59,7 +59,7 @@ async def stop_gracefully(project: Project, shop: Shop) -> list[str]:
     """A charge that is under way when its container is stopped gets its answer."""
     account = await shop.open_account("graceful")
     address = project.environ["BILLING_PORT"]
-    async with paused(shop, "inside commit") as pause:
+    async with paused(shop, "inside commit", account) as pause:
         charging = asyncio.create_task(shop.charge(account, 900_000_000_000_001))
         await pause.reached()
         stopping = asyncio.create_task(
