@@ -27,11 +27,11 @@ from chaos.crashes import (
 from chaos.scenario import FOR_EVER_MS, Scenario
 from chaos.sightings import Arrived, Landed, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
-from chaos.transactions import GoOn, Neighbour, NeighbourLeaves, Pause, Paused, Terminate
+from chaos.transactions import GoOn, NeighbourComes, NeighbourLeaves, Pause, Paused, Terminate
 from order_service.wire import Delivery
 
 _GO_ON = (Heal(), Release())
-_IN_A_TRANSACTION = (Neighbour(), Place(), NeighbourLeaves())
+_IN_A_TRANSACTION = (NeighbourComes(), Place(), NeighbourLeaves())
 # A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
 _PATIENT = frozenset(
     {"a longer BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S than ORDER_ATTEMPT_TIMEOUT_S"}

@@ -17,6 +17,7 @@ from chaos import evidence
 from chaos.control import Rule
 from chaos.evidence import Evidence, Observed, Probe, Snapshot, Witness
 from chaos.history import Event
+from chaos.neighbour import Neighbour
 from chaos.probe import NotSeen, until
 from chaos.target import Target
 from chaos.theatre import AMOUNT_CENTS, BOUND_S, Theatre
@@ -70,7 +71,7 @@ class Scene:
         self.stopped = 0
         self.pausing: asyncpg.Connection[asyncpg.Record]
         # Who has the account of the order.
-        self.neighbour: asyncpg.Connection[asyncpg.Record]
+        self.neighbour: Neighbour
 
     @property
     def target(self) -> Target:

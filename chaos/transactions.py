@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from chaos.acts import NOTHING, Needs
+from chaos.neighbour import Neighbour
 from chaos.scene import Scene
 
 Where = Literal["before commit", "inside commit"]
@@ -59,19 +60,17 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class NeighbourComes:
     """Another transaction has the order's account. A plain charge is one message, committed by itself; this one cannot be."""
 
     needs: ClassVar[Needs] = NOTHING
 
     async def perform(self, scene: Scene) -> None:
         placed = await scene.order()
-        scene.neighbour = await scene.connected()
-        scene.cleanups.append(scene.neighbour.close)
-        await scene.neighbour.execute("BEGIN")
-        await scene.neighbour.execute(
-            "SELECT 1 FROM billing.accounts WHERE account = $1 FOR NO KEY UPDATE", placed.account
-        )
+        connection = await scene.connected()
+        scene.cleanups.append(connection.close)
+        scene.neighbour = Neighbour(connection)
+        await scene.neighbour.take(placed.account)
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,9 @@ class NeighbourLeaves:
     needs: ClassVar[Needs] = NOTHING
 
     async def perform(self, scene: Scene) -> None:
-        async def waiting() -> bool:
-            found: bool = await scene.neighbour.fetchval(
-                """
-                SELECT EXISTS (
-                  SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
-                )
-                """
-            )
-            return found
-
-        seen = await scene.until(waiting, "a charge waits for the account")
+        seen = await scene.until(scene.neighbour.is_waited_for, "a charge waits for the account")
         scene.witness("the charge had begun a transaction and waited for its account", seen=seen)
-        await scene.neighbour.execute("ROLLBACK")
+        await scene.neighbour.leave()
 
 
 @dataclass(frozen=True)

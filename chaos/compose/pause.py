@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from chaos.compose.shop import Connection, Shop
+from chaos.neighbour import Neighbour
 
 Where = Literal["before execution", "inside commit"]
 
@@ -25,12 +26,6 @@ _INSIDE_COMMIT = """
     CREATE CONSTRAINT TRIGGER compose_pause AFTER INSERT ON billing.ledger
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.compose_pause()
 """
-# A plain charge is one message that commits itself, whether its process lives or not. One whose account a neighbour has
-# takes a transaction, of which the end is a message of its own, and a process that dies before has executed nothing.
-_NEIGHBOUR = "SELECT 1 FROM billing.accounts WHERE account = $1 FOR NO KEY UPDATE"
-_NEIGHBOUR_IS_WAITED_FOR = """
-    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))
-"""
 _WAITING = """
     SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 471148 AND objid = 0 AND NOT granted)
 """
@@ -39,7 +34,7 @@ _WAITING = """
 class Pause:
     """`reached` returns when a charge stands there; `let_go` lets it and all after it go on."""
 
-    def __init__(self, shop: Shop, connection: Connection, neighbour: Connection) -> None:
+    def __init__(self, shop: Shop, connection: Connection, neighbour: Neighbour | None) -> None:
         self._shop = shop
         self._connection = connection
         self._neighbour = neighbour
@@ -47,12 +42,10 @@ class Pause:
     async def reached(self) -> None:
         """Raises `StackError` when no charge comes."""
 
-        async def neighbour_is_waited_for() -> bool:
-            return bool(await self._neighbour.fetchval(_NEIGHBOUR_IS_WAITED_FOR))
-
-        if self._neighbour.is_in_transaction():
-            await self._shop.until("a charge waits for its account", neighbour_is_waited_for)
-            await self._neighbour.execute("ROLLBACK")
+        if self._neighbour is not None:
+            await self._shop.until("a charge waits for its account", self._neighbour.is_waited_for)
+            await self._neighbour.leave()
+            self._neighbour = None
 
         async def waiting() -> bool:
             return bool(await self._connection.fetchval(_WAITING))
@@ -68,19 +61,23 @@ class Pause:
 @asynccontextmanager
 async def paused(shop: Shop, where: Where, account: str) -> AsyncIterator[Pause]:
     """Every charge pauses there for the length of the block, or until `let_go`; `account` is whose charge comes first."""
-    connection, neighbour = await shop.connected(), await shop.connected()
+    connection, beside = await shop.connected(), await shop.connected()
     try:
         await connection.execute(_FUNCTION)
         await connection.execute(_INSIDE_COMMIT if where == "inside commit" else _BEFORE_EXECUTION)
         await connection.execute("SELECT pg_advisory_lock(471148, 0)")
+        neighbour = None
         if where == "before execution":
-            await neighbour.execute("BEGIN")
-            await neighbour.execute(_NEIGHBOUR, account)
+            # A plain charge is one message that commits itself, whether its process lives or not. One whose account a
+            # neighbour has takes a transaction, of which the end is a message of its own, and a process that dies before
+            # has executed nothing.
+            neighbour = Neighbour(beside)
+            await neighbour.take(account)
         pause = Pause(shop, connection, neighbour)
         try:
             yield pause
         finally:
             await pause.let_go()
     finally:
-        await neighbour.close()
+        await beside.close()
         await connection.close()

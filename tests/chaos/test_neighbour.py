@@ -1,0 +1,33 @@
+"""The neighbour of a charge: who waits for it is seen."""
+
+import asyncio
+
+import asyncpg
+
+from chaos.neighbour import Neighbour
+from tests.conftest import Database
+
+
+async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_look(
+    database: Database,
+) -> None:
+    first = await asyncpg.connect(database.owner)
+    await first.execute(
+        "INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents) VALUES ('ada', 1, 1)"
+    )
+    neighbour = Neighbour(first)
+    await neighbour.take("ada")
+    assert not await neighbour.is_waited_for()
+
+    second = await asyncpg.connect(database.owner)
+    waiting = asyncio.create_task(
+        second.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
+    )
+    async with asyncio.timeout(10):
+        while not await neighbour.is_waited_for():
+            pass
+        await neighbour.leave()
+        await waiting
+    assert not await neighbour.is_waited_for()
+    await first.close()
+    await second.close()
