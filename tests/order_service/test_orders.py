@@ -188,9 +188,10 @@ async def test_a_bad_question(shop: Shop, path: str) -> None:
     assert (await shop.orders.get(path)).status_code == 422
 
 
-async def test_an_order_that_is_not_there(shop: Shop) -> None:
-    """404, and its page can be opened."""
-    response = await shop.orders.get(f"/orders/{UUID(int=0)}")
+@pytest.mark.parametrize("path", [f"/orders/{UUID(int=0)}", f"/orders?before={UUID(int=0)}"])
+async def test_an_order_that_is_not_there(shop: Shop, path: str) -> None:
+    """404, and its page can be opened; also the page of a list that would begin after it."""
+    response = await shop.orders.get(path)
     assert response.status_code == 404
     assert (await shop.orders.get(response.json()["type"])).status_code == 200
 
