@@ -25,6 +25,7 @@ from billing_service.keys import (
     CHARGED,
     DECLINED,
     Answer,
+    ClientHeld,
     KeyForgotten,
     KeyInFlight,
     Voided,
@@ -349,7 +350,8 @@ async def _overloaded(request: Request, _: Exception) -> Response:
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     log.warning("could not find out", path=request.url.path, reason=str(exc))
     if isinstance(exc, LockWaitTooLong):
-        _billing(request).metrics.lock_waits.labels(lock="account").inc()
+        lock = "client" if isinstance(exc, ClientHeld) else "account"
+        _billing(request).metrics.lock_waits.labels(lock=lock).inc()
     return problem_details.answer(
         _billing(request).catalogue,
         Problem(

@@ -70,6 +70,10 @@ class Held(Exception):
     """Somebody else has the key. To be caught outside of the transaction, which is over with it."""
 
 
+class ClientHeld(LockWaitTooLong):
+    """The client's mark was being moved for longer than the lock timeout. Nothing was executed."""
+
+
 async def state(pool: BoundedPool, client: str, sequence_key: int) -> KeyState:
     """The definite answer about a key: what it did, or that it has done nothing so far. Raises `DatabaseTrouble`."""
     async with pool.transaction() as connection:
@@ -150,12 +154,17 @@ async def share_lock_client(connection: Connection, client: str) -> int:
     """The client's first incomplete key, which cannot move before this transaction ends; 1 when it never declared one.
 
     Advisory locks of class 1 are the clients'. An advisory lock and not a lock of the row: share locks of a row overtake whoever waits to update it, and the
-    collector would starve under load. The mark is read by a statement of its own, so after the lock was granted.
+    collector would starve under load. The mark is read by a statement of its own, so after the lock was granted. Raises
+    `ClientHeld`.
     """
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock_shared(1, hashtext($1))",
-        client,
-    )
+    try:
+        with translated():
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock_shared(1, hashtext($1))",
+                client,
+            )
+    except LockWaitTooLong as exc:
+        raise ClientHeld(str(exc)) from exc
     sql = "SELECT first_incomplete FROM billing.clients WHERE client = $1"
     first_incomplete = await connection.fetchval(sql, client)
     return 1 if first_incomplete is None else int(first_incomplete)

@@ -37,7 +37,7 @@ class Metrics:
         )
         self.lock_waits = Counter(
             "billing_lock_waits_too_long",
-            "Waits for a lock that ended at the lock timeout: for a key (409) or for an account (503)",
+            "Waits for a lock that ended at the lock timeout: for a key (409), for an account or for a client's mark (503)",
             ["lock"],
             registry=self.registry,
         )
@@ -72,9 +72,8 @@ class Metrics:
             for retry in (False, True)
             for known in (False, True)
         }
-        for lock in ("key", "account"):
-            self.lock_waits.labels(lock=lock)
         for lock in ("client", "key", "account"):
+            self.lock_waits.labels(lock=lock)
             self.charges_aside.labels(lock=lock)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:

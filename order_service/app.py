@@ -279,11 +279,10 @@ async def get_orders(
     before: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
-    desk = _desk(request)
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
-        await _read(desk, before)
-    async with desk.pool.connection() as connection:
+        await _read(_desk(request), before)
+    async with _desk(request).pool.connection() as connection:
         # One more than asked for tells whether there is a next page.
         found = await listing.newest(connection, before, limit + 1)
     page = found[:limit]

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_service import ledger, wire
+from billing_service import keys, ledger, wire
 from billing_service.wire import AMOUNT_CENTS_MAX
+from tests.billing_service.desk import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -235,6 +236,24 @@ async def test_the_diagnosis_is_counted(billing: httpx.AsyncClient, charge: Char
     metrics = (await billing.get("/metrics")).text
     for flag, key in (("no", "new"), ("yes", "known"), ("yes", "new"), ("no", "known")):
         assert f'billing_charges_total{{flag="{flag}",key="{key}"}} 1.0' in metrics
+
+
+async def test_locks_that_are_never_free_are_counted(
+    billing: httpx.AsyncClient, charge: Charge, owner: Owner
+) -> None:
+    """Each by its kind: whoever operates this sees what is in the way. Nothing is executed."""
+    for hold, status, lock in (
+        (keys.lock_client_exclusively(owner, "order_service"), 503, "client"),
+        (keys.insert_key(owner, "order_service", 1, b""), 409, "key"),
+        (ledger.lock_account(owner, "alice"), 503, "account"),
+    ):
+        await owner.execute("BEGIN")
+        await hold
+        assert (await charge(1)).status_code == status
+        await owner.execute("ROLLBACK")
+        metrics = (await billing.get("/metrics")).text
+        assert f'billing_lock_waits_too_long_total{{lock="{lock}"}} 1.0' in metrics
+    assert (await charge(1)).status_code == 201
 
 
 async def test_opening_an_account_again(billing: httpx.AsyncClient, charge: Charge) -> None:
