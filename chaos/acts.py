@@ -10,9 +10,11 @@ from typing import ClassVar, Literal, Protocol
 
 from chaos.barriers import hold_retry
 from chaos.control import Seam
+from chaos.evidence import Check
 from chaos.scene import ONLY, Scene
 from chaos.theatre import BOUND_S
 from chaos.toxics import LimitData, Toxic
+from order_service.wire import Status
 
 Needs = frozenset[str]
 NOTHING: Needs = frozenset()
@@ -138,6 +140,20 @@ class DetourToAnotherProcess:
 
 
 @dataclass(frozen=True)
+class DetourToAStranger:
+    """The retry goes to a service that knows no charges, as behind a balancer with a wrong entry: a definite 404."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+        stack = scene.theatre.stack
+        via = stack.url_of(stack.children("order_service")[0]).removeprefix("http://")
+        scene.rules["detour"] = scene.theatre.control.detour(placed.account, 2, via)
+
+
+@dataclass(frozen=True)
 class InvertFlags:
     """The wire carries the opposite of every retry flag."""
 
@@ -248,4 +264,15 @@ class Settled:
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
-        await scene.settled(scene.orders[self.label])
+        order = await scene.settled(scene.orders[self.label])
+        if order is not None:
+            # At this moment: what the harness takes away at the end of the scenario is no help that a user would have.
+            scene.checks.append(
+                Check(
+                    "L1",
+                    "the order was settled by the stack itself, without the harness's help",
+                    order.status is not Status.PENDING,
+                    f"still pending after {BOUND_S:g} s, {len(order.attempts)} attempts are over",
+                    liveness=True,
+                )
+            )

@@ -235,6 +235,23 @@ CRASH_FAULTS = (
         ),
     ),
     Scenario(
+        "crash/postgres_before_the_retry",
+        "the charge was executed, its answer is lost, and Postgres crashes before the retry",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            HoldRetry(),
+            Place(),
+            GivenUp(),
+            Saw(arrivals=1, effects=1),
+            CrashPostgres(),
+            Restarted(),
+            *_GO_ON,
+            Outcome("acknowledged", "replayed", attempt=None),
+            Settled(),
+        ),
+    ),
+    Scenario(
         "crash/billing_stopped_and_resumed",
         "a billing process is stopped, its request is given up, and it executes it on waking up",
         (

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from chaos.history import Event
-from order_service.wire import Delivery, Order
+from order_service.wire import Delivery, Order, Status
 
 _CONNECT_TIMEOUT_S = 10.0
 CLIENT = "order_service"
@@ -40,7 +40,7 @@ class Observed:
     """One order of a scenario: what was asked for, what it became, and every trace that it left.
 
     `acknowledged_ns` is when the shopper was told that it is billed, if ever; `deadline_s` that of an attempt, if known. `journaled` is false where no service
-    was wrapped: then `events` holds nothing of theirs.
+    was wrapped: then `events` holds nothing of theirs. `ending` is how an accepted order has to end.
     """
 
     label: str
@@ -56,6 +56,7 @@ class Observed:
     notifications: int
     journaled: bool
     deadline_s: float | None = None
+    ending: Status = Status.BILLED
 
     @property
     def last(self) -> Snapshot:
@@ -77,11 +78,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything of one scenario. `probes` are answers to requests that the harness itself sent."""
+    """Everything of one scenario. `probes` are answers to requests that the harness itself sent, `checks` what acts have judged."""
 
     orders: Sequence[Observed]
     witnesses: Sequence[Witness]
     probes: Sequence["Probe"] = field(default=())
+    checks: Sequence["Check"] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ class Probe:
     status: int
     expected: int
     moved: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """A promise that an act has put to the test itself, because it speaks of a moment or of more than one order."""
+
+    promise: str
+    claim: str
+    kept: bool
+    detail: str = ""
+    liveness: bool = False
 
 
 async def connect(owner_url: str) -> "asyncpg.Connection[asyncpg.Record]":

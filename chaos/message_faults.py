@@ -1,211 +1,38 @@
-"""Messages that are late, doubled, torn, slow or refused, beyond the cells of the table."""
+"""Messages that are torn, slow or refused, and notifications, beyond the cells of the table."""
 
 from chaos.acts import (
+    PROCESSES,
     Arm,
     Connection,
     CutInBody,
-    Detour,
-    DetourToAnotherProcess,
+    DetourToAStranger,
     GivenUp,
     Heal,
-    Hold,
     HoldRetry,
     InvertFlags,
-    LetGo,
     Place,
-    Reached,
     Refuse,
     Release,
     Settled,
 )
 from chaos.crashes import KillUnseen, Restarted
 from chaos.scenario import FOR_EVER_MS, Scenario
+from chaos.shoppers import AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
-    Collected,
     CutShort,
     FlagsCame,
     Notified,
     Outcome,
-    Replay,
     Saw,
-    SawOpen,
 )
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
-from chaos.transactions import GoOn, Pause, Paused, TwinWaits
 from order_service.wire import Fate
 
 _FIRST_LOST = (HoldRetry(), Place(), GivenUp())
 _GO_ON = (Heal(), Release())
 
-
-# An open order keeps first incomplete where it is, so that no later key is forgotten.
-_EARLIER = "an earlier order"
-_REMEMBERED = (
-    Connection("warm"),
-    Hold("earlier", "order_service", "attempt", label=_EARLIER),
-    Place(_EARLIER),
-    Reached("earlier"),
-)
-
 MESSAGE_FAULTS = (
-    Scenario(
-        "late/delayed_original",
-        "the original arrives after its retry",
-        (
-            Connection("warm"),
-            Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
-            *_FIRST_LOST,
-            Saw(arrivals=0, effects=0),
-            Detour(),
-            Release(),
-            Settled(),
-            Saw(arrivals=1, effects=1),
-            LetGo("billing"),
-            Arrived(2),
-        ),
-    ),
-    Scenario(
-        "late/concurrent_duplicates",
-        "the original and its retry are executed at the same moment",
-        (
-            Connection("warm"),
-            Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
-            Hold("both", "billing_service", "arrival"),
-            *_FIRST_LOST,
-            Saw(arrivals=0, effects=0),
-            LetGo("billing"),
-            Arrived(1, answered=False),
-            DetourToAnotherProcess(),
-            Release(),
-            Arrived(2, answered=False),
-            Saw(arrivals=2, effects=0),
-            Pause("inside commit"),
-            Release("both"),
-            Paused(),
-            TwinWaits(),
-            GoOn(),
-            Arrived(2),
-        ),
-    ),
-    Scenario(
-        "late/duplicated_by_the_network",
-        "the network delivers the request once more",
-        (
-            *_REMEMBERED,
-            Place(),
-            Outcome("acknowledged", "HTTP 201"),
-            Replay("X1", "a copy of the original gets the same answer and moves nothing", 201),
-            Arrived(2),
-        ),
-    ),
-    Scenario(
-        "late/other_payload",
-        "the same key comes with another amount",
-        (
-            *_REMEMBERED,
-            Place(),
-            Outcome("acknowledged"),
-            Replay(
-                "X7",
-                "the same key with another payload is refused, nothing moves",
-                422,
-                amount_cents=1,
-            ),
-        ),
-    ),
-    Scenario(
-        "late/forgotten_key",
-        "an old request comes back after its key was forgotten",
-        (
-            Connection("warm"),
-            Place(),
-            Outcome("acknowledged"),
-            Replay(
-                "X10",
-                "a forgotten key is refused, nothing moves",
-                410,
-                when_collected=True,
-                retry="?1",
-            ),
-        ),
-    ),
-    Scenario(
-        "late/lower_key_after_a_higher_one",
-        "a later order overtakes",
-        (
-            Connection("warm"),
-            Hold("first", "order_service", "attempt"),
-            Place(),
-            Reached("first"),
-            Place("the later order"),
-            Outcome("acknowledged", label="the later order"),
-            Saw(arrivals=0, effects=0),
-            Release("first"),
-            Outcome("acknowledged", "HTTP 201"),
-        ),
-    ),
-    Scenario(
-        "late/pending_while_others_settle",
-        "an order whose answer was lost stays open while later ones are settled and forgotten",
-        (
-            Connection("warm"),
-            Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
-            Saw(arrivals=1, effects=1),
-            Heal(),
-            Place("the later order"),
-            Outcome("acknowledged", label="the later order"),
-            Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
-            Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
-        ),
-    ),
-    Scenario(
-        "late/the_lowest_of_two_open_orders",
-        "two orders are open, and the one with the lower key comes again",
-        (
-            Connection("warm"),
-            Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
-            Saw(arrivals=1, effects=1),
-            Heal(),
-            Hold("later", "order_service", "attempt", label="the later order"),
-            Place("the later order"),
-            Reached("later"),
-            # Only the lower one of the two may be declared first incomplete.
-            SawOpen(2),
-            Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
-            Release("later"),
-            Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
-            Outcome("acknowledged", label="the later order"),
-        ),
-    ),
-    Scenario(
-        "late/forgotten_up_to_the_open_order",
-        "the keys below an open order are forgotten while its answer is lost",
-        (
-            *_REMEMBERED,
-            Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
-            Saw(arrivals=1, effects=1),
-            Heal(),
-            Release("earlier"),
-            Outcome("acknowledged", label=_EARLIER),
-            # From here on the open order's key is first incomplete: the first one that must be kept.
-            SawOpen(1),
-            Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
-            Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
-        ),
-    ),
     Scenario(
         "flags/inverted_response_lost",
         "the response is lost, and every retry flag is wrong",
@@ -316,6 +143,52 @@ MESSAGE_FAULTS = (
         ),
     ),
     Scenario(
+        "refused/for_many_attempts",
+        "billing is away for many attempts, and the order does not give up",
+        (
+            Connection("fresh"),
+            Refuse("billing"),
+            Place(),
+            Tried(15),
+            Saw(arrivals=0, effects=0),
+            Heal(),
+            Outcome("refused"),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "refused/by_a_stranger",
+        "the charge was executed, its answer is lost, and the retry is refused by somebody who knows no charges",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            *_FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            DetourToAStranger(),
+            Release(),
+            Outcome("refused", "HTTP 404", attempt=2),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "recording/answer_lost",
+        "the commit that records the order has no answer: the shopper is turned away, and the order is billed",
+        (
+            Connection("warm"),
+            Arm("order-db", LimitData(bytes=0)),
+            Place(),
+            TurnedAway(503),
+            Recorded(),
+            Saw(arrivals=0, effects=0),
+            Heal(),
+            Settled(),
+            Saw(effects=1),
+        ),
+        # It is billed when its lease is over, which takes long where the lease is long.
+        also_needs=PROCESSES,
+    ),
+    Scenario(
         "notification/request_lost",
         "the notification is lost on its way",
         (
@@ -349,6 +222,32 @@ MESSAGE_FAULTS = (
             Place(),
             Outcome("acknowledged"),
             Notified(Fate.UNKNOWN, shown=True),
+            AnsweredFirst(),
+            Heal(),
+        ),
+    ),
+    Scenario(
+        "notification/stored_without_an_answer",
+        "the notification is stored, and the database's answer is lost",
+        (
+            Connection("warm"),
+            Arm("notification-db", LimitData(bytes=0)),
+            Place(),
+            Outcome("acknowledged"),
+            Notified(Fate.UNKNOWN, shown=True),
+            Heal(),
+        ),
+    ),
+    Scenario(
+        "notification/not_stored",
+        "the notification arrives, and the database is out of reach",
+        (
+            Connection("warm"),
+            Arm("notification-db", LimitData(bytes=0, stream="upstream")),
+            Place(),
+            Outcome("acknowledged"),
+            Arrived(1, "notification_service"),
+            Notified(Fate.UNKNOWN, shown=False),
             Heal(),
         ),
     ),

@@ -213,11 +213,11 @@ def _billed_means_charged(order: Observed) -> str | None:
     return None
 
 
-def _accepted_is_billed(order: Observed) -> str | None:
+def _ends_as_it_must(order: Observed) -> str | None:
     status = order.order.status if order.order else None
-    if status not in (None, Status.PENDING, Status.BILLED):
+    if status not in (None, Status.PENDING, order.ending):
         answer = (order.order.answer or {}) if order.order else {}
-        return f"an accepted order of a customer with enough money is {status}: {answer.get('title', '')}"
+        return f"an accepted order that had to end {order.ending} is {status}: {answer.get('title', '')}"
     return None
 
 
@@ -356,10 +356,10 @@ PROMISES = (
     Promise("X1b", "a billed order was withdrawn", SAFETY, _exactly_once, _billed_means_charged),
     Promise(
         "X1c",
-        "an accepted order of somebody with enough money ends billed, never otherwise",
+        "an accepted order ends billed; declined only for want of money, cancelled only by the shopper",
         SAFETY,
         lambda order: _exactly_once(order) and order.accepted,
-        _accepted_is_billed,
+        _ends_as_it_must,
     ),
     Promise(
         "X2",

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any, cast
 
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -172,19 +172,40 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
         try:
             _obeying(request, await self._seams.obey(seam, attempt["account"]))
             response = await self._transport.handle_async_request(request)
-            # An answer that breaks off in the middle is none.
-            await response.aread()
-            if seam == "attempt":
-                await self._seams.obey("answer", attempt["account"])
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **attempt})
             raise
-        # Last: from here to the caller nothing is awaited, so no deadline can take the answer away any more.
-        self._seams.journal({"seam": "answer", "status": response.status_code, **attempt})
+        # The body is left to the service: it is not for the seam to see to its deadline.
+        response.stream = _WatchedBody(response, self._seams, attempt)
         return response
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+class _WatchedBody(httpx.AsyncByteStream):
+    """The body of an answer on its way to the service. An answer that breaks off in the middle is none."""
+
+    def __init__(self, response: httpx.Response, seams: Seams, attempt: dict[str, Any]) -> None:
+        self._stream = cast(httpx.AsyncByteStream, response.stream)
+        self._status = response.status_code
+        self._seams = seams
+        self._attempt = attempt
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._stream:
+                yield chunk
+            if self._attempt["peer"] == "charges":
+                await self._seams.obey("answer", self._attempt["account"])
+        except (httpx.TransportError, asyncio.CancelledError) as exc:
+            self._seams.journal({"seam": "no answer", "saw": _name(exc), **self._attempt})
+            raise
+        # Last: from here to the caller nothing is awaited, so no deadline can take the answer away any more.
+        self._seams.journal({"seam": "answer", "status": self._status, **self._attempt})
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def _whole_request(receive: Receive) -> tuple[list[Message], bytes]:

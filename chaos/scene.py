@@ -15,7 +15,7 @@ import httpx
 
 from chaos import evidence
 from chaos.control import Rule
-from chaos.evidence import Evidence, Observed, Probe, Snapshot, Witness
+from chaos.evidence import Check, Evidence, Observed, Probe, Snapshot, Witness
 from chaos.history import Event
 from chaos.neighbour import Neighbour
 from chaos.probe import NotSeen, until
@@ -42,6 +42,9 @@ class Placed:
     # Whether the shopper was told, when, and by what.
     accepted: bool = False
     acknowledged_ns: int | None = None
+    # What it was told, None as long as it waits; and how the order has to end.
+    status_code: int | None = None
+    ending: Status = Status.BILLED
 
 
 @dataclass
@@ -62,6 +65,7 @@ class Scene:
         self.rules: dict[str, Rule] = {}
         self.witnesses: list[Witness] = []
         self.probes: list[Probe] = []
+        self.checks: list[Check] = []
         self.armed: list[tuple[str, Toxic]] = []
         self.closed: list[str] = []
         self.cleanups: list[Callable[[], Awaitable[None]]] = []
@@ -102,6 +106,7 @@ class Scene:
         self.theatre.history.note(
             "shopper was answered", placed.account, status=response.status_code
         )
+        placed.status_code = response.status_code
         if response.status_code in (201, 202):
             placed.accepted = True
         if response.status_code == 201:
@@ -240,7 +245,7 @@ class Scene:
         observed = [await self._observe(placed) for placed in struck_first]
         accounts = {placed.account for placed in self.orders.values()}
         self.events = self.theatre.history.since(self.since_ns, accounts)
-        return Evidence(observed, self.witnesses, self.probes)
+        return Evidence(observed, self.witnesses, self.probes, self.checks)
 
     async def _observe(self, placed: Placed) -> Observed:
         order = await self.settled(placed)
@@ -267,6 +272,7 @@ class Scene:
             shown,
             self.theatre.wrapped,
             self.theatre.attempt_deadline_s,
+            placed.ending,
         )
 
     async def end_faults(self) -> None:

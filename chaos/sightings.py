@@ -182,7 +182,7 @@ class FlagsCame:
 class Replay:
     """The harness sends the order's own charge once more, as the network or an attacker might; a promise is tested.
 
-    With `when_collected` it comes after the collector has deleted the key.
+    With `amount_cents`, `order_id` or `account` it is another charge under the same key. With `when_collected` it comes after the collector has deleted the key.
     """
 
     needs: ClassVar[Needs] = NOTHING
@@ -190,6 +190,8 @@ class Replay:
     claim: str
     expected: int
     amount_cents: int = AMOUNT_CENTS
+    order_id: str = ""
+    account: str = ""
     retry: str = "?0"
     when_collected: bool = False
     label: str = ONLY
@@ -207,8 +209,8 @@ class Replay:
             )
             scene.witness("the key had been deleted before it was sent again", seen=gone)
         body = {
-            "order_id": str(order.order_id),
-            "account": placed.account,
+            "order_id": self.order_id or str(order.order_id),
+            "account": self.account or placed.account,
             "amount_cents": self.amount_cents,
         }
         before = await scene.snapshot(placed)

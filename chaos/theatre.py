@@ -8,6 +8,7 @@ import json
 import re
 import uuid
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -99,7 +100,8 @@ class Theatre:
 
     async def reset_network(self) -> None:
         """Proxies without toxics and connections, whatever a scenario before has left."""
-        for name in ("billing", "notification", "billing-db"):
+        hops = {"billing", "notification", "billing-db", "order-db", "notification-db"}
+        for name in sorted(hops.intersection(await self.toxiproxy.proxies())):
             if await self.toxiproxy.toxics(name):
                 await self.toxiproxy.recreate(name)
 
@@ -141,14 +143,14 @@ class Theatre:
         finally:
             await connection.close()
 
-    async def open_account(self, prefix: str) -> str:
+    async def open_account(self, prefix: str, opening_cents: int = OPENING_CENTS) -> str:
         """An account of its own, so that its balance tells of one order alone."""
         account = f"{prefix}-{uuid.uuid4().hex[:12]}"
 
         async def opened() -> bool:
             response = await self._client.put(
                 f"{self.target.urls['billing_service']}/accounts/{account}",
-                json={"opening_balance_cents": OPENING_CENTS},
+                json={"opening_balance_cents": opening_cents},
                 headers=self.authorized("curl"),
             )
             return response.status_code == httpx.codes.OK
@@ -166,6 +168,12 @@ class Theatre:
                 "item": "book",
                 "delivery": delivery,
             },
+        )
+
+    async def cancel(self, order_id: UUID) -> httpx.Response:
+        """POST /orders/{id}/cancel."""
+        return await self._client.post(
+            f"{self.target.urls['order_service']}/orders/{order_id}/cancel"
         )
 
     async def read_order(self, order_id: Any) -> Order | None:
@@ -186,11 +194,16 @@ class Theatre:
         return Order.model_validate_json(response.content)
 
     async def charge(
-        self, body: dict[str, Any], sequence_key: str, client: str, retry: str = "?0"
+        self,
+        body: dict[str, Any],
+        sequence_key: str,
+        client: str,
+        retry: str = "?0",
+        url: str | None = None,
     ) -> httpx.Response:
-        """A charge that the harness itself sends straight to billing; `sequence_key` as on the wire."""
+        """A charge that the harness itself sends straight to billing (or to the process at `url`); key as on the wire."""
         return await self._client.post(
-            f"{self.target.urls['billing_service']}/charges",
+            f"{url or self.target.urls['billing_service']}/charges",
             content=json.dumps(body),
             headers={
                 **self.authorized(client),

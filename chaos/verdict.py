@@ -7,7 +7,7 @@ and what depends on the fault is unknown; safety and liveness are told apart.
 from collections.abc import Sequence
 from enum import StrEnum
 
-from chaos.evidence import Evidence, Probe, Witness
+from chaos.evidence import Check, Evidence, Probe, Witness
 from chaos.promises import PROMISES, Finding, Kind
 
 
@@ -33,6 +33,7 @@ def findings(evidence: Evidence, expected: int | None) -> list[Finding]:
         if (finding := promise.put_to(order)) is not None
     ]
     found += [_of_probe(probe) for probe in evidence.probes]
+    found += [_of_check(check) for check in evidence.checks]
     if expected is not None and evidence.orders:
         last = evidence.orders[0].last
         kept = last.effects == expected and last.commits == expected
@@ -69,3 +70,8 @@ def _of_probe(probe: Probe) -> Finding:
     kept = probe.status == probe.expected and not probe.moved
     detail = "" if kept else f"HTTP {probe.status}, {'money' if probe.moved else 'nothing'} moved"
     return Finding(probe.promise, probe.claim, Kind.SAFETY, kept, detail)
+
+
+def _of_check(check: Check) -> Finding:
+    kind = Kind.LIVENESS if check.liveness else Kind.SAFETY
+    return Finding(check.promise, check.claim, kind, check.kept, "" if check.kept else check.detail)

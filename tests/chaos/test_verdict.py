@@ -1,8 +1,10 @@
 """The judge says no when it must."""
 
+from dataclasses import replace
+
 import pytest
 
-from chaos.evidence import Evidence, Probe, Witness
+from chaos.evidence import Check, Evidence, Probe, Witness
 from chaos.promises import Finding, Kind
 from chaos.situations import effects_computed
 from chaos.verdict import Verdict, findings, judge, worst
@@ -69,6 +71,26 @@ def test_a_probe_is_judged(status: int, moved: bool, kept: bool) -> None:
     probe = Probe("X10", "a forgotten key is refused", status, 410, moved)
     found = findings(Evidence((), SEEN, (probe,)), None)
     assert [f.kept for f in found] == [kept]
+
+
+@pytest.mark.parametrize(
+    ("liveness", "witnesses", "verdict"),
+    [
+        (False, "SEEN", Verdict.FAIL),
+        (False, "MISSING", Verdict.FAIL),
+        (True, "SEEN", Verdict.FAIL),
+        (True, "MISSING", Verdict.UNKNOWN),
+    ],
+)
+def test_a_check_is_judged(liveness: bool, witnesses: str, verdict: Verdict) -> None:
+    """As a promise of its kind: what is wrong is wrong, what is late is late only when the fault was seen."""
+    seen = {"SEEN": SEEN, "MISSING": MISSING}[witnesses]
+    check = Check("L1", "the order was settled", kept=False, detail="pending", liveness=liveness)
+    found = findings(Evidence((), seen, checks=(check,)), None)
+    assert [f.detail for f in found] == ["pending"]
+    assert judge(seen, found) is verdict
+    kept = findings(Evidence((), seen, checks=(replace(check, kept=True),)), None)
+    assert [(f.kept, f.detail) for f in kept] == [(True, "")]
 
 
 def test_the_worst_counts() -> None:

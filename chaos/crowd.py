@@ -1,0 +1,137 @@
+"""Many charges of one account at once, each doubled and each with an impostor under its key, at two processes of billing.
+
+Guarantee: nothing is held back and nothing is armed: what is judged is what the services do at their full speed.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import asyncpg
+import httpx
+
+from chaos.acts import PROCESSES, Needs
+from chaos.evidence import Check
+from chaos.scene import Scene
+from chaos.theatre import OPENING_CENTS
+
+_CLIENT = "curl"
+# What says "not now, ask again": the key is being executed by a twin, or a lock was not free.
+_TRANSIENT = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """One request, and its final answer."""
+
+    sequence_key: int
+    amount_cents: int
+    response: httpx.Response
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """`keys` charges: of each two equal copies and one of another amount, at the same moment."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    keys: int = 25
+
+    async def perform(self, scene: Scene) -> None:
+        account = await scene.theatre.open_account("crowd")
+        connection = await scene.connected()
+        try:
+            first_key = 1 + await connection.fetchval(
+                "SELECT coalesce(max(sequence_key), 0) FROM billing.processed_keys WHERE client = $1",
+                _CLIENT,
+            )
+            copies = await self._send(scene, account, range(first_key, first_key + self.keys))
+            ledger = await connection.fetch(
+                "SELECT sequence_key, amount_cents FROM billing.ledger WHERE account = $1", account
+            )
+            balance_cents = await connection.fetchval(
+                "SELECT balance_cents FROM billing.accounts WHERE account = $1", account
+            )
+        finally:
+            await connection.close()
+        known = sum("Idempotency-Replayed" in copy.response.headers for copy in copies)
+        scene.witness("copies met keys that others had claimed", seen=known > 0)
+        scene.checks += [
+            Check(promise, claim, not wrong, wrong)
+            for promise, claim, wrong in _judged(copies, ledger, OPENING_CENTS - balance_cents)
+        ]
+
+    async def _send(self, scene: Scene, account: str, keys: Iterable[int]) -> list[_Copy]:
+        stack = scene.theatre.stack
+        urls = [stack.url_of(child) for child in stack.children("billing_service")]
+
+        async def send(key: int, order_id: str, amount_cents: int, url: str) -> _Copy:
+            body = {"order_id": order_id, "account": account, "amount_cents": amount_cents}
+            retry = "?0"
+            while True:
+                response = await scene.theatre.charge(body, f'"{key}"', _CLIENT, retry, url)
+                if response.status_code not in _TRANSIENT:
+                    return _Copy(key, amount_cents, response)
+                retry = "?1"
+
+        sent = []
+        for key in keys:
+            order_id = str(uuid.uuid4())
+            here, there = urls[key % len(urls)], urls[(key + 1) % len(urls)]
+            for amount_cents, url in ((7, here), (7, there), (11, here)):
+                sent.append(send(key, order_id, amount_cents, url))
+        return list(await asyncio.gather(*sent))
+
+
+def _judged(
+    copies: Sequence[_Copy], ledger: Sequence[asyncpg.Record], moved_cents: int
+) -> list[tuple[str, str, str]]:
+    """Promise, claim, and what is wrong: nothing, as a rule."""
+    by_key: defaultdict[int, list[_Copy]] = defaultdict(list)
+    for copy in copies:
+        by_key[copy.sequence_key].append(copy)
+    withdrawn: defaultdict[int, list[int]] = defaultdict(list)
+    for row in ledger:
+        withdrawn[row["sequence_key"]].append(row["amount_cents"])
+    doubled = [key for key in by_key if len(withdrawn[key]) != 1]
+    unequal, impostors = [], []
+    for key, same_key in by_key.items():
+        winner = withdrawn[key][0] if withdrawn[key] else None
+        good = [copy.response for copy in same_key if copy.amount_cents == winner]
+        bad = [copy.response for copy in same_key if copy.amount_cents != winner]
+        if {r.status_code for r in good} != {201} or len({r.content for r in good}) != 1:
+            unequal.append(key)
+        if {r.status_code for r in bad} != {httpx.codes.UNPROCESSABLE_ENTITY}:
+            impostors.append(key)
+    told = [copy.response.json() for copy in copies if copy.response.status_code == 201]
+    explained_cents = sum(row["amount_cents"] for row in ledger)
+    return [
+        ("X1", "of copies that come at once, one is executed", _rows("keys", doubled)),
+        ("X4", "copies that come at once get the same answer", _rows("keys", unequal)),
+        ("X7", "another payload that comes at once is refused", _rows("keys", impostors)),
+        (
+            "X5",
+            "the withdrawals explain the balance, also when they come at once",
+            ""
+            if explained_cents == moved_cents
+            else f"{moved_cents} cents are gone from the balance, the withdrawals say {explained_cents}",
+        ),
+        ("X5", "each answer says the balance that it left", _broken_chain(told)),
+    ]
+
+
+def _broken_chain(told: Sequence[dict[str, Any]]) -> str:
+    """Balances before and after must make one chain from the opening balance, as if one came after the other."""
+    links = {answer["charge_id"]: answer for answer in told}
+    before_cents = OPENING_CENTS
+    for link in sorted(links.values(), key=lambda answer: -int(answer["balance_cents"])):
+        if link["balance_cents"] + link["amount_cents"] != before_cents:
+            return f"after {before_cents} cents an answer says {link['balance_cents']} less {link['amount_cents']}"
+        before_cents = link["balance_cents"]
+    return ""
+
+
+def _rows(noun: str, offending: Sequence[int]) -> str:
+    return f"{noun} {', '.join(map(str, offending[:5]))}" if offending else ""

@@ -1,0 +1,172 @@
+"""The acts of shoppers beyond placing an order: with too little money, cancelling, waiting; and what they were told.
+
+Guarantee: a shopper uses the services' own interface; only money that comes to an account from outside is written past it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import httpx
+
+from chaos.acts import NOTHING, WRAPPED, Needs
+from chaos.evidence import Check
+from chaos.scene import ONLY, Placed, Scene
+from chaos.theatre import AMOUNT_CENTS
+from order_service.wire import Status
+
+
+@dataclass(frozen=True)
+class Poor:
+    """The shopper has less money than the order costs: it has to be declined."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        account = await scene.theatre.open_account("poor", AMOUNT_CENTS - 1)
+        placed = Placed(self.label, account, scene.delivery, ending=Status.DECLINED)
+        scene.orders[self.label] = placed
+
+
+@dataclass(frozen=True)
+class Enriched:
+    """Money comes to the account, enough for the order: what was declined stays declined all the same."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+        connection = await scene.connected()
+        try:
+            # The opening balance as well: what has moved is reckoned from it.
+            await connection.execute(
+                """
+                UPDATE billing.accounts
+                SET balance_cents = balance_cents + $2, opening_balance_cents = opening_balance_cents + $2
+                WHERE account = $1
+                """,
+                placed.account,
+                10 * AMOUNT_CENTS,
+            )
+        finally:
+            await connection.close()
+        scene.theatre.history.note("money came", placed.account, cents=10 * AMOUNT_CENTS)
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """The shopper cancels, and is told that the order is cancelled: nothing may move from then on."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        order = await scene.read(placed)
+        if order is None:
+            scene.witness("there is an order to be cancelled", seen=False)
+            return
+
+        async def told() -> httpx.Response | None:
+            response = await scene.theatre.cancel(order.order_id)
+            return response if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR else None
+
+        if not await scene.until(told, "the shopper learns what became of it"):
+            scene.witness("the shopper was told what became of it", seen=False)
+            return
+        # To cancel what is cancelled changes nothing and says so again.
+        response = await scene.theatre.cancel(order.order_id)
+        scene.theatre.history.note("cancelled", placed.account, status=response.status_code)
+        cancelled = response.status_code == httpx.codes.OK
+        scene.witness("the shopper was told that the order is cancelled", seen=cancelled)
+        if cancelled:
+            placed.ending = Status.CANCELLED
+
+
+@dataclass(frozen=True)
+class TurnedAway:
+    """Until the shopper was told that nobody knows whether the order was recorded."""
+
+    needs: ClassVar[Needs] = NOTHING
+    status: int
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+
+        async def told() -> bool:
+            return placed.status_code is not None
+
+        await scene.until(told, "the shopper is answered")
+        scene.witness(
+            f"the shopper was answered {self.status}", seen=placed.status_code == self.status
+        )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A witness, at this moment: the order is there, whatever its shopper was told, and it is open."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        connection = await scene.connected()
+        try:
+            status = await connection.fetchval(
+                "SELECT status FROM orders.orders WHERE customer = $1", placed.account
+            )
+        finally:
+            await connection.close()
+        scene.witness("the order was recorded, and is open", seen=status == Status.PENDING)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Until so many attempts have begun while the fault lasts."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    times: int
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+
+        async def tried() -> bool:
+            return len([e for e in scene.journal(placed) if e.seam == "attempt"]) >= self.times
+
+        scene.witness(
+            f"{self.times} attempts were begun while the fault lasted",
+            seen=await scene.until(tried, f"{self.times} attempts begin"),
+        )
+
+
+@dataclass(frozen=True)
+class AnsweredFirst:
+    """The shopper was answered before the notification had its fate: an order does not wait for its notification."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        await scene.settled(placed)
+        events = scene.journal(placed)
+        told = [e.at_ns for e in events if e.seam == "shopper was answered"]
+        ended = [
+            e.at_ns
+            for e in events
+            if e.seam in ("answer", "no answer") and e.fields.get("peer") == "notifications"
+        ]
+        scene.witness("both ends are in the journal", seen=bool(told and ended))
+        if told and ended:
+            scene.checks.append(
+                Check(
+                    "M4",
+                    "an order does not wait for its notification",
+                    told[0] < ended[0],
+                    f"the shopper was answered {(told[0] - ended[0]) / 1e9:.1f} s after the notification had its fate",
+                )
+            )
