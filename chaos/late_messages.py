@@ -139,7 +139,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/crowd_of_one_account",
-        "many charges of one account come at once, each doubled, each with an impostor under its key",
+        "many charges of one account come at once, each doubled, some with an impostor under their key",
         (Connection("warm"), Place(), Crowd(), Outcome("acknowledged")),
     ),
     Scenario(
