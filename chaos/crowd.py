@@ -1,12 +1,12 @@
 """Many charges of one account at once, each doubled and some with an impostor under their key, at two processes of billing.
 
-Guarantee: nothing is held back and nothing is armed: what is judged is what the services do at their full speed.
+Guarantee: all of a crowd stand at the door before the first one is let in; from then on the services run at full speed.
 """
 
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,27 +35,29 @@ class _Copy:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Twice `keys` charges: first of each one copy for each process, then with them one of another amount.
+    """Three crowds of `copies` requests, one after the other.
 
-    The second crowd brings twins into one batch, which then cannot be plain; in the first one there are none.
+    Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
+    each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well.
     """
 
     needs: ClassVar[Needs] = PROCESSES
-    keys: int = 25
+    # Fewer than the harness's connections: whoever waits for one would never stand at the door.
+    copies: int = 78
 
     async def perform(self, scene: Scene) -> None:
         account = await scene.theatre.open_account("crowd")
         connection = await scene.connected()
         try:
-            first_key = 1 + await connection.fetchval(
+            key = 1 + await connection.fetchval(
                 "SELECT coalesce(max(sequence_key), 0) FROM billing.processed_keys WHERE client = $1",
                 _CLIENT,
             )
-            second_key = first_key + self.keys
-            copies = await self._send(scene, account, range(first_key, second_key), ())
-            copies += await self._send(
-                scene, account, range(second_key, second_key + self.keys), (_IMPOSTOR_CENTS,)
-            )
+            copies: list[_Copy] = []
+            for amounts_cents in ((_CENTS,), (_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
+                keys = range(key, key + self.copies // len(amounts_cents))
+                copies += await _let_in(scene, account, keys, amounts_cents)
+                key = keys.stop
             ledger = await connection.fetch(
                 "SELECT sequence_key, amount_cents FROM billing.ledger WHERE account = $1", account
             )
@@ -71,32 +73,40 @@ class Crowd:
             for promise, claim, wrong in _judged(copies, ledger, OPENING_CENTS - balance_cents)
         ]
 
-    async def _send(
-        self, scene: Scene, account: str, keys: Iterable[int], impostors_cents: Iterable[int]
-    ) -> list[_Copy]:
-        stack = scene.theatre.stack
-        urls = [stack.url_of(child) for child in stack.children("billing_service")]
 
-        async def send(key: int, order_id: str, amount_cents: int, url: str) -> _Copy:
-            body = {"order_id": order_id, "account": account, "amount_cents": amount_cents}
-            retry = "?0"
-            while True:
-                response = await scene.theatre.charge(body, f'"{key}"', _CLIENT, retry, url)
-                if response.status_code not in _TRANSIENT:
-                    return _Copy(key, amount_cents, response)
-                retry = "?1"
+async def _let_in(
+    scene: Scene, account: str, keys: Sequence[int], amounts_cents: Sequence[int]
+) -> list[_Copy]:
+    """Sends a copy of each key for each amount, lets all of them in at once, and returns them with their final answers."""
+    stack, history = scene.theatre.stack, scene.theatre.history
+    urls = [stack.url_of(child) for child in stack.children("billing_service")]
 
-        sent = []
-        for key in keys:
-            order_id = str(uuid.uuid4())
-            here, there = urls[key % len(urls)], urls[(key + 1) % len(urls)]
-            copies = [
-                (_CENTS, here),
-                (_CENTS, there),
-                *((cents, here) for cents in impostors_cents),
-            ]
-            sent += [send(key, order_id, amount_cents, url) for amount_cents, url in copies]
-        return list(await asyncio.gather(*sent))
+    async def send(key: int, order_id: str, amount_cents: int, url: str) -> _Copy:
+        body = {"order_id": order_id, "account": account, "amount_cents": amount_cents}
+        retry = "?0"
+        while True:
+            response = await scene.theatre.charge(body, f'"{key}"', _CLIENT, retry, url)
+            if response.status_code not in _TRANSIENT:
+                return _Copy(key, amount_cents, response)
+            retry = "?1"
+
+    before = len(history.arrivals("billing_service", account))
+    door = scene.theatre.control.hold("billing_service", "arrival", account, 1)
+    scene.rules["door"] = door
+    sending = []
+    for key in keys:
+        order_id = str(uuid.uuid4())
+        for place, cents in enumerate(amounts_cents, start=key):
+            sending.append(asyncio.create_task(send(key, order_id, cents, urls[place % len(urls)])))
+
+    async def all_there() -> bool:
+        arrived = len(history.arrivals("billing_service", account)) - before
+        return arrived >= len(sending)
+
+    there = await scene.until(all_there, "the crowd stands at the door")
+    scene.witness(f"{len(sending)} charges were let in at once", seen=there)
+    door.release()
+    return list(await asyncio.gather(*sending))
 
 
 def _judged(
