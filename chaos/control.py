@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
 
-Seam = Literal["attempt", "answer", "notify", "arrival", "reply"]
+Seam = Literal["attempt", "answer", "notify", "arrival", "reply", "body"]
 Action = Literal["hold", "die", "detour", "invert"]
 
 

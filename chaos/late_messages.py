@@ -176,6 +176,24 @@ LATE_MESSAGES = (
         effects=0,
     ),
     Scenario(
+        "late/cancelled_too_late",
+        "the charge was executed, its answer is lost, and the shopper cancels before the retry",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            *_FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            Cancel(told=409),
+            Settled(),
+            # The delivery meets an order that is settled: it has nothing to write any more, and nobody to tell.
+            Release(),
+            Arrived(2),
+            Place("the last order"),
+            Outcome("acknowledged", label="the last order"),
+        ),
+    ),
+    Scenario(
         "late/forgotten_key",
         "an old request comes back after its key was forgotten",
         (

@@ -8,6 +8,7 @@ from chaos.acts import (
     DetourToAStranger,
     GivenUp,
     Heal,
+    Hold,
     HoldRetry,
     InvertFlags,
     Place,
@@ -25,6 +26,7 @@ from chaos.sightings import (
     Notified,
     Outcome,
     Saw,
+    Shown,
 )
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
 from order_service.wire import Fate
@@ -97,6 +99,20 @@ MESSAGE_FAULTS = (
             *_FIRST_LOST,
             Saw(arrivals=1, effects=1),
             *_GO_ON,
+            Outcome("unknown", "Timeout"),
+            Outcome("acknowledged", "replayed", attempt=2),
+        ),
+    ),
+    Scenario(
+        "slow/body",
+        "the head of the response comes, and then nothing",
+        (
+            Connection("warm"),
+            Hold("body", "billing_service", "body"),
+            *_FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Release("body"),
+            Release(),
             Outcome("unknown", "Timeout"),
             Outcome("acknowledged", "replayed", attempt=2),
         ),
@@ -183,7 +199,6 @@ MESSAGE_FAULTS = (
             Saw(arrivals=0, effects=0),
             Heal(),
             Settled(),
-            Saw(effects=1),
         ),
         # It is billed when its lease is over, which takes long where the lease is long.
         also_needs=PROCESSES,
@@ -231,11 +246,13 @@ MESSAGE_FAULTS = (
         "the notification is stored, and the database's answer is lost",
         (
             Connection("warm"),
-            Arm("notification-db", LimitData(bytes=0)),
+            Arm("notification-db", Latency(latency_ms=FOR_EVER_MS)),
             Place(),
+            Shown(),
+            # The connection breaks with its answer; a new one would be a good one.
+            Heal(),
             Outcome("acknowledged"),
             Notified(Fate.UNKNOWN, shown=True),
-            Heal(),
         ),
     ),
     Scenario(

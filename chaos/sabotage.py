@@ -114,6 +114,9 @@ class SabotagedApp:
             if message["type"] == "http.response.start":
                 # The service answers only after its commit: whoever dies here has executed.
                 await self._seams.obey("reply", request["account"])
+            else:
+                # The head is on the wire already: whoever is held here has the caller wait for the body.
+                await self._seams.obey("body", request["account"])
             await send(message)
             if reply.whole:
                 self._seams.journal({"seam": "reply", **reply.described(), **request})

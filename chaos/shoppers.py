@@ -56,9 +56,10 @@ class Enriched:
 
 @dataclass(frozen=True)
 class Cancel:
-    """The shopper cancels, and is told that the order is cancelled: nothing may move from then on."""
+    """The shopper cancels, and is told that the order is cancelled (200), or that it is settled already (409)."""
 
     needs: ClassVar[Needs] = NOTHING
+    told: int = httpx.codes.OK
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
@@ -78,9 +79,12 @@ class Cancel:
         # To cancel what is cancelled changes nothing and says so again.
         response = await scene.theatre.cancel(order.order_id)
         scene.theatre.history.note("cancelled", placed.account, status=response.status_code)
-        cancelled = response.status_code == httpx.codes.OK
-        scene.witness("the shopper was told that the order is cancelled", seen=cancelled)
-        if cancelled:
+        scene.witness(
+            f"the shopper who cancelled was answered {self.told}",
+            seen=response.status_code == self.told,
+        )
+        # Whoever is told so can rely on it: nothing may move from then on.
+        if response.status_code == httpx.codes.OK:
             placed.ending = Status.CANCELLED
 
 

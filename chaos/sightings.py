@@ -161,6 +161,27 @@ class Notified:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Until the notification is stored, while the fault lasts."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        connection = await scene.connected()
+
+        async def stored() -> bool:
+            return await read_notifications(connection, placed.account) > 0
+
+        try:
+            seen = await scene.until(stored, "the notification is stored")
+        finally:
+            await connection.close()
+        scene.witness("the notification was stored while the fault lasted", seen=seen)
+
+
+@dataclass(frozen=True)
 class FlagsCame:
     """A witness: the retry flags with which the requests arrived, in their order."""
 

@@ -24,7 +24,7 @@ class Bug:
 def _bug(
     name: str, title: str, scenarios: tuple[str, ...], *promises: str, services: tuple[str, ...]
 ) -> Bug:
-    module = {ORDER: "caller", BILLING: "receiver", NOTIFICATION: "database"}
+    module = {ORDER: "caller", BILLING: "receiver", NOTIFICATION: "notifier"}
     factories = {
         service: f"{__name__}.{'database' if len(services) > 1 else module[service]}:{name}"
         + (f"_in_{service.removesuffix('_service')}" if len(services) > 1 else "")
@@ -206,6 +206,76 @@ BUGS = (
     _caller("flag_forgotten", "the retry flag is not set on retries", (LOST_RESPONSE,), "L3"),
     _caller("keys_with_gaps", "keys come from a counter that skips", (LOST_RESPONSE,), "X6"),
     _caller("sent_after_the_answer", "one more attempt after the answer", (LOST_RESPONSE,), "L5"),
+    _receiver(
+        "void_leaves_no_tombstone",
+        "a cancelled order's key is taken out of use for nobody",
+        ("late/after_the_cancellation",),
+        "C2",
+    ),
+    _receiver(
+        "decline_not_remembered",
+        "a decline does not spend its key",
+        ("late/declined_and_enriched",),
+        "X1c",
+        "X4",
+    ),
+    _receiver(
+        "order_not_in_the_fingerprint",
+        "another order of the same price is taken for the same charge",
+        ("late/other_order",),
+        "X7",
+    ),
+    _receiver(
+        "account_not_in_the_fingerprint",
+        "the same order for another account is taken for the same charge",
+        ("late/other_account",),
+        "X7",
+    ),
+    _receiver(
+        "balance_overwritten",
+        "the balance is read without a lock, and written as what is left of it",
+        ("late/crowd_of_one_account",),
+        "X5",
+    ),
+    _caller(
+        "refusal_at_face_value",
+        "a refusal after a lost answer is believed",
+        ("refused/by_a_stranger",),
+        "C2",
+        "X1c",
+    ),
+    _caller(
+        "gives_up_after_ten_attempts",
+        "an order fails when billing is away for long",
+        ("refused/for_many_attempts",),
+        "X1c",
+    ),
+    _caller(
+        "order_waits_for_its_notification",
+        "the shopper is answered when the notification has its fate",
+        ("notification/silence",),
+        "M4",
+    ),
+    _caller(
+        "deadline_of_the_head",
+        "the deadline ends where the body of the answer begins",
+        ("slow/body",),
+        "L6",
+    ),
+    _bug(
+        "shown_before_it_is_stored",
+        "the notification is acknowledged, and stored later",
+        ("notification/not_stored",),
+        "M3",
+        services=(NOTIFICATION,),
+    ),
+    _bug(
+        "stored_again_in_doubt",
+        "a notification whose commit has no answer is stored once more",
+        ("notification/stored_without_an_answer",),
+        "M2",
+        services=(NOTIFICATION,),
+    ),
     _bug(
         "commit_not_awaited",
         "synchronous_commit=off: committed before it is on disk",

@@ -1,5 +1,6 @@
 """Bugs planted into order_service."""
 
+import asyncio
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -14,10 +15,12 @@ from notification_service.wire import Notification
 from order_service import courier, delivery, orders, peers
 from order_service.courier import Courier
 from order_service.delivery import Pending, Steps
-from order_service.peers import Acknowledged, Outcome, Peers, Refused
+from order_service.peers import Acknowledged, Outcome, Peers, Refused, Unknown
 from order_service.wire import Delivery
 
 _charge = Peers.charge
+_send = Courier.send
+_settle = Courier.settle
 _notify = Peers.notify
 _record = orders.record
 _read_unsettled = orders.read_unsettled
@@ -165,4 +168,51 @@ def sent_after_the_answer() -> ASGIApp:
         return outcome
 
     _exactly_once_is(once_more)
+    return chaos.sabotage.order()
+
+
+def refusal_at_face_value() -> ASGIApp:
+    async def make_sure(self: Courier, sequence_key: int, refused: Refused) -> Outcome:
+        return refused
+
+    Courier.make_sure = make_sure  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def gives_up_after_ten_attempts() -> ASGIApp:
+    async def send(self: Courier, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
+        if attempt > 10:
+            return Refused("nothing: the order was given up", {"title": "given up"})
+        return await _send(self, attempt, sequence_key, retry=retry)
+
+    Courier.send = send  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def order_waits_for_its_notification() -> ASGIApp:
+    async def settle(self: Courier, outcome: Outcome, settled: Any = None) -> Any:
+        order = await _settle(self, outcome)
+        if order is not None and settled is not None:
+            settled.set_result(order)
+        return order
+
+    Courier.settle = settle  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def deadline_of_the_head() -> ASGIApp:
+    async def attempt(self: Peers, request: httpx.Request, outcome: Any) -> Outcome:
+        transport, timeout_s = vars(self)["_transport"], vars(self)["_attempt_timeout_s"]
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await transport.handle_async_request(request)
+            await response.aread()
+        except TimeoutError:
+            return Unknown("Timeout")
+        except httpx.RequestError as exc:
+            return Unknown(type(exc).__name__)
+        answer: Outcome = outcome(response)
+        return answer
+
+    setattr(Peers, "_attempt", attempt)  # noqa: B010
     return chaos.sabotage.order()

@@ -341,3 +341,59 @@ def plain_in_doubt_is_success() -> ASGIApp:
 
     vars(plain)["charge_all"] = charge_all
     return chaos.sabotage.billing()
+
+
+def void_leaves_no_tombstone() -> ASGIApp:
+    async def void(pool: BoundedPool, client: str, sequence_key: int) -> keys.VoidOutcome:
+        state = await keys.state(pool, client, sequence_key)
+        return keys.Voided() if isinstance(state, keys.NeverSeen) else state
+
+    keys.void = void
+    return chaos.sabotage.billing()
+
+
+def decline_not_remembered() -> ASGIApp:
+    async def store_answer(
+        connection: Connection, client: str, sequence_key: int, answer: Answer
+    ) -> None:
+        if answer.status == DECLINED:
+            await connection.execute(
+                "DELETE FROM billing.processed_keys WHERE client = $1 AND sequence_key = $2",
+                client,
+                sequence_key,
+            )
+        else:
+            await _store_answer(connection, client, sequence_key, answer)
+
+    keys.store_answer = store_answer
+    return _planted()
+
+
+def order_not_in_the_fingerprint() -> ASGIApp:
+    def fingerprint(request: Charge) -> bytes:
+        return hashlib.sha256(f"{request.account} {request.amount_cents}".encode()).digest()
+
+    vars(ledger)["fingerprint"] = fingerprint
+    return chaos.sabotage.billing()
+
+
+def account_not_in_the_fingerprint() -> ASGIApp:
+    def fingerprint(request: Charge) -> bytes:
+        return hashlib.sha256(f"{request.order_id} {request.amount_cents}".encode()).digest()
+
+    vars(ledger)["fingerprint"] = fingerprint
+    return chaos.sabotage.billing()
+
+
+def balance_overwritten() -> ASGIApp:
+    async def withdraw(connection: Connection, account: str, amount_cents: int) -> None:
+        before_cents = await ledger.read_balance(connection, account)
+        await connection.execute(
+            "UPDATE billing.accounts SET balance_cents = $2 WHERE account = $1",
+            account,
+            (before_cents or 0) - amount_cents,
+        )
+
+    ledger.lock_account = ledger.read_balance
+    ledger.withdraw = withdraw
+    return _planted()

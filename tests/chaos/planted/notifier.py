@@ -1,0 +1,39 @@
+"""Bugs planted into notification_service."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp
+
+import chaos.sabotage
+from bounded_pool import DatabaseTrouble
+from bounded_pool.groups import Group
+from notification_service.app import Notifications
+from notification_service.arrivals import Arriving
+
+_put = Group.put
+_store_all = vars(Notifications)["_store_all"]
+_STORING: set[asyncio.Task[None]] = set()
+
+
+def shown_before_it_is_stored() -> ASGIApp:
+    async def put(self: Group[Arriving, None], item: Arriving) -> None:
+        storing = asyncio.ensure_future(_put(self, item))
+        _STORING.add(storing)
+        storing.add_done_callback(_STORING.discard)
+
+    Group.put = put  # type: ignore[method-assign,assignment]
+    return chaos.sabotage.notification()
+
+
+def stored_again_in_doubt() -> ASGIApp:
+    async def store_all(self: Notifications, arriving: Sequence[Arriving]) -> list[None]:
+        while True:
+            try:
+                stored: list[None] = await _store_all(self, arriving)
+                return stored
+            except DatabaseTrouble:
+                await asyncio.sleep(0.05)
+
+    setattr(Notifications, "_store_all", store_all)  # noqa: B010
+    return chaos.sabotage.notification()
