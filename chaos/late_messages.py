@@ -185,10 +185,10 @@ LATE_MESSAGES = (
             Saw(arrivals=1, effects=1),
             Heal(),
             Cancel(told=409),
-            Settled(),
             # The delivery meets an order that is settled: it has nothing to write any more, and nobody to tell.
             Release(),
             Arrived(2),
+            Settled(),
             Place("the last order"),
             Outcome("acknowledged", label="the last order"),
         ),
