@@ -51,7 +51,9 @@ class Enriched:
             )
         finally:
             await connection.close()
-        scene.theatre.history.note("money came", placed.account, cents=10 * AMOUNT_CENTS)
+        scene.theatre.history.note(
+            "enriched", placed.account, text=f"{10 * AMOUNT_CENTS} cents come to the account"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Cancel:
             return
         # To cancel what is cancelled changes nothing and says so again.
         response = await scene.theatre.cancel(order.order_id)
-        scene.theatre.history.note("cancelled", placed.account, status=response.status_code)
+        scene.theatre.history.note(
+            "cancelled", placed.account, text=f"cancels, and is told {response.status_code}"
+        )
         scene.witness(
             f"the shopper who cancelled was answered {self.told}",
             seen=response.status_code == self.told,

@@ -33,7 +33,7 @@ def stored_again_in_doubt() -> ASGIApp:
                 stored: list[None] = await _store_all(self, arriving)
                 return stored
             except DatabaseTrouble:
-                await asyncio.sleep(0.05)
+                continue
 
     setattr(Notifications, "_store_all", store_all)  # noqa: B010
     return chaos.sabotage.notification()
