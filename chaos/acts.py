@@ -151,6 +151,9 @@ class DetourToAStranger:
         stack = scene.theatre.stack
         via = stack.url_of(stack.children("order_service")[0]).removeprefix("http://")
         scene.rules["detour"] = scene.theatre.control.detour(placed.account, 2, via)
+        scene.theatre.history.note(
+            "detour", placed.account, text="from here on, attempts go where nobody knows charges"
+        )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,12 @@ from order_service.peers import open_transport
 JOURNAL_VARIABLE = "CHAOS_JOURNAL"
 CONTROL_VARIABLE = "CHAOS_CONTROL"
 
+# Where each service takes the messages that are journaled.
+_DOORS = {
+    "order_service": "/orders",
+    "billing_service": "/charges",
+    "notification_service": "/notifications",
+}
 # As after SIGKILL (128 + 9). Not the signal itself: process 1 of a container ignores it when it comes from within.
 KILLED = 137
 # What uvicorn writes around the application's headers: a status line, the date, an empty line.
@@ -94,7 +100,9 @@ class SabotagedApp:
         self._seams = seams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        # What came to the wrong door is no message of the story.
+        wanted = scope["type"] == "http" and scope["method"] == "POST"
+        if not wanted or scope["path"] != _DOORS[self._seams.service]:
             await self._app(scope, receive, send)
             return
         messages, body = await _whole_request(receive)
