@@ -1,6 +1,6 @@
 """What arrives is shown, twins too."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import notification_service.app
+from bounded_pool import Connection
+from notification_service import arrivals
+from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 
 ORDER = str(UUID(int=1))
@@ -105,4 +108,29 @@ async def test_its_database_is_away(database: Any, notifications: httpx.AsyncCli
         await owner.execute("ALTER TABLE notifications.elsewhere RENAME TO arrivals")
         await owner.close()
     assert (await notifications.post("/notifications", json=GOOD)).status_code == 202
+    assert len(await listed(notifications)) == 1
+
+
+async def test_a_commit_without_an_answer(
+    database: Any, notifications: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, and it is not stored again on another connection: that would be the second arrival of one notification."""
+    owner = await asyncpg.connect(database.owner)
+    insert_all = arrivals.insert_all
+    calls = 0
+
+    async def lost(connection: Connection, shown: Sequence[Arriving]) -> None:
+        nonlocal calls
+        calls += 1
+        await insert_all(connection, shown)
+        if calls == 1:
+            await owner.execute(
+                "SELECT pg_terminate_backend($1, 10000)", connection.get_server_pid()
+            )
+            await connection.fetch("SELECT 1")
+
+    monkeypatch.setattr(arrivals, "insert_all", lost)
+    response = await notifications.post("/notifications", json=GOOD)
+    await owner.close()
+    assert response.status_code == 503
     assert len(await listed(notifications)) == 1
