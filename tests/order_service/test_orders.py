@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 import order_service.app
 from order_service import orders
+from order_service.books import Books
 from order_service.settings import Settings
 from order_service.wire import Status
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
@@ -62,6 +63,29 @@ async def test_a_loss_is_healed_by_the_same_key(shop: Shop, lost: str) -> None:
         "acknowledged",
     ]
     assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_an_attempt_is_committed_before_it_is_sent(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes the order over has to know of every attempt that may be under way."""
+    steps: list[str] = []
+    begin, send = Books.begin, Network.handle_async_request
+
+    async def begun(self: Books, beginning: orders.Beginning) -> None:
+        await begin(self, beginning)
+        steps.append(f"begun {beginning.attempt}")
+
+    async def sent(self: Network, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/charges":
+            steps.append("sent")
+        return await send(self, request)
+
+    monkeypatch.setattr(Books, "begin", begun)
+    monkeypatch.setattr(Network, "handle_async_request", sent)
+    shop.network.lose_responses = 2
+    assert (await shop.place()).status_code == 201
+    assert steps == ["sent", "begun 2", "sent", "begun 3", "sent"]
 
 
 async def test_at_least_once_shows_its_harm(shop: Shop) -> None:
