@@ -29,6 +29,7 @@ from chaos.sightings import (
     Shown,
 )
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
+from chaos.transactions import GoOn, Pause, Paused
 from order_service.wire import Fate
 
 _FIRST_LOST = (HoldRetry(), Place(), GivenUp())
@@ -192,8 +193,12 @@ MESSAGE_FAULTS = (
         "the commit that records the order has no answer: the shopper is turned away, and the order is billed",
         (
             Connection("warm"),
-            Arm("order-db", LimitData(bytes=0)),
+            # A connection of the pool has the order then: a new one could not be opened any more.
+            Pause("recording"),
             Place(),
+            Paused(),
+            Arm("order-db", LimitData(bytes=0)),
+            GoOn(),
             TurnedAway(503),
             Recorded(),
             Saw(arrivals=0, effects=0),

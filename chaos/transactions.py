@@ -11,12 +11,12 @@ from chaos.acts import NOTHING, Needs
 from chaos.neighbour import Neighbour
 from chaos.scene import Scene
 
-Where = Literal["before commit", "inside commit"]
+Where = Literal["before commit", "inside commit", "recording"]
 
 
 @dataclass(frozen=True)
 class Pause:
-    """The next charge stops inside COMMIT, or after its last statement before COMMIT."""
+    """The next charge stops inside COMMIT, or after its last statement before COMMIT; or an order's recording inside COMMIT."""
 
     needs: ClassVar[Needs] = NOTHING
     where: Where
@@ -41,10 +41,11 @@ class Pause:
             $$ BEGIN PERFORM pg_advisory_xact_lock(471147, 0); RETURN NULL; END $$
             """
         )
-        if self.where == "inside commit":
+        if self.where in ("inside commit", "recording"):
+            table = "orders.orders" if self.where == "recording" else "billing.ledger"
             await connection.execute(
-                """
-                CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON billing.ledger
+                f"""
+                CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON {table}
                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.pause()
                 """
             )
@@ -98,8 +99,8 @@ class Paused:
             )
             return found
 
-        seen = await scene.until(waiting, "a charge is paused")
-        scene.witness("a charge stood still in Postgres", seen=seen)
+        seen = await scene.until(waiting, "a transaction is paused")
+        scene.witness("the transaction stood still in Postgres", seen=seen)
 
 
 @dataclass(frozen=True)
