@@ -24,13 +24,12 @@ from chaos.crashes import (
     Resume,
     Stop,
 )
-from chaos.scenario import FOR_EVER_MS, Scenario
+from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
 from chaos.sightings import Arrived, Landed, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
 from chaos.transactions import GoOn, NeighbourComes, NeighbourLeaves, Pause, Paused, Terminate
 from order_service.wire import Delivery
 
-_GO_ON = (Heal(), Release())
 _IN_A_TRANSACTION = (NeighbourComes(), Place(), NeighbourLeaves())
 # A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
 _PATIENT = frozenset(
@@ -82,7 +81,7 @@ CRASH_FAULTS = (
             GoOn(),
             GivenUp(),
             Saw(arrivals=1, effects=1),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "503"),
             Settled(),
         ),
@@ -100,7 +99,7 @@ CRASH_FAULTS = (
             GoOn(),
             GivenUp(),
             Saw(arrivals=1, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "503"),
             Settled(),
         ),
@@ -137,7 +136,7 @@ CRASH_FAULTS = (
             Place(),
             GivenUp(),
             Saw(arrivals=1, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "503"),
             Settled(),
         ),
@@ -198,7 +197,7 @@ CRASH_FAULTS = (
             GivenUp(),
             Saw(arrivals=1, effects=0),
             GoOn(),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "503"),
             Settled(),
         ),
@@ -215,7 +214,7 @@ CRASH_FAULTS = (
             CrashPostgres(),
             GivenUp(),
             Saw(arrivals=1, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Restarted(),
             Outcome("unknown"),
             Settled(),
@@ -240,13 +239,11 @@ CRASH_FAULTS = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            HoldRetry(),
-            Place(),
-            GivenUp(),
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             CrashPostgres(),
             Restarted(),
-            *_GO_ON,
+            *GO_ON,
             Outcome("acknowledged", "replayed", attempt=None),
             Settled(),
         ),

@@ -16,7 +16,7 @@ import httpx
 from chaos.acts import PROCESSES, Needs
 from chaos.evidence import Check
 from chaos.scene import Scene
-from chaos.theatre import OPENING_CENTS
+from chaos.theatre import BOUND_S, OPENING_CENTS
 
 _CLIENT = "curl"
 _CENTS, _IMPOSTOR_CENTS = 7, 11
@@ -106,7 +106,13 @@ async def _let_in(
     there = await scene.until(all_there, "the crowd stands at the door")
     scene.witness(f"{len(sending)} charges were let in at once", seen=there)
     door.release()
-    return list(await asyncio.gather(*sending))
+    try:
+        # Whoever is told "not now" asks again, and nobody asks for ever.
+        async with asyncio.timeout(BOUND_S):
+            return list(await asyncio.gather(*sending))
+    finally:
+        for each in sending:
+            each.cancel()
 
 
 def _judged(

@@ -5,10 +5,8 @@ from chaos.acts import (
     Connection,
     Detour,
     DetourToAnotherProcess,
-    GivenUp,
     Heal,
     Hold,
-    HoldRetry,
     LetGo,
     Place,
     Reached,
@@ -16,7 +14,7 @@ from chaos.acts import (
     Settled,
 )
 from chaos.crowd import Crowd
-from chaos.scenario import FOR_EVER_MS, Scenario
+from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
 from chaos.shoppers import Cancel, Enriched, Poor
 from chaos.sightings import (
     Arrived,
@@ -28,9 +26,6 @@ from chaos.sightings import (
 )
 from chaos.toxics import Latency, LimitData
 from chaos.transactions import GoOn, Pause, Paused, TwinWaits
-
-_FIRST_LOST = (HoldRetry(), Place(), GivenUp())
-_GO_ON = (Heal(), Release())
 
 # An open order keeps first incomplete where it is, so that no later key is forgotten.
 _EARLIER = "an earlier order"
@@ -48,7 +43,7 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=0, effects=0),
             Detour(),
             Release(),
@@ -65,7 +60,7 @@ LATE_MESSAGES = (
             Connection("warm"),
             Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
             Hold("both", "billing_service", "arrival"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=0, effects=0),
             LetGo("billing"),
             Arrived(1, answered=False),
@@ -149,10 +144,10 @@ LATE_MESSAGES = (
             Connection("warm"),
             Poor(),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=0),
             Enriched(),
-            *_GO_ON,
+            *GO_ON,
             Outcome("acknowledged", "HTTP 402, replayed", attempt=2),
             Settled(),
         ),
@@ -164,7 +159,7 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Hold("original", "billing_service", "arrival"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=0),
             Cancel(),
             Release("original"),
@@ -181,7 +176,7 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Heal(),
             Cancel(told=409),
@@ -230,7 +225,7 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Heal(),
             Place("the later order"),
@@ -248,7 +243,7 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Heal(),
             Hold("later", "order_service", "attempt", label="the later order"),
@@ -271,7 +266,7 @@ LATE_MESSAGES = (
         (
             *_REMEMBERED,
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Heal(),
             Release("earlier"),

@@ -6,10 +6,8 @@ from chaos.acts import (
     Connection,
     CutInBody,
     DetourToAStranger,
-    GivenUp,
     Heal,
     Hold,
-    HoldRetry,
     InvertFlags,
     Place,
     Refuse,
@@ -17,7 +15,7 @@ from chaos.acts import (
     Settled,
 )
 from chaos.crashes import KillUnseen, Restarted
-from chaos.scenario import FOR_EVER_MS, Scenario
+from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
 from chaos.shoppers import AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
@@ -32,9 +30,6 @@ from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
 from chaos.transactions import GoOn, Pause, Paused
 from order_service.wire import Fate
 
-_FIRST_LOST = (HoldRetry(), Place(), GivenUp())
-_GO_ON = (Heal(), Release())
-
 MESSAGE_FAULTS = (
     Scenario(
         "flags/inverted_response_lost",
@@ -43,9 +38,9 @@ MESSAGE_FAULTS = (
             Connection("warm"),
             InvertFlags(),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
-            *_GO_ON,
+            *GO_ON,
             Outcome("acknowledged", "replayed", attempt=2),
             FlagsCame(("?1", "?0")),
         ),
@@ -57,9 +52,9 @@ MESSAGE_FAULTS = (
             Connection("warm"),
             InvertFlags(),
             Arm("billing", LimitData(bytes=0, stream="upstream")),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=0, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("acknowledged", "HTTP 201", attempt=2),
             FlagsCame(("?0",)),
         ),
@@ -70,10 +65,10 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             CutInBody("upstream"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             CutShort(),
             Saw(arrivals=0, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown"),
             Outcome("acknowledged", "HTTP 201", attempt=2),
         ),
@@ -84,9 +79,9 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             CutInBody("downstream"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "payload"),
             Outcome("acknowledged", "replayed", attempt=2),
         ),
@@ -97,9 +92,9 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             Arm("billing", Slicer(average_size_bytes=1, size_variation_bytes=0, delay_us=20_000)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "Timeout"),
             Outcome("acknowledged", "replayed", attempt=2),
         ),
@@ -110,7 +105,7 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             Hold("body", "billing_service", "body"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Release("body"),
             Release(),
@@ -124,9 +119,9 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             Arm("billing", Latency(latency_ms=FOR_EVER_MS)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "Timeout"),
             Outcome("acknowledged", "replayed", attempt=2),
         ),
@@ -139,9 +134,9 @@ MESSAGE_FAULTS = (
             Arm("billing", SlowClose(delay_ms=FOR_EVER_MS)),
             KillUnseen(),
             Restarted(),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=0, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("unknown", "Timeout"),
             Outcome("acknowledged", "HTTP 201", attempt=2),
         ),
@@ -152,9 +147,9 @@ MESSAGE_FAULTS = (
         (
             Connection("fresh"),
             Refuse("billing"),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=0, effects=0),
-            *_GO_ON,
+            *GO_ON,
             Outcome("refused"),
             Outcome("acknowledged", "HTTP 201", attempt=2),
         ),
@@ -179,7 +174,7 @@ MESSAGE_FAULTS = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *_FIRST_LOST,
+            *FIRST_LOST,
             Saw(arrivals=1, effects=1),
             Heal(),
             DetourToAStranger(),

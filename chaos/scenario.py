@@ -7,13 +7,16 @@ for all of them, and every promise is put to every one of them.
 from dataclasses import dataclass
 from typing import Literal
 
-from chaos.acts import Act, Needs
+from chaos.acts import Act, GivenUp, Heal, HoldRetry, Needs, Place, Release
 from chaos.situations import Situation
 from order_service.wire import Delivery
 
 ConnectionKind = Literal["fresh", "warm"]
 # Far longer than any caller waits: a toxic that ends by itself would heal behind the scenario's back.
 FOR_EVER_MS = 600_000
+# What many entries share: the first attempt is lost and the caller stands before its second one; and it goes on, healed.
+FIRST_LOST = (HoldRetry(), Place(), GivenUp())
+GO_ON = (Heal(), Release())
 
 
 @dataclass(frozen=True)
