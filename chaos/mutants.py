@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from chaos import evidence
 from chaos.play import Played, play
 from chaos.scenarios import SCENARIOS
 from chaos.theatre import Theatre
@@ -32,6 +33,10 @@ class Bug(Protocol):
     @property
     def factories(self) -> Mapping[str, str]:
         """The ASGI factory of each service that has it."""
+
+    @property
+    def migration(self) -> str:
+        """What a wrong migration does to the schema; empty where the schema is right."""
 
     @property
     def scenarios(self) -> Sequence[str]:
@@ -68,6 +73,10 @@ def planted() -> Sequence[Bug]:
 async def hunt(bug: Bug, open_with: Open) -> Hunted:
     """Starts a stack with the bug, plays what provokes it, and judges."""
     async with open_with(bug.factories) as theatre:
+        if bug.migration:
+            owner = await evidence.connect(theatre.target.owner)
+            await owner.execute(bug.migration)
+            await owner.close()
         played = [
             await play(theatre, scenario)
             for scenario in SCENARIOS

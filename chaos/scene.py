@@ -73,6 +73,8 @@ class Scene:
         self.since_ns = time.monotonic_ns()
         # The process that was stopped by a signal and has to be woken up; 0 when there is none.
         self.stopped = 0
+        # Failed looks for orders to take over by process, before the fault.
+        self.failed_looks: dict[str, float] = {}
         self.pausing: asyncpg.Connection[asyncpg.Record]
         # Who has the account of the order.
         self.neighbour: Neighbour

@@ -263,6 +263,33 @@ class SawOpen:
 
 
 @dataclass(frozen=True)
+class LooksWatched:
+    """From here on it is known which failed looks for orders of dead processes are this scenario's own."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, scene: Scene) -> None:
+        scene.failed_looks = await scene.theatre.failed_looks()
+
+
+@dataclass(frozen=True)
+class LooksFailed:
+    """Until the loop of every process that takes orders over has met the fault."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, scene: Scene) -> None:
+        async def failed() -> bool:
+            now = await scene.theatre.failed_looks()
+            return all(now[name] > looks for name, looks in scene.failed_looks.items())
+
+        scene.witness(
+            "every process failed to look for orders of dead processes",
+            seen=await scene.until(failed, "the looks fail"),
+        )
+
+
+@dataclass(frozen=True)
 class Collected:
     """Until the collector of every billing process has been round once more: what may be forgotten is."""
 

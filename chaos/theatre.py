@@ -215,21 +215,23 @@ class Theatre:
 
     async def unsettled_seen(self) -> set[float]:
         """How many open orders the processes of the order service saw when they last looked, by their own metrics."""
-        seen = set()
-        for child in self.stack.children("order_service"):
-            response = await self._client.get(f"{self.stack.url_of(child)}/metrics")
-            found = re.search(r"^order_unsettled (\S+)", response.text, re.MULTILINE)
-            seen.add(float(found[1]) if found else 0.0)
-        return seen
+        return set((await self._counted("order_service", "order_unsettled")).values())
+
+    async def failed_looks(self) -> dict[str, float]:
+        """How often each process of the order service could not look for orders to take over, by its own metrics."""
+        return await self._counted("order_service", 'order_takeover_rounds_total{end="failed"}')
 
     async def collector_rounds(self) -> dict[str, float]:
         """How often the collector of each billing process has been round, by the process's own metrics."""
-        rounds = {}
-        for child in self.stack.children("billing_service"):
+        return await self._counted("billing_service", "billing_collector_rounds_total")
+
+    async def _counted(self, service: str, metric: str) -> dict[str, float]:
+        counted = {}
+        for child in self.stack.children(service):
             response = await self._client.get(f"{self.stack.url_of(child)}/metrics")
-            found = re.search(r"^billing_collector_rounds_total (\S+)", response.text, re.MULTILINE)
-            rounds[child.name] = float(found[1]) if found else 0.0
-        return rounds
+            found = re.search(rf"^{re.escape(metric)} (\S+)", response.text, re.MULTILINE)
+            counted[child.name] = float(found[1]) if found else 0.0
+        return counted
 
     def authorized(self, client: str) -> dict[str, str]:
         """The header that names one of the clients of stack.json."""

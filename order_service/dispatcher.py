@@ -65,14 +65,16 @@ class Dispatcher:
     async def run(self) -> None:
         """Takes over orders of dead processes, again and again, until it is cancelled."""
         while True:
-            taken = 0
+            taken, end = 0, "failed"
             try:
                 await self._look()
                 await self._keep()
                 taken = await self.run_once()
                 await self._declare()
+                end = "done"
             except (DatabaseTrouble, LockWaitTooLong) as exc:
                 log.warning("cannot look for orders to take over", reason=str(exc))
+            self._world.metrics.takeover_rounds.labels(end=end).inc()
             # A full batch means that there is more: go on at once, as far as there is room.
             if taken < self._room():
                 await self._world.sleep(self._world.settings.takeover_poll_s)

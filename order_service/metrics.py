@@ -48,6 +48,12 @@ class Metrics:
             "Age of the oldest order without a final state, of all replicas",
             registry=self.registry,
         )
+        self.takeover_rounds = Counter(
+            "order_takeover_rounds",
+            "Looks for orders of dead processes by how they ended: the loop lives as long as they grow",
+            ["end"],
+            registry=self.registry,
+        )
         self.alarms = Counter(
             "order_alarms",
             "Answers that only a restored or cloned caller can get: key_reused, key_forgotten",
@@ -65,6 +71,8 @@ class Metrics:
                 self.settled.labels(status=status)
         for fate in (Fate.ACKNOWLEDGED, Fate.REFUSED, Fate.UNKNOWN):
             self.notifications.labels(fate=fate)
+        for end in ("done", "failed"):
+            self.takeover_rounds.labels(end=end)
         for alarm in ("key_reused", "key_forgotten"):
             self.alarms.labels(alarm=alarm)
 

@@ -440,3 +440,22 @@ async def test_the_database_of_orders_is_away(shop: Shop, database: Any) -> None
         await owner.close()
     assert shop.network.charges() == []
     assert (await shop.place()).status_code == 201
+
+
+async def test_orders_are_taken_over_after_the_database_was_away(shop: Shop, database: Any) -> None:
+    """A look for orders of dead processes that fails is counted, and is not the last one."""
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("ALTER ROLE order_service CONNECTION LIMIT 0")
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order_service'"
+    )
+    never = 'order_takeover_rounds_total{end="failed"} 0.0'
+    try:
+        async with asyncio.timeout(20):
+            while never in (await shop.orders.get("/metrics")).text:
+                assert (await shop.orders.get("/readyz")).status_code == 503
+    finally:
+        await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
+        await owner.close()
+    order = await settled(shop, await dead_order(database))
+    assert order["status"] == "billed"

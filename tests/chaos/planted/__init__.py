@@ -12,13 +12,17 @@ ORDER, BILLING, NOTIFICATION = "order_service", "billing_service", "notification
 
 @dataclass(frozen=True)
 class Bug:
-    """One planted bug: the wrapped factories that have it, what provokes it, and the promises of which one must catch it."""
+    """One planted bug: the wrapped factories that have it, what provokes it, and the promises of which one must catch it.
+
+    `migration` is what a wrong migration does to the schema, beside the factories or instead of them.
+    """
 
     name: str
     title: str
     factories: Mapping[str, str]
     scenarios: tuple[str, ...]
     promises: frozenset[str]
+    migration: str = ""
 
 
 def _bug(
@@ -39,6 +43,10 @@ def _caller(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -
 
 def _receiver(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -> Bug:
     return _bug(name, title, scenarios, *promises, services=(BILLING,))
+
+
+def _migration(name: str, title: str, scenarios: tuple[str, ...], *promises: str, sql: str) -> Bug:
+    return Bug(name, title, MappingProxyType({}), scenarios, frozenset(promises), sql)
 
 
 LOST_RESPONSE = "disconnect/response_lost/exactly_once/warm"
@@ -205,6 +213,12 @@ BUGS = (
     ),
     _caller("flag_forgotten", "the retry flag is not set on retries", (LOST_RESPONSE,), "L3"),
     _caller("keys_with_gaps", "keys come from a counter that skips", (LOST_RESPONSE,), "X6"),
+    _caller(
+        "takeover_ends_with_its_first_trouble",
+        "orders of dead processes are taken over until the database is out of reach for the first time",
+        ("recording/answer_lost",),
+        "L1",
+    ),
     _caller("sent_after_the_answer", "one more attempt after the answer", (LOST_RESPONSE,), "L5"),
     _receiver(
         "void_leaves_no_tombstone",
@@ -275,6 +289,13 @@ BUGS = (
         ("notification/stored_without_an_answer",),
         "M2",
         services=(NOTIFICATION,),
+    ),
+    _migration(
+        "keys_not_logged",
+        "the table of processed keys is unlogged: faster, and empty after a crash",
+        ("crash/postgres_before_the_retry",),
+        "X1",
+        sql="ALTER TABLE billing.processed_keys SET UNLOGGED",
     ),
     _bug(
         "commit_not_awaited",

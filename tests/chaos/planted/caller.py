@@ -11,10 +11,12 @@ from starlette.types import ASGIApp
 
 import chaos.sabotage
 from billing_service.wire import Charge
+from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from notification_service.wire import Notification
 from order_service import courier, delivery, orders, peers
 from order_service.courier import Courier
 from order_service.delivery import Pending, Steps
+from order_service.dispatcher import Dispatcher
 from order_service.peers import Acknowledged, Outcome, Peers, Refused, Unknown
 from order_service.wire import Delivery
 
@@ -158,6 +160,22 @@ def notified_before_settled() -> ASGIApp:
         return order
 
     Courier.settle = settle  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def takeover_ends_with_its_first_trouble() -> ASGIApp:
+    def ends(step: Any) -> Any:
+        async def taken(self: Dispatcher) -> Any:
+            try:
+                return await step(self)
+            except (DatabaseTrouble, LockWaitTooLong):
+                vars(self)["_world"].metrics.takeover_rounds.labels(end="failed").inc()
+                return await asyncio.Event().wait()
+
+        return taken
+
+    for step in ("_look", "_keep", "run_once", "_declare"):
+        setattr(Dispatcher, step, ends(getattr(Dispatcher, step)))
     return chaos.sabotage.order()
 
 
