@@ -128,7 +128,8 @@ def _shortened(text: str) -> str:
 
 
 def _names(scenario: Json) -> str:
-    names = [promise["name"] for promise in scenario["promises"] if promise["kept"] is False]
+    # A promise that is judged at more than one moment is named once.
+    names = dict.fromkeys(p["name"] for p in scenario["promises"] if p["kept"] is False)
     return f"Broken: {', '.join(names)}." if names else ""
 
 

@@ -47,6 +47,14 @@ def test_money_that_differs(measured: float, expected: int, sentence: str) -> No
     ) == (sentence)
 
 
+def test_a_promise_of_two_moments() -> None:
+    """Broken at both, it is named once."""
+    promise = {"name": "L1", "claim": "settled", "kept": False}
+    assert outcome(
+        scenario(verdict="fail", effects_measured=0, promises=[promise, {**promise}])
+    ) == ("The money never moved; it should have moved once. Broken: L1.")
+
+
 def test_money_that_could_not_be_compared() -> None:
     """Not read, or nothing computed: the sentence claims neither right nor wrong."""
     unread = scenario(verdict="unknown", effects_measured=None)
