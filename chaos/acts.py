@@ -275,7 +275,7 @@ class Settled:
                     "L1",
                     "the order was settled by the stack itself, without the harness's help",
                     order.status is not Status.PENDING,
-                    f"still pending after {BOUND_S:g} s, {len(order.attempts)} attempts are over",
+                    f"{self.label} was still pending after {BOUND_S:g} s, and {len(order.attempts)} attempts were over",
                     liveness=True,
                 )
             )

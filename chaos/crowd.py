@@ -15,11 +15,13 @@ import httpx
 
 from chaos.acts import PROCESSES, Needs
 from chaos.evidence import Check
+from chaos.numerals import often
 from chaos.scene import Scene
 from chaos.theatre import BOUND_S, OPENING_CENTS
 
 _CLIENT = "curl"
 _CENTS, _IMPOSTOR_CENTS = 7, 11
+_ROWS_SHOWN = 3
 # What says "not now, ask again": the key is being executed by a twin, or a lock was not free.
 _TRANSIENT = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
 
@@ -125,28 +127,34 @@ def _judged(
     withdrawn: defaultdict[int, list[int]] = defaultdict(list)
     for row in ledger:
         withdrawn[row["sequence_key"]].append(row["amount_cents"])
-    doubled = [key for key in by_key if len(withdrawn[key]) != 1]
+    executed = [
+        f"key {key} was executed {often(len(withdrawn[key]))}"
+        for key in by_key
+        if len(withdrawn[key]) != 1
+    ]
     unequal, impostors = [], []
     for key, same_key in by_key.items():
         winner = withdrawn[key][0] if withdrawn[key] else None
         good = [copy.response for copy in same_key if copy.amount_cents == winner]
         bad = [copy.response for copy in same_key if copy.amount_cents != winner]
         if {r.status_code for r in good} != {201} or len({r.content for r in good}) != 1:
-            unequal.append(key)
+            statuses = ", ".join(sorted({f"{r.status_code}" for r in good}))
+            unequal.append(f"key {key} got {len({r.content for r in good})} answers ({statuses})")
         if any(r.status_code != httpx.codes.UNPROCESSABLE_ENTITY for r in bad):
-            impostors.append(key)
+            statuses = ", ".join(sorted({f"{r.status_code}" for r in bad}))
+            impostors.append(f"key {key} came with another amount as well, and that got {statuses}")
     told = [copy.response.json() for copy in copies if copy.response.status_code == 201]
     explained_cents = sum(row["amount_cents"] for row in ledger)
     return [
-        ("X1", "of copies that come at once, one is executed", _rows("keys", doubled)),
-        ("X4", "copies that come at once get the same answer", _rows("keys", unequal)),
-        ("X7", "another payload that comes at once is refused", _rows("keys", impostors)),
+        ("X1", "of copies that come at once, one is executed", _rows(executed)),
+        ("X4", "copies that come at once get the same answer", _rows(unequal)),
+        ("X7", "another payload that comes at once is refused", _rows(impostors)),
         (
             "X5",
             "the withdrawals explain the balance, also when they come at once",
             ""
             if explained_cents == moved_cents
-            else f"{moved_cents} cents are gone from the balance, the withdrawals say {explained_cents}",
+            else f"{moved_cents} cents are gone from the balance, and the withdrawals say {explained_cents}",
         ),
         ("X5", "each answer says the balance that it left", _broken_chain(told)),
     ]
@@ -158,10 +166,14 @@ def _broken_chain(told: Sequence[dict[str, Any]]) -> str:
     before_cents = OPENING_CENTS
     for link in sorted(links.values(), key=lambda answer: -int(answer["balance_cents"])):
         if link["balance_cents"] + link["amount_cents"] != before_cents:
-            return f"after {before_cents} cents an answer says {link['balance_cents']} less {link['amount_cents']}"
+            return (
+                f"one answer leaves {before_cents} cents, and the next lower one took {link['amount_cents']} cents and "
+                f"leaves {link['balance_cents']}"
+            )
         before_cents = link["balance_cents"]
     return ""
 
 
-def _rows(noun: str, offending: Sequence[int]) -> str:
-    return f"{noun} {', '.join(map(str, offending[:5]))}" if offending else ""
+def _rows(offending: Sequence[str]) -> str:
+    more = len(offending) - _ROWS_SHOWN
+    return "; ".join(offending[:_ROWS_SHOWN]) + (f"; and {more} more keys" if more > 0 else "")

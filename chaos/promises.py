@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chaos.evidence import Observed
 from chaos.history import Event
+from chaos.numerals import often
 from order_service.wire import Delivery, Fate, Status
 
 # How late a busy machine may notice that a deadline has passed.
@@ -27,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise, put to the test; `detail` holds the offending rows of one that is broken."""
+    """One promise, put to the test; `detail` says of one that is broken what was found, as a clause without its full stop."""
 
     promise: str
     claim: str
@@ -36,7 +37,7 @@ class Finding:
     detail: str = ""
 
 
-# Why it is broken, or None; a promise that does not speak of the order is not asked at all.
+# What the order did or is that breaks it, as a predicate ("is billed, and ..."), or None.
 Question = Callable[[Observed], str | None]
 
 
@@ -55,20 +56,20 @@ class Promise:
         if not self.about(order):
             return None
         detail = self.broken(order)
-        where = f"{order.label}: {detail}" if detail else ""
-        return Finding(self.name, self.claim, self.kind, detail is None, where)
+        found = f"{order.label} {detail}" if detail else ""
+        return Finding(self.name, self.claim, self.kind, detail is None, found)
 
 
 def _no_effect_without_order(order: Observed) -> str | None:
     if order.order is None and order.last.effects:
-        return f"{order.last.effects:g} of the amount moved, and no order was recorded"
+        return f"was never recorded, and its amount was withdrawn {often(order.last.effects)}"
     return None
 
 
 def _definite_failure_moves_nothing(order: Observed) -> str | None:
     status = order.order.status if order.order else None
     if order.last.effects and status in (Status.FAILED, Status.DECLINED, Status.CANCELLED):
-        return f"the order is {status}, and {order.last.effects:g} of its amount moved"
+        return f"is {status}, and its amount was withdrawn {often(order.last.effects)} all the same"
     return None
 
 
@@ -84,36 +85,41 @@ def _between_ok_and_not_failed(order: Observed) -> str | None:
         ok = 0
     possible = sum(seen != {"refused"} for seen in outcomes.values()) or 1
     if not ok <= order.last.commits <= possible:
-        return f"{ok} keys acknowledged, {order.last.commits} executed, {possible} not definitely failed"
+        executed = f"was executed {often(order.last.commits)}"
+        if ok > order.last.commits:
+            return f"{executed}, and {ok} of its keys were answered as billed"
+        return f"{executed}, and its caller holds all but {possible} of its keys for definitely not executed"
     return None
 
 
 def _sent_at_most_once(order: Observed) -> str | None:
     sent, arrived = len(order.sent()), len(order.arrivals("billing_service"))
     if sent > 1 or arrived > 1 or order.last.commits > 1:
-        return f"sent {sent} times, arrived {arrived} times, executed {order.last.commits} times"
+        executed = often(order.last.commits)
+        return f"was sent {often(sent)} by its caller, arrived {often(arrived)} and was executed {executed}"
     return None
 
 
 def _notified_at_most_once(order: Observed) -> str | None:
     sent, arrived = len(order.sent("notify")), len(order.arrivals("notification_service"))
     if order.notifications > 1 or sent > 1 or arrived > 1:
-        return f"sent {sent} times, arrived {arrived} times, shown {order.notifications} times"
+        shown = often(order.notifications)
+        return f"has a notification that was sent {often(sent)}, arrived {often(arrived)} and was shown {shown}"
     return None
 
 
 def _acknowledged_notification_is_there(order: Observed) -> str | None:
     fate = order.order.notification if order.order else None
     if fate is Fate.ACKNOWLEDGED and order.notifications != 1:
-        return f"the notification was acknowledged and shown {order.notifications} times"
+        return f"has a notification that was acknowledged to its sender, and shown {often(order.notifications)}"
     return None
 
 
 def _settled(order: Observed) -> str | None:
     if order.order is None:
-        return "the shopper was told that it was accepted, and it is not there"
+        return "was accepted, as its shopper was told, and is not there"
     if order.order.status is Status.PENDING:
-        return f"still pending, {len(order.order.attempts)} attempts are over"
+        return f"is still pending, and {len(order.order.attempts)} attempts are over"
     return None
 
 
@@ -127,7 +133,7 @@ def _keys(order: Observed) -> dict[str, list[Event]]:
 def _same_payload(order: Observed) -> str | None:
     for key, events in _keys(order).items():
         if len({event.fields["payload"] for event in events}) > 1:
-            return f"key {key} was sent with different payloads"
+            return f"was sent with different payloads under key {key}"
     return None
 
 
@@ -140,13 +146,13 @@ def _retry_flag(order: Observed) -> str | None:
             continue
         expected = "?1" if number > 1 and order.delivery is Delivery.EXACTLY_ONCE else "?0"
         if event.fields["retry"] != expected:
-            return f"attempt {number} carried the retry flag {event.fields['retry']}"
+            return f"carried the retry flag {event.fields['retry']} in attempt {number}"
     return None
 
 
 def _one_key(order: Observed) -> str | None:
     keys = sorted(_keys(order))
-    return f"sent under the keys {', '.join(keys)}" if len(keys) > 1 else None
+    return f"was sent under the keys {', '.join(keys)}" if len(keys) > 1 else None
 
 
 def _in_flight(order: Observed) -> Iterator[tuple[Event, int]]:
@@ -173,7 +179,8 @@ def _in_flight(order: Observed) -> Iterator[tuple[Event, int]]:
 def _one_in_flight(order: Observed) -> str | None:
     for event, count in _in_flight(order):
         if count > 1:
-            return f"key {event.fields['sequence_key']} was sent while {count - 1} attempt of it was open"
+            key = event.fields["sequence_key"]
+            return f"was sent under key {key} while another attempt of that key was open"
     return None
 
 
@@ -189,7 +196,7 @@ def _nothing_after_ok(order: Observed) -> str | None:
     if not answered_ns:
         return None
     late = [event for event in order.sent() if event.at_ns > min(answered_ns)]
-    return f"{len(late)} attempts after the answer" if late else None
+    return f"was sent again after its answer had come, {often(len(late))}" if late else None
 
 
 def _died_with(order: Observed, answer: Event) -> bool:
@@ -200,16 +207,17 @@ def _died_with(order: Observed, answer: Event) -> bool:
 
 def _charged_once(order: Observed) -> str | None:
     if order.last.effects > 1 or order.last.commits > 1:
-        return f"{order.last.effects:g} times the amount moved, in {order.last.commits} withdrawals"
+        return f"was paid {often(order.last.effects)}, in {order.last.commits} withdrawals"
     wrong = [cents for cents in order.withdrawn_cents if cents != order.amount_cents]
     if wrong:
-        return f"withdrawn {wrong} cents, ordered {order.amount_cents}"
+        withdrawn = ", ".join(map(str, wrong))
+        return f"costs {order.amount_cents} cents, and {withdrawn} were withdrawn"
     return None
 
 
 def _billed_means_charged(order: Observed) -> str | None:
     if order.order and order.order.status is Status.BILLED and order.last.effects < 1:
-        return f"the order is billed, and {order.last.effects:g} of its amount moved"
+        return f"is billed, and its amount was withdrawn {often(order.last.effects)}"
     return None
 
 
@@ -217,14 +225,16 @@ def _ends_as_it_must(order: Observed) -> str | None:
     status = order.order.status if order.order else None
     if status not in (None, Status.PENDING, order.ending):
         answer = (order.order.answer or {}) if order.order else {}
-        return f"an accepted order that had to end {order.ending} is {status}: {answer.get('title', '')}"
+        title = f" ({answer['title']})" if answer.get("title") else ""
+        return f"was accepted and had to end {order.ending}, and is {status}{title}"
     return None
 
 
 def _key_means_effect(order: Observed) -> str | None:
     for shot in order.snapshots:
         if shot.effects > 1 or shot.keys != shot.commits:
-            return f"at one moment {shot.keys} processed keys and {shot.effects:g} effects"
+            held = f"had {shot.keys} processed keys and {shot.commits} withdrawals at one moment"
+            return f"{held}, and its amount had moved {often(shot.effects)}"
     return None
 
 
@@ -232,7 +242,7 @@ def _acknowledged_stays(order: Observed) -> str | None:
     told_ns = order.acknowledged_ns
     for shot in order.snapshots:
         if told_ns is not None and shot.at_ns > told_ns and shot.effects < 1:
-            return f"acknowledged to the shopper, and later only {shot.effects:g} of the amount was gone"
+            return f"was acknowledged to its shopper, and later its amount was withdrawn {often(shot.effects)}"
     return None
 
 
@@ -247,13 +257,13 @@ def _equal_answers(order: Observed) -> str | None:
         if whole and event.fields["status"] in (201, 402):
             answers[event.fields["sequence_key"]].add(event.fields["digest"])
     different = [key for key, digests in answers.items() if len(digests) > 1]
-    return f"different answers under key {different[0]}" if different else None
+    return f"got different answers under key {different[0]}" if different else None
 
 
 def _money_is_explained(order: Observed) -> str | None:
     if abs(order.last.effects * order.amount_cents - sum(order.withdrawn_cents)) >= 1:
         return (
-            f"{order.last.effects * order.amount_cents:.0f} cents are gone from the balance, the withdrawals say "
+            f"took {order.last.effects * order.amount_cents:.0f} cents from its account's balance, and its withdrawals say "
             f"{sum(order.withdrawn_cents)}"
         )
     return None
@@ -262,7 +272,8 @@ def _money_is_explained(order: Observed) -> str | None:
 def _within_the_deadline(order: Observed) -> str | None:
     for attempt in order.order.attempts if order.order else ():
         if order.deadline_s is not None and attempt.seconds > order.deadline_s + _LATE_S:
-            return f"attempt {attempt.attempt} took {attempt.seconds:.1f} s, its deadline is {order.deadline_s:g} s"
+            took = f"{attempt.seconds:.1f} s in attempt {attempt.attempt}"
+            return f"took {took}, whose deadline is {order.deadline_s:g} s"
     return None
 
 
@@ -298,7 +309,7 @@ PROMISES = (
     ),
     Promise(
         "M1",
-        "at most once: one attempt, one arrival, one effect at the most",
+        "at most once: no more than one attempt, one arrival and one effect",
         SAFETY,
         _of(Delivery.AT_MOST_ONCE),
         _sent_at_most_once,
@@ -312,7 +323,7 @@ PROMISES = (
     ),
     Promise(
         "M3",
-        "an acknowledged notification was shown",
+        "an acknowledged notification was shown, and once",
         SAFETY,
         lambda order: order.order is not None and order.order.notification is Fate.ACKNOWLEDGED,
         _acknowledged_notification_is_there,

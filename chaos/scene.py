@@ -83,9 +83,10 @@ class Scene:
     def target(self) -> Target:
         return self.theatre.target
 
-    def witness(self, claim: str, *, seen: bool) -> None:
-        """Keeps what was seen, or that it was not."""
-        self.witnesses.append(Witness(claim, seen))
+    def witness(self, claim: str, *, seen: bool, instead: str = "") -> None:
+        """Keeps what was seen, or that it was not, and what was seen in its place."""
+        differs = f" (it was: {instead})" if instead and not seen else ""
+        self.witnesses.append(Witness(claim + differs, seen))
 
     async def order(self, label: str = ONLY) -> Placed:
         """The order of this label, with a new account when it is named for the first time."""

@@ -70,6 +70,7 @@ class Cancel:
         if order is None:
             scene.witness("there is an order to be cancelled", seen=False)
             return
+        scene.theatre.history.note("cancels", placed.account, text="cancels the order")
 
         async def told() -> httpx.Response | None:
             response = await scene.theatre.cancel(order.order_id)
@@ -81,7 +82,7 @@ class Cancel:
         # To cancel what is cancelled changes nothing and says so again.
         response = await scene.theatre.cancel(order.order_id)
         scene.theatre.history.note(
-            "cancelled", placed.account, text=f"cancels, and is told {response.status_code}"
+            "cancelled", placed.account, text=f"is told {response.status_code} on cancelling"
         )
         scene.witness(
             f"the shopper who cancelled was answered {self.told}",

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from chaos.acts import NOTHING, PROCESSES, WRAPPED, Needs
 from chaos.evidence import CLIENT, Probe, read_notifications
+from chaos.numerals import often
 from chaos.scene import ONLY, Scene
 from chaos.theatre import AMOUNT_CENTS
 from order_service.wire import Fate
@@ -32,6 +33,7 @@ class Saw:
             scene.witness(
                 f"{_count(self.arrivals, 'arrival')} in the journal at that moment",
                 seen=arrived == self.arrivals,
+                instead=_count(arrived, "arrival"),
             )
         if self.effects is not None:
             shot = await scene.snapshot(placed)
@@ -40,7 +42,8 @@ class Saw:
                 if self.effects
                 else "no money had moved at that moment"
             )
-            scene.witness(claim, seen=shot.effects == self.effects)
+            moved = f"it had moved {often(shot.effects)}"
+            scene.witness(claim, seen=shot.effects == self.effects, instead=moved)
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,17 @@ class Outcome:
     async def perform(self, scene: Scene) -> None:
         order = await scene.settled(scene.orders[self.label])
         which = "an attempt" if self.attempt is None else f"attempt {self.attempt}"
-        claim = f"{which} was {self.outcome} to the caller"
+        claim = f"the caller took {which} for {self.outcome}"
         if self.saw:
-            claim += f", which saw {self.saw!r}"
-        seen = any(
-            attempt.outcome == self.outcome and self.saw in attempt.caller_saw
+            claim += f", and saw {self.saw!r}"
+        meant = [
+            attempt
             for attempt in (order.attempts if order else [])
             if self.attempt in (None, attempt.attempt)
-        )
-        scene.witness(claim, seen=seen)
+        ]
+        seen = any(a.outcome == self.outcome and self.saw in a.caller_saw for a in meant)
+        instead = "; ".join(f"{a.outcome}, and saw {a.caller_saw!r}" for a in meant)
+        scene.witness(claim, seen=seen, instead=instead or "not on record")
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,9 @@ class Notified:
         placed = scene.orders[self.label]
         order = await scene.settled(placed)
         scene.witness(
-            f"the notification was {self.fate} to the order service",
+            f"the fate of the notification was {self.fate} to the order service",
             seen=order is not None and order.notification is self.fate,
+            instead=(order and order.notification) or "none",
         )
         connection = await scene.connected()
         try:
@@ -196,6 +202,7 @@ class FlagsCame:
         scene.witness(
             f"the requests arrived with the retry flags {', '.join(self.flags)}",
             seen=tuple(event.fields["retry"] for event in arrived) == self.flags,
+            instead=", ".join(event.fields["retry"] for event in arrived) or "no request at all",
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from chaos.evidence import Check, Evidence, Probe, Witness
+from chaos.numerals import often
 from chaos.promises import PROMISES, Finding, Kind
 
 
@@ -37,9 +38,15 @@ def findings(evidence: Evidence, expected: int | None) -> list[Finding]:
     if expected is not None and evidence.orders:
         last = evidence.orders[0].last
         kept = last.effects == expected and last.commits == expected
-        detail = f"{last.effects:g} effects in {last.commits} withdrawals" if not kept else ""
+        detail = f"the amount moved {often(last.effects)}, in {last.commits} withdrawals"
         found.append(
-            Finding("T", f"money withdrawn ÷ amount = {expected}", Kind.COMPUTED, kept, detail)
+            Finding(
+                "T",
+                f"money withdrawn ÷ amount = {expected}",
+                Kind.COMPUTED,
+                kept,
+                "" if kept else detail,
+            )
         )
     return found
 
@@ -68,7 +75,8 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _of_probe(probe: Probe) -> Finding:
     kept = probe.status == probe.expected and not probe.moved
-    detail = "" if kept else f"HTTP {probe.status}, {'money' if probe.moved else 'nothing'} moved"
+    moved = "and money moved" if probe.moved else "and nothing moved"
+    detail = "" if kept else f"it was answered {probe.status}, not {probe.expected}, {moved}"
     return Finding(probe.promise, probe.claim, Kind.SAFETY, kept, detail)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from chaos.report import drawing, plain_text
 from chaos.report.history import Event
 from chaos.report.markup import program, xml
-from chaos.report.sequence import figure
+from chaos.report.sequence import condensed, figure
+
+__all__ = ["condensed", "style", "svg", "svg_element", "text"]
 
 
 def svg(events: Sequence[Event], title: str, effects_max: float | None = None) -> str:

@@ -123,6 +123,8 @@ def _same_cell(text: str, rows: int) -> ET.Element:
 
 def _cell(scenarios: Sequence[Json], delivery: str, anchors: Mapping[str, str]) -> ET.Element:
     here = [scenario for scenario in scenarios if scenario["delivery"] == delivery]
+    if not here:
+        return element("td", element("small", "not played"), class_="cell")
     figures = {_figure(scenario) for scenario in here}
     if len(figures) == 1:
         return element("td", _entry(here[0], anchors), class_="cell")
@@ -131,6 +133,11 @@ def _cell(scenarios: Sequence[Json], delivery: str, anchors: Mapping[str, str]) 
         for scenario in here
     ]
     return element("td", *entries, class_="cell")
+
+
+def _broken(scenario: Json) -> str:
+    """The names of the promises; what they say stands where the cell leads to."""
+    return ", ".join(dict.fromkeys(p["name"] for p in scenario["promises"] if p["kept"] is False))
 
 
 def _figure(scenario: Json) -> tuple[str, float | None, float]:
@@ -144,9 +151,9 @@ def _entry(scenario: Json, anchors: Mapping[str, str]) -> ET.Element:
     if verdict == "unknown" or measured is None:
         kind = note = "unknown"
     elif measured != expected:
-        note = f"✗ computed {expected:g}"
+        note = f"✗ has to be {expected:g}"
     elif verdict == "fail":
-        note = "✗ promise broken"
+        note = f"as computed, ✗\u00a0{_broken(scenario)}"
     elif measured != 1:
         # As computed, and harm all the same: that is what this delivery does.
         kind, note = "harm", "lost" if measured < 1 else "paid twice" if measured == 2 else "wrong"

@@ -15,6 +15,7 @@ TOXIPROXY = "toxiproxy"
 POSTGRES = "postgres"
 # What the harness did that belongs to no other lane: a note, a copy of a request that it sent itself.
 _DONE_ELSEWHERE = {"armed", "healed", "crashed", "stopped", "resumed", "observed"}
+DONE_BY_THE_SHOPPER = {"cancels", "cancelled", "shopper was answered"}
 _TITLES = {
     CHAOS: "chaos",
     SHOPPER: "shopper",
@@ -32,11 +33,13 @@ class Lane:
 
     part: str
     pids: tuple[int, ...] = ()
+    # Of replicas that lived at the same time; 0 where there is only one.
+    number: int = 0
 
     @property
     def title(self) -> str:
         """As it stands above the line."""
-        return _TITLES[self.part]
+        return f"{_TITLES[self.part]} {self.number or ''}".rstrip()
 
 
 def lanes(events: Sequence[Event]) -> tuple[Lane, ...]:
@@ -48,7 +51,11 @@ def lanes(events: Sequence[Event]) -> tuple[Lane, ...]:
         if part in (CHAOS, SHOPPER, TOXIPROXY, POSTGRES):
             found.append(Lane(part))
         else:
-            found.extend(Lane(part, pids) for pids in _processes(events, part))
+            replicas = _processes(events, part)
+            found.extend(
+                Lane(part, pids, number if len(replicas) > 1 else 0)
+                for number, pids in enumerate(replicas, start=1)
+            )
     return tuple(found)
 
 
@@ -74,8 +81,9 @@ def lane_mentioned(all_lanes: Sequence[Lane], what: str) -> int:
 
 def _takes_part(part: str, event: Event) -> bool:
     if part == SHOPPER:
-        return event["service"] == "order_service" and event["seam"] in ("arrival", "reply")
-    return event["service"] == CHAOS and event["seam"] not in _DONE_ELSEWHERE
+        asked = event["service"] == "order_service" and event["seam"] in ("arrival", "reply")
+        return asked or (event["service"] == CHAOS and event["seam"] in DONE_BY_THE_SHOPPER)
+    return event["service"] == CHAOS and event["seam"] not in _DONE_ELSEWHERE | DONE_BY_THE_SHOPPER
 
 
 def _processes(events: Sequence[Event], service: str) -> list[tuple[int, ...]]:

@@ -21,7 +21,8 @@ from chaos.report.words import Json, headline, of_verdict, outcome, played, situ
 
 _LEAD = (
     "Each figure is money that left the account, divided by the order's amount: "
-    "1 is right, 2 means that the shopper paid twice, 0 that the order was never billed."
+    "1 is right, 2 means that the shopper paid twice, 0 that the order was never billed. "
+    "Red: a promise is broken; where the figure is as computed all the same, the promise is named below it."
 )
 _ORDER = ("fail", "unknown", "pass")
 _TITLES = {
@@ -55,6 +56,7 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
                 _filter(),
                 *_groups(scenarios, events, anchors),
             ),
+            _footer(result),
             program("script", script),
         ),
         lang="en",
@@ -81,8 +83,6 @@ def _head(title: str, style: str, script: str) -> ET.Element:
 
 
 def _header(result: Json) -> ET.Element:
-    versions: Mapping[str, str] = result.get("versions", {})
-    facts = [("run", result["run"]), ("seed", f"{result['seed']}"), *versions.items()]
     scenarios = played(result)
     counts = ", ".join(
         f"{len(of_verdict(scenarios, verdict))} {verdict}"
@@ -93,6 +93,14 @@ def _header(result: Json) -> ET.Element:
         element("p", "Billed Once · chaos report", class_="brand"),
         element("div", badge(result["verdict"]), element("h1", headline(result)), class_="verdict"),
         element("p", counts, class_="counts"),
+    )
+
+
+def _footer(result: Json) -> ET.Element:
+    versions: Mapping[str, str] = result.get("versions", {})
+    facts = [("run", result["run"]), ("seed", f"{result['seed']}"), *versions.items()]
+    return element(
+        "footer",
         element(
             "dl",
             *(element("div", element("dt", name), element("dd", value)) for name, value in facts),

@@ -4,6 +4,7 @@ Guarantee: what went wrong stands above everything else, with the rows that show
 """
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 
 from chaos.report import diagram
@@ -14,9 +15,10 @@ from chaos.report.words import Json, effects, outcome, situation
 # A diagram with more rows is read by nobody; the file has them all.
 EVENTS_DRAWN_MAX = 300
 _LEGEND = (
-    "A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. "
-    "Bar on Toxiproxy: a toxic is armed. Disc with a cross: the process died. "
-    "Diamond: the money in Postgres, filled when it had moved."
+    "A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. Stray: it "
+    "arrived, and nobody has recorded that he sent it. Bar on Toxiproxy: a toxic is armed, on the hop that it names. Disc with a "
+    "cross: the process died. Diamond: a reading of Postgres, filled when money had moved. Effects: money that left the account "
+    "÷ the order's amount; keys: processed keys of the order that billing remembers. Four characters at the end: another account's."
 )
 SIGNS = {"pass": "✓", "fail": "✗", "unknown": "?"}
 _KEPT = {True: ("pass", "kept"), False: ("fail", "broken"), None: ("unknown", "unknown")}
@@ -25,6 +27,7 @@ _KEPT = {True: ("pass", "kept"), False: ("fail", "broken"), None: ("unknown", "u
 def section(scenario: Json, events: Sequence[Event], anchor: str) -> ET.Element:
     """A fold that is open unless the scenario passed."""
     passed = scenario["verdict"] == "pass"
+    of_orders = scenario.get("delivery", "") is not None
     promises: Sequence[Json] = scenario["promises"]
     kept = [promise for promise in promises if promise["kept"] is True]
     others = sorted(
@@ -35,8 +38,8 @@ def section(scenario: Json, events: Sequence[Event], anchor: str) -> ET.Element:
         "div",
         element("p", outcome(scenario), class_=f"outcome {scenario['verdict']}"),
         _promises("Promises that were not kept", others),
-        _facts(scenario),
-        *_diagram(scenario, events, anchor),
+        # The run as a whole has no order of its own, and nothing happens in it.
+        *((_facts(scenario), *_diagram(scenario, events, anchor)) if of_orders else ()),
         _witnesses(scenario["witnesses"]),
         _promises("Promises that were kept", kept),
         element("h4", "Repeat it"),
@@ -75,12 +78,13 @@ def _summary(scenario: Json) -> ET.Element:
 
 
 def _facts(scenario: Json) -> ET.Element:
+    arrivals = "not known" if scenario["arrivals"] is None else f"{scenario['arrivals']}"
     facts = (
         ("the first attempt saw", scenario["caller_saw"]),
-        ("attempts", f"{scenario['attempts']}"),
-        ("arrivals", f"{scenario['arrivals']}"),
-        ("commits", f"{scenario['commits']}"),
-        ("effects", effects(scenario)),
+        ("attempts of the caller", f"{scenario['attempts']}"),
+        ("arrivals at billing", arrivals),
+        ("withdrawals", f"{scenario['commits']}"),
+        ("money moved ÷ amount", effects(scenario)),
     )
     return element(
         "dl",
@@ -92,9 +96,10 @@ def _facts(scenario: Json) -> ET.Element:
 def _diagram(scenario: Json, events: Sequence[Event], anchor: str) -> list[ET.Element]:
     if not events:
         return [element("p", "Nothing was recorded of this scenario.", class_="remark")]
-    drawn = events[:EVENTS_DRAWN_MAX]
+    told = diagram.condensed(events)
+    drawn = told[:EVENTS_DRAWN_MAX]
     name = f"Sequence of {scenario['name']}"
-    left_out = len(events) - len(drawn)
+    left_out = len(told) - len(drawn)
     remark = f" {left_out} more events are in history.jsonl." if left_out else ""
     picture = element(
         "div",
@@ -112,7 +117,7 @@ def _diagram(scenario: Json, events: Sequence[Event], anchor: str) -> list[ET.El
     )
     return [
         element("h4", "What happened"),
-        element("figure", picture, element("figcaption", _LEGEND + remark)),
+        element("figure", element("figcaption", _LEGEND + remark), picture),
         as_text,
     ]
 
@@ -121,18 +126,22 @@ def _promises(title: str, promises: Sequence[Json]) -> ET.Element | None:
     if not promises:
         return None
     rows = []
-    for promise in promises:
-        verdict, word = _KEPT[promise["kept"]]
-        detail = promise["detail"]
+    # The same promise of several orders is one line.
+    asked = Counter(
+        (p["name"], p["claim"], p["kept"], p["kind"], p.get("detail") or "") for p in promises
+    )
+    for (name, claim, is_kept, kind, detail), times in asked.items():
+        verdict, word = _KEPT[is_kept]
+        orders = f" · of {times} orders" if times > 1 else ""
         rows.append(
             element(
                 "li",
                 element("span", SIGNS[verdict], class_=f"sign {verdict}", aria_hidden="true"),
                 element(
                     "div",
-                    element("b", promise["name"]),
-                    f" {promise['claim']} ",
-                    element("small", f"{word} · {promise['kind']}", class_=verdict),
+                    element("b", name),
+                    f" {claim} ",
+                    element("small", f"{word} · {kind}{orders}", class_=verdict),
                     element("pre", detail, class_="rows", tabindex=0) if detail else None,
                 ),
             )
@@ -142,13 +151,15 @@ def _promises(title: str, promises: Sequence[Json]) -> ET.Element | None:
 
 def _witnesses(witnesses: Sequence[Json]) -> ET.Element:
     rows = []
-    for witness in sorted(witnesses, key=lambda witness: bool(witness["seen"])):
-        verdict, word = ("pass", "seen") if witness["seen"] else ("unknown", "not seen")
+    looked = Counter((bool(witness["seen"]), witness["claim"]) for witness in witnesses)
+    for (seen, claim), times in sorted(looked.items(), key=lambda item: item[0][0]):
+        verdict, word = ("pass", "seen") if seen else ("unknown", "not seen")
+        word += f" · {times} times" if times > 1 else ""
         rows.append(
             element(
                 "li",
                 element("span", SIGNS[verdict], class_=f"sign {verdict}", aria_hidden="true"),
-                element("div", f"{witness['claim']} ", element("small", word, class_=verdict)),
+                element("div", f"{claim} ", element("small", word, class_=verdict)),
             )
         )
     if not rows:

@@ -12,6 +12,7 @@ from chaos.report.exchanges import Exchange, exchanges
 from chaos.report.figure import Band, End, Figure, Kind, Mark, Stroke
 from chaos.report.history import Event
 from chaos.report.lanes import (
+    DONE_BY_THE_SHOPPER,
     POSTGRES,
     SHOPPER,
     TOXIPROXY,
@@ -38,6 +39,22 @@ def figure(events: Sequence[Event], effects_max: float | None = None) -> Figure:
     return draft.finished()
 
 
+def condensed(events: Sequence[Event]) -> list[Event]:
+    """Of readings of Postgres that follow each other and say the same, the first and the last, which says how many."""
+    told: list[Event] = []
+    for event in events:
+        alike = told and event["seam"] == "observed" and _reading(told[-1]) == _reading(event)
+        if alike and told[-1].get("alike"):
+            told[-1] = {**event, "alike": told[-1]["alike"] + 1}
+        else:
+            told.append({**event, "alike": 2} if alike else event)
+    return told
+
+
+def _reading(event: Event) -> tuple[Any, ...]:
+    return tuple(event.get(name) for name in ("seam", "account", "effects", "keys", "commits"))
+
+
 class _Draft:
     """Strokes, marks and bands as they are found."""
 
@@ -50,8 +67,10 @@ class _Draft:
         self.strokes: list[Stroke] = []
         self.marks: list[Mark] = []
         self.toxiproxy = lane_of(self.lanes, TOXIPROXY)
-        # By account; the first one is the order that the fault strikes.
+        # By account.
         self.effects: dict[Any, float] = {}
+        # That of the order that the fault strikes: it is the first one that is read.
+        self.first = next((e.get("account") for e in events if e["seam"] == "observed"), None)
 
     def finished(self) -> Figure:
         at_ms: dict[int, float] = {}
@@ -78,6 +97,7 @@ class _Draft:
             self._draw_harness(index, event)
         elif service == "order_service" and seam == "arrival":
             label = "POST /orders"
+            label += self._whose(event)
             self._stroke(index, index, lane_of(self.lanes, SHOPPER), self._lane(index), label)
         elif service == "order_service" and seam == "reply":
             label = f"{event.get('status', 'reply')}"
@@ -89,10 +109,10 @@ class _Draft:
         sent, arrived = exchange.sent, exchange.arrived
         if sent is None:
             if arrived is not None:
-                label = request(self.events[arrived])
+                label = f"stray {request(self.events[arrived])}" + self._whose(self.events[arrived])
                 self._stroke(arrived, arrived, self.toxiproxy, self._lane(arrived), label)
             return
-        label = request(self.events[sent])
+        label = request(self.events[sent]) + self._whose(self.events[sent])
         if exchange.in_hand:
             self._mark(sent, self._lane(sent), Kind.NOTE, f"about to send {label}")
         elif arrived is not None:
@@ -138,7 +158,8 @@ class _Draft:
         elif seam == "observed":
             self._draw_observation(index, event)
         elif not self._in_an_exchange(index):
-            self._mark(index, 0, Kind.NOTE, str(event.get("text", plain(event))))
+            lane = lane_of(self.lanes, SHOPPER) if seam in DONE_BY_THE_SHOPPER else 0
+            self._mark(index, lane, Kind.NOTE, str(event.get("text", plain(event))))
 
     def _draw_process(self, index: int, event: Event) -> None:
         what, seam = str(event.get("what", "")), event["seam"]
@@ -158,11 +179,15 @@ class _Draft:
         keys = f", keys {event['keys']}" if "keys" in event else ""
         # An account has moved nothing when a scenario opens it.
         kind = Kind.OBSERVED if effects == (before or 0) else Kind.COMMITTED
-        first = next(iter(self.effects))
-        if self.effects_max is not None and account == first and effects > self.effects_max:
+        if self.effects_max is not None and account == self.first and effects > self.effects_max:
             kind, keys = Kind.EXCEEDED, f", not {self.effects_max:g}{keys}"
-        whose = "" if account == first else f", {str(account)[-4:]}"
-        self._mark(index, lane_of(self.lanes, POSTGRES), kind, label + keys + whose)
+        alike = f", the same {event['alike']} times" if event.get("alike", 0) > 2 else ""
+        label += keys + alike + self._whose(event)
+        self._mark(index, lane_of(self.lanes, POSTGRES), kind, label)
+
+    def _whose(self, event: Event) -> str:
+        account = event.get("account")
+        return f", {str(account)[-4:]}" if account and self.first not in (None, account) else ""
 
     def _bands(self, rows: int) -> list[Band]:
         starts = {Kind.ARMED, Kind.STOPPED, Kind.CRASH}

@@ -6,6 +6,8 @@ Guarantee: a sentence repeats the result; it never judges anew.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.numerals import often
+
 # A run or a scenario as it stands in result.json.
 Json = Mapping[str, Any]
 
@@ -18,7 +20,8 @@ DELIVERIES = {
 _OF_MONEY = frozenset({"C1", "C2", "M1", "X1", "X1b", "X1c", "X3", "X7", "X10"})
 # Two lines on a screen: enough to see what is wrong, and all of it stands below.
 _ROW_SHOWN = 200
-_OFTEN: Mapping[float, str] = {0: "never", 1: "once", 2: "twice"}
+# What says no more than the sentence on the money does.
+_SAID_BY_THE_MONEY = frozenset({"T", "X1"})
 
 
 def headline(result: Json) -> str:
@@ -35,7 +38,9 @@ def headline(result: Json) -> str:
         case "pass" if count and len(wrong) == count:
             return f"All {count} scenarios kept their promises"
         case "fail" if wrong:
-            return f"{len(wrong)} of {_scenarios(count)} broke a promise"
+            unjudged = len(of_verdict(scenarios, "unknown"))
+            more = f", and {unjudged} could not be judged" if unjudged else ""
+            return f"{len(wrong)} of {_scenarios(count)} broke a promise{more}"
         case "unknown" if wrong:
             return f"{len(wrong)} of {_scenarios(count)} could not be judged"
     return f"The run's verdict is {result['verdict']}, of {_scenarios(count)}"
@@ -57,11 +62,7 @@ def outcome(scenario: Json) -> str:
     """A scenario in one or two sentences: what went wrong, or what went as it should."""
     match scenario["verdict"]:
         case "fail":
-            return (
-                f"{_money(scenario)} {_names(scenario)}".strip()
-                if _differs(scenario)
-                else _broken(scenario)
-            )
+            return _broken(scenario)
         case "unknown":
             return _missing(scenario)
     return _money(scenario)
@@ -81,21 +82,18 @@ def effects(scenario: Json) -> str:
     """What was measured, and what was computed if anything was."""
     measured, expected = scenario["effects_measured"], scenario["effects_expected"]
     text = "not read" if measured is None else f"{measured:g}"
-    return text if expected is None else f"{text} (computed {expected:g})"
-
-
-def times(effects: float) -> str:
-    """How often the money moved."""
-    return _OFTEN.get(effects) or f"{effects:g} times"
+    return text if expected is None else f"{text} (has to be {expected:g})"
 
 
 def _money(scenario: Json) -> str:
     measured, expected = scenario["effects_measured"], scenario["effects_expected"]
+    if scenario.get("delivery", "") is None:
+        return "What was asked of the whole database holds."
     if measured is None:
         return "The money could not be read."
-    moved = "The money never moved" if measured == 0 else f"The money moved {times(measured)}"
+    moved = "The money never moved" if measured == 0 else f"The money moved {often(measured)}"
     if _differs(scenario):
-        return f"{moved}; it should have moved {times(expected)}."
+        return f"{moved}; it should have {f'moved {often(expected)}' if expected else 'stayed'}."
     return f"{moved}, as computed." if expected is not None else f"{moved}."
 
 
@@ -106,37 +104,39 @@ def _differs(scenario: Json) -> bool:
 
 
 def _broken(scenario: Json) -> str:
-    """The worst broken promise with its offending row, and the names of the others.
+    """What was found, and the promise that it breaks; of several the worst, and how many more there are.
 
     It says nothing of the money being right: the figure is that of the first order, and another one may be wrong.
     """
-    broken = sorted(
-        (promise for promise in scenario["promises"] if promise["kept"] is False),
-        key=lambda promise: promise["name"] not in _OF_MONEY,
-    )
+    broken = [promise for promise in scenario["promises"] if promise["kept"] is False]
     if not broken:
         return "The verdict is fail, and no broken promise is named."
-    first, others = broken[0], dict.fromkeys(promise["name"] for promise in broken[1:])
-    row = _shortened(first.get("detail") or "")
-    sentence = f"This is broken: {first['claim']}{f' ({row})' if row else ''}."
-    others.pop(first["name"], None)
-    return f"{sentence} Also broken: {', '.join(others)}." if others else sentence
+    said = _SAID_BY_THE_MONEY if _differs(scenario) else frozenset[str]()
+    first = min(broken, key=lambda p: (p["name"] in said, p["name"] not in _OF_MONEY))
+    # A promise that is judged at more than one moment counts once.
+    others = len({promise["name"] for promise in broken} - {first["name"]})
+    promised = f"{first['claim']} ({first['name']})"
+    found = _sentence(first.get("detail") or "")
+    parts = (
+        _money(scenario) if _differs(scenario) else "",
+        f"{found} The promise was: {promised}." if found else f"Broken: {promised}.",
+        "One more promise is broken." if others == 1 else "",
+        f"{others} more promises are broken." if others > 1 else "",
+    )
+    return " ".join(filter(None, parts))
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _ROW_SHOWN else f"{text[: _ROW_SHOWN - 2]} …"
-
-
-def _names(scenario: Json) -> str:
-    # A promise that is judged at more than one moment is named once.
-    names = dict.fromkeys(p["name"] for p in scenario["promises"] if p["kept"] is False)
-    return f"Broken: {', '.join(names)}." if names else ""
+def _sentence(clause: str) -> str:
+    if not clause:
+        return ""
+    shown = clause if len(clause) <= _ROW_SHOWN else f"{clause[: _ROW_SHOWN - 2]} …"
+    return f"{shown[0].upper()}{shown[1:]}."
 
 
 def _missing(scenario: Json) -> str:
     missing = [witness["claim"] for witness in scenario["witnesses"] if not witness["seen"]]
     if missing:
-        return f"No verdict, because nobody saw this: {'; '.join(missing)}."
+        return f"No verdict: the fault has to be seen to strike, and this was not seen: {'; '.join(dict.fromkeys(missing))}."
     open_claims = [promise["claim"] for promise in scenario["promises"] if promise["kept"] is None]
     return f"No verdict, because it is unknown whether {'; '.join(open_claims) or 'it happened'}."
 

@@ -102,7 +102,7 @@ def test_a_crash_is_marked_and_leaves_its_lane_dead() -> None:
 def test_replicas_have_a_lane_each() -> None:
     """Two processes that lived at the same time are not one; both are told by their pid."""
     drawn = figure(sample.stopped_replica()[1])
-    assert titles(drawn).count("billing") == 2
+    assert [title for title in titles(drawn) if "billing" in title] == ["billing 1", "billing 2"]
     stopped = next(band for band in drawn.bands if band.kind is Kind.STOPPED)
     assert drawn.lanes[stopped.lane].pids == (BILLING,)
 
@@ -111,14 +111,14 @@ def test_a_replica_that_lives_on_keeps_its_lane() -> None:
     """One of two dies; the other one was there before, so it is no replacement."""
     story = Story("s").arrival(1, pid=5).arrival(2, pid=6)
     story.event("billing_service", 5, "reply", died=True).reply(2, pid=6).arrival(3, pid=7)
-    assert [lane.pids for lane in lanes(story.events) if lane.title == "billing"] == [(5, 7), (6,)]
+    assert [lane.pids for lane in lanes(story.events) if "billing" in lane.title] == [(5, 7), (6,)]
 
 
 def test_a_replica_that_is_idle_while_another_dies_keeps_its_lane() -> None:
     """It did nothing after the death of the other, and was not the one that died: whoever comes is not its heir."""
     story = Story("s").arrival(1, pid=5).arrival(2, pid=6)
     story.chaos("crashed", what="billing_service", struck=6).arrival(3, pid=7)
-    assert [lane.pids for lane in lanes(story.events) if lane.title == "billing"] == [(5,), (6, 7)]
+    assert [lane.pids for lane in lanes(story.events) if "billing" in lane.title] == [(5,), (6, 7)]
 
 
 @pytest.mark.parametrize(

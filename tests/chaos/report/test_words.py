@@ -16,7 +16,12 @@ def scenario(**changes: object) -> dict[str, object]:
     ("verdict", "of_scenarios", "sentence"),
     [
         ("pass", ["pass", "pass"], "All 2 scenarios kept their promises"),
-        ("fail", ["pass", "fail", "unknown"], "1 of 3 scenarios broke a promise"),
+        ("fail", ["pass", "fail"], "1 of 2 scenarios broke a promise"),
+        (
+            "fail",
+            ["pass", "fail", "unknown"],
+            "1 of 3 scenarios broke a promise, and 1 could not be judged",
+        ),
         ("unknown", ["unknown"], "1 of 1 scenario could not be judged"),
         ("unknown", [], "The run's verdict is unknown, of 0 scenarios"),
         # A verdict that its scenarios do not bear out is repeated, never explained away.
@@ -37,28 +42,59 @@ def test_a_run_in_one_sentence(verdict: str, of_scenarios: list[str], sentence: 
         (0, 1, "The money never moved; it should have moved once."),
         (3.0, 1, "The money moved 3 times; it should have moved once."),
         (0.5, 1, "The money moved 0.5 times; it should have moved once."),
-        (1, 0, "The money moved once; it should have moved never."),
+        (1, 0, "The money moved once; it should have stayed."),
     ],
 )
 def test_money_that_differs(measured: float, expected: int, sentence: str) -> None:
     """What moved, and what should have."""
+    promises = [
+        {"name": "T", "claim": "÷", "kept": False},
+        {"name": "X1", "claim": "at most once", "kept": False},
+    ]
     assert outcome(
-        scenario(verdict="fail", effects_measured=measured, effects_expected=expected)
-    ) == (sentence)
+        scenario(
+            verdict="fail",
+            effects_measured=measured,
+            effects_expected=expected,
+            promises=promises,
+        )
+    ) == (f"{sentence} Broken: at most once (X1). One more promise is broken.")
+
+
+def test_money_that_differs_and_what_tells_more() -> None:
+    """What the figure says already comes last; what was found beside it comes first."""
+    promises = [
+        {
+            "name": "X1",
+            "claim": "at most once",
+            "kept": False,
+            "detail": "the order was paid twice",
+        },
+        {
+            "name": "X4",
+            "claim": "answers are equal",
+            "kept": False,
+            "detail": "the order got two answers",
+        },
+    ]
+    assert outcome(scenario(verdict="fail", effects_measured=2, promises=promises)) == (
+        "The money moved twice; it should have moved once. The order got two answers. "
+        "The promise was: answers are equal (X4). One more promise is broken."
+    )
 
 
 def test_a_promise_of_two_moments() -> None:
-    """Broken at both, it is named once."""
+    """Broken at both, it counts once."""
     promise = {"name": "L1", "claim": "settled", "kept": False}
     assert outcome(
         scenario(verdict="fail", effects_measured=0, promises=[promise, {**promise}])
-    ) == ("The money never moved; it should have moved once. Broken: L1.")
+    ) == ("The money never moved; it should have moved once. Broken: settled (L1).")
 
 
 def test_money_that_could_not_be_compared() -> None:
     """Not read, or nothing computed: the sentence claims neither right nor wrong."""
     unread = scenario(verdict="unknown", effects_measured=None)
-    assert effects(unread) == "not read (computed 1)"
+    assert effects(unread) == "not read (has to be 1)"
     assert outcome({**unread, "verdict": "pass"}) == "The money could not be read."
     free = scenario(effects_expected=None)
     assert effects(free) == "1"
@@ -69,19 +105,34 @@ def test_a_broken_promise() -> None:
     """The promise is named, so that nobody takes the money for everything."""
     promise = {"name": "X4", "claim": "all answers to a key are equal", "kept": False}
     sentence = outcome(scenario(verdict="fail", promises=[promise]))
-    assert sentence == "This is broken: all answers to a key are equal."
+    assert sentence == "Broken: all answers to a key are equal (X4)."
 
 
 def test_money_of_another_order() -> None:
     """The first order is right, a second one was charged twice: that comes first, and nothing is called right."""
     promises = [
-        {"name": "C3", "claim": "acknowledged ≤ executed", "kept": False, "detail": "later: 1, 2"},
-        {"name": "X1", "claim": "withdrawn at most once", "kept": False, "detail": "later: twice"},
-        {"name": "X2", "claim": "a key means an effect", "kept": False, "detail": "later: 2"},
+        {
+            "name": "C3",
+            "claim": "acknowledged ≤ executed",
+            "kept": False,
+            "detail": "the later order …",
+        },
+        {
+            "name": "X1",
+            "claim": "withdrawn at most once",
+            "kept": False,
+            "detail": "the later order was paid twice",
+        },
+        {
+            "name": "X2",
+            "claim": "a key means an effect",
+            "kept": False,
+            "detail": "the later order …",
+        },
         {"name": "X4", "claim": "answers are equal", "kept": True, "detail": ""},
     ]
     assert outcome(scenario(verdict="fail", promises=promises)) == (
-        "This is broken: withdrawn at most once (later: twice). Also broken: C3, X2."
+        "The later order was paid twice. The promise was: withdrawn at most once (X1). 2 more promises are broken."
     )
 
 
@@ -89,7 +140,7 @@ def test_a_long_row_is_shortened() -> None:
     """The sentence stays one; the whole row stands below it."""
     promise = {"name": "X6", "claim": "all agree", "kept": False, "detail": "x" * 500}
     sentence = outcome(scenario(verdict="fail", promises=[promise]))
-    assert sentence.endswith("x …).")
+    assert "x …. The promise was" in sentence
     assert len(sentence) < 250
 
 
@@ -97,7 +148,7 @@ def test_no_verdict() -> None:
     """The missing witness is named; else the promise that could not be judged."""
     witnesses = [{"claim": "it struck", "seen": False}, {"claim": "it healed", "seen": True}]
     assert outcome(scenario(verdict="unknown", witnesses=witnesses)) == (
-        "No verdict, because nobody saw this: it struck."
+        "No verdict: the fault has to be seen to strike, and this was not seen: it struck."
     )
     promise = {"name": "X3", "claim": "an acknowledged charge stays", "kept": None}
     assert outcome(scenario(verdict="unknown", promises=[promise])) == (
@@ -147,5 +198,6 @@ def test_the_run_as_a_whole() -> None:
         "promises": [{"name": "X6", "claim": "keys have no gaps", "kept": False}],
         "witnesses": [],
     }
-    assert outcome(whole) == "This is broken: keys have no gaps."
+    assert outcome(whole) == "Broken: keys have no gaps (X6)."
+    assert outcome({**whole, "verdict": "pass"}) == "What was asked of the whole database holds."
     assert situation(whole) == ""
