@@ -1,5 +1,7 @@
 """Commits without an answer, crashes of Postgres, processes that stop or die, beyond the cells of the table."""
 
+from dataclasses import replace
+
 from chaos.acts import (
     Arm,
     Connection,
@@ -25,6 +27,7 @@ from chaos.crashes import (
     Stop,
 )
 from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
+from chaos.shoppers import ComesBack, Named
 from chaos.sightings import Arrived, Landed, Outcome, Saw
 from chaos.toxics import Latency, LimitData, SlowClose, Timeout
 from chaos.transactions import GoOn, NeighbourComes, NeighbourLeaves, Pause, Paused, Terminate
@@ -66,6 +69,24 @@ def _killed(
         in_the_end,
     )
 
+
+_COMES_BACK = Scenario(
+    "caller_killed/and_the_shopper_comes_back",
+    "the order service is killed after billing got the request, and the shopper orders once more under the same key",
+    (
+        Connection("warm"),
+        Named(),
+        Hold("point", "billing_service", "arrival"),
+        Place(),
+        Reached("point"),
+        Saw(effects=0),
+        Kill("order_service"),
+        Restarted(),
+        ComesBack(),
+        Release("point"),
+        Settled(),
+    ),
+)
 
 CRASH_FAULTS = (
     Scenario(
@@ -281,6 +302,13 @@ CRASH_FAULTS = (
     ),
     _killed(
         "after_notifying", "after the customer was told", "notification_service", "reply", effects=1
+    ),
+    _COMES_BACK,
+    replace(
+        _COMES_BACK,
+        name="caller_killed/at_most_once_and_the_shopper_comes_back",
+        title=f"{_COMES_BACK.title}, and sending again is forbidden",
+        delivery=Delivery.AT_MOST_ONCE,
     ),
     # Whoever takes the order over does not know whether it was sent, and must not send it.
     _killed(

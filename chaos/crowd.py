@@ -6,7 +6,7 @@ Guarantee: all of a crowd stand at the door before the first one is let in; from
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +21,11 @@ from chaos.theatre import BOUND_S, OPENING_CENTS
 
 _CLIENT = "curl"
 _CENTS, _IMPOSTOR_CENTS = 7, 11
+# More than there is left after the first charge.
+_GREEDY_CENTS = OPENING_CENTS
 _ROWS_SHOWN = 3
+# A stranger may have charged under the numbers of orders.
+_NUMBERS_OF_ORDERS = 1_000_000
 # What says "not now, ask again": the key is being executed by a twin, or a lock was not free.
 _TRANSIENT = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
 
@@ -37,10 +41,11 @@ class _Copy:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Three crowds of `copies` requests, one after the other.
+    """Four crowds of `copies` requests, one after the other.
 
     Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
-    each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well.
+    each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well. Then
+    every other one asks for more than there is: it is declined, and its neighbours in a batch are not.
     """
 
     needs: ClassVar[Needs] = PROCESSES
@@ -52,14 +57,19 @@ class Crowd:
         connection = await scene.connected()
         try:
             key = 1 + await connection.fetchval(
-                "SELECT coalesce(max(sequence_key), 0) FROM billing.processed_keys WHERE client = $1",
+                "SELECT greatest(max(sequence_key), $2) FROM billing.processed_keys WHERE client = $1",
                 _CLIENT,
+                _NUMBERS_OF_ORDERS,
             )
             copies: list[_Copy] = []
             for amounts_cents in ((_CENTS,), (_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
                 keys = range(key, key + self.copies // len(amounts_cents))
-                copies += await _let_in(scene, account, keys, amounts_cents)
+                copies += await _let_in(scene, account, dict.fromkeys(keys, amounts_cents))
                 key = keys.stop
+            turns = {
+                k: (_GREEDY_CENTS if k % 2 else _CENTS,) for k in range(key, key + self.copies)
+            }
+            copies += await _let_in(scene, account, turns)
             ledger = await connection.fetch(
                 "SELECT sequence_key, amount_cents FROM billing.ledger WHERE account = $1", account
             )
@@ -77,9 +87,9 @@ class Crowd:
 
 
 async def _let_in(
-    scene: Scene, account: str, keys: Sequence[int], amounts_cents: Sequence[int]
+    scene: Scene, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
-    """Sends a copy of each key for each amount, lets all of them in at once, and returns them with their final answers."""
+    """Sends a copy for each amount of each key, lets all of them in at once, and returns them with their final answers."""
     stack, history = scene.theatre.stack, scene.theatre.history
     urls = [stack.url_of(child) for child in stack.children("billing_service")]
 
@@ -96,9 +106,9 @@ async def _let_in(
     door = scene.theatre.control.hold("billing_service", "arrival", account, 1)
     scene.rules["door"] = door
     sending = []
-    for key in keys:
+    for key, of_key_cents in amounts_cents.items():
         order_id = str(uuid.uuid4())
-        for place, cents in enumerate(amounts_cents, start=key):
+        for place, cents in enumerate(of_key_cents, start=key):
             sending.append(asyncio.create_task(send(key, order_id, cents, urls[place % len(urls)])))
 
     async def all_there() -> bool:
@@ -127,13 +137,21 @@ def _judged(
     withdrawn: defaultdict[int, list[int]] = defaultdict(list)
     for row in ledger:
         withdrawn[row["sequence_key"]].append(row["amount_cents"])
+    greedy = {key for key, (first, *_) in by_key.items() if first.amount_cents == _GREEDY_CENTS}
     executed = [
         f"key {key} was executed {often(len(withdrawn[key]))}"
         for key in by_key
-        if len(withdrawn[key]) != 1
+        if len(withdrawn[key]) != (key not in greedy)
+    ]
+    served = [
+        f"key {key} was answered {by_key[key][0].response.status_code}"
+        for key in greedy
+        if by_key[key][0].response.status_code != httpx.codes.PAYMENT_REQUIRED
     ]
     unequal, impostors = [], []
     for key, same_key in by_key.items():
+        if key in greedy:
+            continue
         winner = withdrawn[key][0] if withdrawn[key] else None
         good = [copy.response for copy in same_key if copy.amount_cents == winner]
         bad = [copy.response for copy in same_key if copy.amount_cents != winner]
@@ -146,7 +164,12 @@ def _judged(
     told = [copy.response.json() for copy in copies if copy.response.status_code == 201]
     explained_cents = sum(row["amount_cents"] for row in ledger)
     return [
-        ("X1", "of copies that come at once, one is executed", _rows(executed)),
+        (
+            "X1",
+            "of copies that come at once, one is executed, if there is money for it",
+            _rows(executed),
+        ),
+        ("X1c", "whoever asks for more than there is, is declined", _rows(served)),
         ("X4", "copies that come at once get the same answer", _rows(unequal)),
         ("X7", "another payload that comes at once is refused", _rows(impostors)),
         (

@@ -10,6 +10,7 @@ from chaos.acts import (
     LetGo,
     Place,
     Reached,
+    Refuse,
     Release,
     Settled,
 )
@@ -24,6 +25,7 @@ from chaos.sightings import (
     Saw,
     SawOpen,
 )
+from chaos.strangers import SameNumber
 from chaos.toxics import Latency, LimitData
 from chaos.transactions import GoOn, Pause, Paused, TwinWaits
 
@@ -133,8 +135,13 @@ LATE_MESSAGES = (
         ),
     ),
     Scenario(
+        "late/same_number_of_another_client",
+        "another client charges under the number of the order's key, and again when the order's is forgotten",
+        (Connection("warm"), Place(), Outcome("acknowledged"), SameNumber()),
+    ),
+    Scenario(
         "late/crowd_of_one_account",
-        "many charges of one account come at once, each doubled, some with an impostor under their key",
+        "many charges of one account come at once: doubled, with an impostor under their key, or for too much money",
         (Connection("warm"), Place(), Crowd(), Outcome("acknowledged")),
     ),
     Scenario(
@@ -187,6 +194,39 @@ LATE_MESSAGES = (
             Place("the last order"),
             Outcome("acknowledged", label="the last order"),
         ),
+    ),
+    Scenario(
+        "late/cancelled_out_of_reach",
+        "the charge was executed, its answer is lost, and the shopper cancels while billing is away",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            *FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            Refuse("billing"),
+            Cancel(told=503),
+            *GO_ON,
+            Outcome("acknowledged", "replayed", attempt=None),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "late/declined_and_cancelled",
+        "a decline is lost, and the shopper cancels before the retry",
+        (
+            Connection("warm"),
+            Poor(),
+            Arm("billing", LimitData(bytes=0)),
+            *FIRST_LOST,
+            Saw(arrivals=1, effects=0),
+            Heal(),
+            Cancel(told=409),
+            Release(),
+            Arrived(2),
+            Settled(),
+        ),
+        effects=0,
     ),
     Scenario(
         "late/forgotten_key",

@@ -16,6 +16,7 @@ from chaos.acts import (
 )
 from chaos.crashes import KillUnseen, Restarted
 from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
+from chaos.scene import ONLY
 from chaos.shoppers import AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
@@ -31,6 +32,8 @@ from chaos.sightings import (
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
 from chaos.transactions import GoOn, Pause, Paused
 from order_service.wire import Fate
+
+_SHOPPERS = (ONLY, *(f"shopper {number}'s order" for number in range(2, 9)))
 
 MESSAGE_FAULTS = (
     Scenario(
@@ -207,6 +210,37 @@ MESSAGE_FAULTS = (
         ),
         # It is billed when its lease is over, which takes long where the lease is long.
         also_needs=PROCESSES,
+    ),
+    Scenario(
+        "recording/silence",
+        "the commit that records the order has no answer, because the database is silent for everybody",
+        (
+            Connection("warm"),
+            Pause("recording"),
+            Place(),
+            Paused(),
+            LooksWatched(),
+            Arm("order-db", Timeout(timeout_ms=0)),
+            GoOn(),
+            TurnedAway(503),
+            Recorded(),
+            LooksFailed(),
+            Saw(arrivals=0, effects=0),
+            Heal(),
+            Settled(),
+        ),
+        also_needs=PROCESSES,
+    ),
+    Scenario(
+        "recording/slow_and_many",
+        "the database of the orders answers late, and many orders come at once",
+        (
+            Connection("warm"),
+            Arm("order-db", Latency(latency_ms=60)),
+            *(Place(shopper) for shopper in _SHOPPERS),
+            *(Settled(shopper) for shopper in _SHOPPERS),
+            Heal(),
+        ),
     ),
     Scenario(
         "notification/request_lost",

@@ -108,10 +108,10 @@ def _notified_at_most_once(order: Observed) -> str | None:
     return None
 
 
-def _acknowledged_notification_is_there(order: Observed) -> str | None:
+def _fate_is_true(order: Observed) -> str | None:
     fate = order.order.notification if order.order else None
-    if fate is Fate.ACKNOWLEDGED and order.notifications != 1:
-        return f"has a notification that was acknowledged to its sender, and shown {often(order.notifications)}"
+    if order.notifications != (fate is Fate.ACKNOWLEDGED):
+        return f"has a notification that was {fate} to its sender, and shown {often(order.notifications)}"
     return None
 
 
@@ -323,10 +323,13 @@ PROMISES = (
     ),
     Promise(
         "M3",
-        "an acknowledged notification was shown, and once",
+        "an acknowledged notification was shown, and once; a refused one was not",
         SAFETY,
-        lambda order: order.order is not None and order.order.notification is Fate.ACKNOWLEDGED,
-        _acknowledged_notification_is_there,
+        lambda order: (
+            order.order is not None
+            and order.order.notification in (Fate.ACKNOWLEDGED, Fate.REFUSED)
+        ),
+        _fate_is_true,
     ),
     Promise(
         "L1",

@@ -42,6 +42,8 @@ class Placed:
     # Whether the shopper was told, when, and by what.
     accepted: bool = False
     acknowledged_ns: int | None = None
+    # The shopper's own name of the order, if it gave one.
+    shopper_key: str = ""
     # What it was told, None as long as it waits; and how the order has to end.
     status_code: int | None = None
     ending: Status = Status.BILLED
@@ -102,7 +104,7 @@ class Scene:
 
     async def _place(self, placed: Placed) -> None:
         try:
-            response = await self.theatre.place(placed.account, placed.delivery)
+            response = await self.theatre.place(placed.account, placed.delivery, placed.shopper_key)
         except httpx.TransportError:
             # The order service was killed: the shopper does not know whether the order was accepted.
             return

@@ -57,8 +57,41 @@ class Enriched:
 
 
 @dataclass(frozen=True)
+class Named:
+    """The shopper gives the order a key of its own, under which it can come back."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+        placed.shopper_key = placed.account
+
+
+@dataclass(frozen=True)
+class ComesBack:
+    """The shopper, who has no answer, sends the order again under its key; it is still in the hands of a dead process."""
+
+    needs: ClassVar[Needs] = NOTHING
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = scene.orders[self.label]
+        connection = await scene.connected()
+        try:
+            leased = await connection.fetchval(
+                "SELECT lease_until > now() FROM orders.orders WHERE customer = $1 AND status = 'pending'",
+                placed.account,
+            )
+        finally:
+            await connection.close()
+        scene.witness("the order was leased when its shopper came back", seen=bool(leased))
+        await scene.place(self.label)
+
+
+@dataclass(frozen=True)
 class Cancel:
-    """The shopper cancels, and is told that the order is cancelled (200), or that it is settled already (409)."""
+    """The shopper cancels, and is told that the order is cancelled (200), settled already (409), or that nobody knows (503)."""
 
     needs: ClassVar[Needs] = NOTHING
     told: int = httpx.codes.OK
@@ -72,11 +105,14 @@ class Cancel:
             return
         scene.theatre.history.note("cancels", placed.account, text="cancels the order")
 
-        async def told() -> httpx.Response | None:
+        async def told() -> bool:
             response = await scene.theatre.cancel(order.order_id)
-            return response if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR else None
+            return response.status_code < httpx.codes.INTERNAL_SERVER_ERROR
 
-        if not await scene.until(told, "the shopper learns what became of it"):
+        # Whoever is to learn that nobody knows asks once; anybody else until there is an answer.
+        if self.told < httpx.codes.INTERNAL_SERVER_ERROR and not await scene.until(
+            told, "the shopper learns what became of it"
+        ):
             scene.witness("the shopper was told what became of it", seen=False)
             return
         # To cancel what is cancelled changes nothing and says so again.
@@ -87,6 +123,7 @@ class Cancel:
         scene.witness(
             f"the shopper who cancelled was answered {self.told}",
             seen=response.status_code == self.told,
+            instead=f"{response.status_code}",
         )
         # Whoever is told so can rely on it: nothing may move from then on.
         if response.status_code == httpx.codes.OK:

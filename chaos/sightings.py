@@ -233,7 +233,7 @@ class Replay:
         key = f'"{order.sequence_key}"'
         if self.when_collected:
             gone = await scene.until(
-                lambda: _is_collected(scene, order.sequence_key), "the key is collected"
+                lambda: is_collected(scene, order.sequence_key), "the key is collected"
             )
             scene.witness("the key had been deleted before it was sent again", seen=gone)
         body = {
@@ -314,7 +314,8 @@ class Collected:
         scene.witness("every collector has been round since", seen=seen)
 
 
-async def _is_collected(scene: Scene, sequence_key: int) -> bool:
+async def is_collected(scene: Scene, sequence_key: int) -> bool:
+    """Whether billing does not remember this key of the order service any more."""
     connection = await scene.connected()
     try:
         return not await connection.fetchval(

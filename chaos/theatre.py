@@ -158,7 +158,9 @@ class Theatre:
         await until(opened, BOUND_S, "billing opens an account")
         return account
 
-    async def place(self, account: str, delivery: Delivery) -> httpx.Response:
+    async def place(
+        self, account: str, delivery: Delivery, shopper_key: str = ""
+    ) -> httpx.Response:
         """POST /orders; the wait budget of a wrapped stack is long enough for the final answer."""
         return await self._client.post(
             f"{self.target.urls['order_service']}/orders",
@@ -168,6 +170,7 @@ class Theatre:
                 "item": "book",
                 "delivery": delivery,
             },
+            headers={"Idempotency-Key": f'"{shopper_key}"'} if shopper_key else {},
         )
 
     async def cancel(self, order_id: UUID) -> httpx.Response:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.crowd import _broken_chain, _Copy, _judged
+from chaos.crowd import _GREEDY_CENTS, _broken_chain, _Copy, _judged
 from chaos.theatre import OPENING_CENTS
 
 
@@ -28,6 +28,7 @@ GOOD = [
     answered(2, 11, left=TWO),
     answered(2, 7, 422),
     answered(2, 7, 422),
+    answered(3, _GREEDY_CENTS, 402),
 ]
 LEDGER: list[dict[str, Any]] = [
     {"sequence_key": 1, "amount_cents": 7},
@@ -53,12 +54,16 @@ def test_a_crowd_that_was_served_well() -> None:
         ([*GOOD[:1], answered(1, 7, 422), *GOOD[2:]], LEDGER, 18, "X4"),
         ([*GOOD[:2], answered(1, 11, left=ONE), *GOOD[3:]], LEDGER, 18, "X7"),
         (GOOD, LEDGER, 11, "X5"),
+        ([*GOOD[:-1], answered(3, _GREEDY_CENTS, 503)], LEDGER, 18, "X1c"),
+        (GOOD, [*LEDGER, {"sequence_key": 3, "amount_cents": 0}], 18, "X1"),
+        ([*GOOD, answered(4, 7, 402)], LEDGER, 18, "X1"),
     ],
 )
 def test_what_is_wrong(
     copies: list[_Copy], ledger: list[dict[str, Any]], moved_cents: int, promise: str
 ) -> None:
-    """Executed twice or not at all, different answers, an impostor that is believed, money that is not explained."""
+    """Executed twice or not at all, different answers, an impostor that is believed, money that is not explained,
+    too much that is not declined, or executed all the same, and enough that is declined."""
     assert promise in wrong(copies, ledger, moved_cents)
 
 

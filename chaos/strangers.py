@@ -1,0 +1,51 @@
+"""Another client of billing, whose sequence keys are its own, whatever numbers they have.
+
+Guarantee: its charges are judged by an account of their own; nothing of the order is touched.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chaos.acts import PROCESSES, Needs
+from chaos.evidence import Check
+from chaos.numerals import often
+from chaos.scene import ONLY, Scene
+from chaos.sightings import is_collected
+from chaos.theatre import AMOUNT_CENTS
+
+_CLIENT = "curl"
+
+
+@dataclass(frozen=True)
+class SameNumber:
+    """The stranger charges under the number of the order's key, and again when the order's key is forgotten."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        theatre = scene.theatre
+        order = await scene.settled(scene.orders[self.label])
+        if order is None or order.sequence_key is None:
+            scene.witness("there is an order whose key has a number", seen=False)
+            return
+        number = order.sequence_key
+        account = await theatre.open_account("stranger")
+        body = {"order_id": str(uuid.uuid4()), "account": account, "amount_cents": AMOUNT_CENTS}
+        first = await theatre.charge(body, f'"{number}"', _CLIENT)
+        gone = await scene.until(
+            lambda: is_collected(scene, number), "the order's key is collected"
+        )
+        scene.witness("the order's own key had been deleted before the stranger's retry", seen=gone)
+        again = await theatre.charge(body, f'"{number}"', _CLIENT, retry="?1")
+        effects, commits = await theatre.money(account)
+        told = f"the stranger was answered {first.status_code} and then {again.status_code}"
+        scene.checks.append(
+            Check(
+                "X1",
+                "keys of one number of two clients are two keys",
+                (first.status_code, again.content, effects, commits) == (201, first.content, 1, 1),
+                f"{told}, and its charge was executed {often(commits)}",
+            )
+        )
