@@ -17,7 +17,7 @@ from chaos.acts import (
 from chaos.crashes import KillUnseen, Restarted
 from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
 from chaos.scene import ONLY
-from chaos.shoppers import AnsweredFirst, Recorded, Tried, TurnedAway
+from chaos.shoppers import Answered, AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
     CutShort,
@@ -238,6 +238,7 @@ MESSAGE_FAULTS = (
             Connection("warm"),
             Arm("order-db", Latency(latency_ms=60)),
             *(Place(shopper) for shopper in _SHOPPERS),
+            Answered(_SHOPPERS),
             *(Settled(shopper) for shopper in _SHOPPERS),
             Heal(),
         ),

@@ -11,7 +11,7 @@ import httpx
 from chaos.acts import NOTHING, WRAPPED, Needs
 from chaos.evidence import Check
 from chaos.scene import ONLY, Placed, Scene
-from chaos.theatre import AMOUNT_CENTS
+from chaos.theatre import AMOUNT_CENTS, BOUND_S
 from order_service.wire import Status
 
 
@@ -147,6 +147,32 @@ class TurnedAway:
         await scene.until(told, "the shopper is answered")
         scene.witness(
             f"the shopper was answered {self.status}", seen=placed.status_code == self.status
+        )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """All these shoppers are answered while the fault lasts, whatever the answers are."""
+
+    needs: ClassVar[Needs] = NOTHING
+    labels: tuple[str, ...]
+
+    async def perform(self, scene: Scene) -> None:
+        def waiting() -> list[str]:
+            return [label for label in self.labels if scene.orders[label].status_code is None]
+
+        async def all_told() -> bool:
+            return not waiting()
+
+        await scene.until(all_told, "the shoppers are answered")
+        scene.checks.append(
+            Check(
+                "L1",
+                "a shopper is answered, however slow the database is",
+                not waiting(),
+                f"no answer after {BOUND_S:g} s: {', '.join(waiting())}",
+                liveness=True,
+            )
         )
 
 

@@ -1,6 +1,8 @@
 """Bugs planted into order_service."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,15 +12,17 @@ import httpx
 from starlette.types import ASGIApp
 
 import chaos.sabotage
+import order_service.app
 from billing_service.wire import Charge
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
+from bounded_pool import DatabaseTrouble, LockWaitTooLong, pool, translated
+from bounded_pool.groups import Group
 from notification_service.wire import Notification
-from order_service import courier, delivery, orders, peers
+from order_service import courier, delivery, listing, orders, peers
 from order_service.courier import Courier
 from order_service.delivery import Pending, Steps
 from order_service.dispatcher import Dispatcher
 from order_service.peers import Acknowledged, Outcome, Peers, Refused, Unknown
-from order_service.wire import Delivery
+from order_service.wire import Delivery, Status
 
 _charge = Peers.charge
 _send = Courier.send
@@ -204,6 +208,85 @@ def gives_up_after_ten_attempts() -> ASGIApp:
         return await _send(self, attempt, sequence_key, retry=retry)
 
     Courier.send = send  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def cancel_takes_any_certainty() -> ASGIApp:
+    async def cancel(self: Dispatcher, order: Any) -> Outcome:
+        world = vars(self)["_world"]
+        outcome: Outcome = await world.peers.void(order.sequence_key)
+        if not isinstance(outcome, Unknown):
+            with suppress(orders.LeaseLost):
+                await Courier(order, world).settle(outcome)
+        return outcome
+
+    Dispatcher.cancel = cancel  # type: ignore[method-assign]
+    return chaos.sabotage.order()
+
+
+def executed_means_charged() -> ASGIApp:
+    outcome_of_void = vars(peers)["_outcome_of_void"]
+
+    def always_charged(response: httpx.Response) -> Outcome:
+        outcome: Outcome = outcome_of_void(response)
+        return replace(outcome, status=201) if isinstance(outcome, Acknowledged) else outcome
+
+    vars(peers)["_outcome_of_void"] = always_charged
+    return chaos.sabotage.order()
+
+
+def shopper_brings_it_back() -> ASGIApp:
+    known_order = vars(order_service.app)["_known_order"]
+
+    async def started_again(desk: Any, new: Any, shopper_key: str) -> Any:
+        async with desk.pool.connection() as connection:
+            known = await listing.find_by_shopper_key(connection, new.customer, shopper_key)
+            order = await listing.find(connection, known[0]) if known else None
+        if order is not None and order.status is Status.PENDING:
+            desk.dispatcher.start(orders.pending(order))
+        return await known_order(desk, new, shopper_key)
+
+    vars(order_service.app)["_known_order"] = started_again
+    return chaos.sabotage.order()
+
+
+def silence_is_no_trouble() -> ASGIApp:
+    @contextmanager
+    def but_silence() -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except DatabaseTrouble as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                raise exc.__cause__ from None
+            raise
+
+    vars(pool)["translated"] = but_silence
+    return chaos.sabotage.order()
+
+
+def late_writes_wake_nobody() -> ASGIApp:
+    async def write_next(self: Any) -> None:
+        released = False
+
+        def let_pass() -> None:
+            nonlocal released
+            if not released:
+                released = True
+                self._holding_up = False
+                self._begin()
+
+        late = asyncio.get_running_loop().call_later(0.02, let_pass)
+        try:
+            taken = self._take()
+            if taken:
+                await self._write(taken)
+        finally:
+            self._under_way -= 1
+            late.cancel()
+            let_pass()
+
+    setattr(Group, "_next", write_next)  # noqa: B010
     return chaos.sabotage.order()
 
 

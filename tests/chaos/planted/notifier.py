@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.types import ASGIApp
 
 import chaos.sabotage
+import notification_service.app
 from bounded_pool import DatabaseTrouble
 from bounded_pool.groups import Group
 from notification_service.app import Notifications
@@ -23,6 +25,12 @@ def shown_before_it_is_stored() -> ASGIApp:
         storing.add_done_callback(_STORING.discard)
 
     Group.put = put  # type: ignore[method-assign,assignment]
+    return chaos.sabotage.notification()
+
+
+def ambiguity_is_a_refusal() -> ASGIApp:
+    app = vars(notification_service.app)
+    app["UNAVAILABLE"] = replace(app["UNAVAILABLE"], status=429)
     return chaos.sabotage.notification()
 
 

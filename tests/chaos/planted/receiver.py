@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import billing_service.app
 import chaos.sabotage
-from billing_service import keys, ledger, plain, set_statements
+from billing_service import batch, keys, ledger, plain, set_statements
 from billing_service.batch import Request
 from billing_service.keys import CHARGED, DECLINED, Answer, Stored
 from billing_service.wire import Charge, Charged
@@ -265,6 +265,34 @@ def forgotten_by_time() -> ASGIApp:
 
     keys.share_lock_client = share_lock_client
     return _planted()
+
+
+def keys_of_others_forgotten() -> ASGIApp:
+    async def delete_forgotten(connection: Connection, client: str, limit: int) -> int:
+        deleted: str = await connection.execute(
+            """
+            DELETE FROM billing.processed_keys AS known USING billing.clients
+            WHERE clients.client = $1 AND known.sequence_key < clients.first_incomplete
+            """,
+            client,
+        )
+        return int(deleted.removeprefix("DELETE "))
+
+    keys.delete_forgotten = delete_forgotten
+    return _planted()
+
+
+def decline_poisons_its_neighbours() -> ASGIApp:
+    judge = vars(batch)["_Judge"]
+    execute = judge._execute
+
+    def poisoned(self: Any, request: Request, charge_id: uuid.UUID, before_cents: int) -> Answer:
+        answer: Answer = execute(self, request, charge_id, before_cents)
+        self._accounts[request.charge.account] = before_cents - request.charge.amount_cents
+        return answer
+
+    judge._execute = poisoned
+    return chaos.sabotage.billing()
 
 
 def first_incomplete_forgotten_too() -> ASGIApp:
