@@ -459,3 +459,47 @@ async def test_orders_are_taken_over_after_the_database_was_away(shop: Shop, dat
         await owner.close()
     order = await settled(shop, await dead_order(database))
     assert order["status"] == "billed"
+
+
+async def takeover_rounds(shop: Shop) -> float:
+    """How often the process of the shop has looked for orders of dead processes."""
+    text = (await shop.orders.get("/metrics")).text
+    line = next(
+        ln for ln in text.splitlines() if ln.startswith('order_takeover_rounds_total{end="done"}')
+    )
+    return float(line.rpartition(" ")[2])
+
+
+async def test_a_process_that_stops_keeps_what_is_in_flight(
+    shop: Shop, order_settings: Settings
+) -> None:
+    """Another one looks for orders meanwhile, and leaves it alone: one attempt, with its answer."""
+    sent, let_go = asyncio.Event(), asyncio.Event()
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/charges":
+                sent.set()
+                await let_go.wait()
+            return await shop.network.handle_async_request(request)
+
+    async def let_go_later() -> None:
+        enough = await takeover_rounds(shop) + 3
+        while await takeover_rounds(shop) < enough:
+            assert (await shop.orders.get("/readyz")).status_code == 200
+        let_go.set()
+
+    app = order_service.app.create(order_settings, Slow)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://service"
+    ) as client:
+        async with app.router.lifespan_context(app), asyncio.timeout(20):
+            body = {"customer": "alice", "amount_cents": 1999, "item": "book"}
+            placing = asyncio.create_task(client.post("/orders", json=body))
+            await sent.wait()
+            letting_go = asyncio.create_task(let_go_later())
+        await letting_go
+        order = (await placing).json()
+    assert order["status"] == "billed"
+    assert [attempt["outcome"] for attempt in order["attempts"]] == ["acknowledged"]
+    assert shop.network.charges() == [('"1"', "?0")]

@@ -107,3 +107,15 @@ async def test_who_gives_up_takes_no_token(waiters: Waiters) -> None:
     await waiters.time.pass_to(0.5)
     assert [task.done() for task in waiters.tasks] == [True] * 5
     assert waiters.went == 4
+
+
+async def test_a_second_outage_trickles_as_the_first_one(waiters: Waiters) -> None:
+    """An answer has let the last one go before its token of time came; whoever comes later is called all the same."""
+    await waiters.ask(4)
+    waiters.budget.give()
+    await waiters.time.pass_to(10.0)
+    assert waiters.went == 4
+    await waiters.ask(5)
+    assert waiters.went == 7
+    await waiters.time.pass_to(11.0)
+    assert waiters.went == 9
