@@ -13,7 +13,7 @@ from pydantic import SecretStr
 import billing_service.app
 from billing_service import keys
 from billing_service.settings import Settings
-from bounded_pool import BoundedPool, Connection
+from bounded_pool import BoundedPool, Connection, LockWaitTooLong
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -272,3 +272,33 @@ async def test_the_vacuum_after_a_purge_locks_nobody_out(database: Any) -> None:
     after = await owner.fetchval(size)
     await owner.close()
     assert (before > 0, after) == (True, before)
+
+
+async def test_a_round_that_gives_way_leaves_its_connection_as_it_was(
+    pool: BoundedPool, owner: Any
+) -> None:
+    """The short patience was the round's own, and so was the lock: the next one who gets the connection has neither."""
+    async with owner.transaction():
+        # A charge that is stuck.
+        await keys.share_lock_client(owner, "order_service")
+        with pytest.raises(LockWaitTooLong):
+            await keys.forget(pool, "order_service", 4, 0.05)
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == "10s"
+
+
+async def test_the_mark_moves_in_a_transaction(
+    pool: BoundedPool, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock ends with it: when the round's process cannot be reached any more, the database ends the transaction."""
+    states: list[str] = []
+    advance_mark = keys.advance_mark
+
+    async def watched(connection: Connection, client: str, first_incomplete: int) -> None:
+        find = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+        states.append(await owner.fetchval(find, connection.get_server_pid()))
+        await advance_mark(connection, client, first_incomplete)
+
+    monkeypatch.setattr(keys, "advance_mark", watched)
+    await keys.forget(pool, "order_service", 4)
+    assert states == ["idle in transaction"]

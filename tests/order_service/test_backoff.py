@@ -22,6 +22,12 @@ def test_the_peers_wish_is_the_least() -> None:
     assert Backoff(0.1, 1.0, 30.0, longest).pause_s(1, retry_after_s=5.0) == 5.1
 
 
+def test_the_peers_wish_does_not_grow() -> None:
+    """Whoever was told "in a second" a hundred times comes back in a second, and not later than jitter has it."""
+    backoff = Backoff(0.1, 1.0, 30.0, longest)
+    assert [backoff.pause_s(n, retry_after_s=1.0) for n in (1, 5, 100)] == [1.1, 2.0, 2.0]
+
+
 @given(
     attempts=st.integers(1, 10**9),
     retry_after_s=st.floats(0, 1e9),

@@ -93,6 +93,18 @@ async def test_a_closed_connection_is_unknown() -> None:
     assert outcome.caller_saw == "ServerDisconnectedError: Server disconnected"
 
 
+async def test_a_notice_has_the_deadline_of_an_attempt() -> None:
+    """Billing says nothing to what it is told about settled keys: whoever tells it has other things to do."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await reader.read()
+        writer.close()
+
+    async with asyncio.timeout(20), peers_of(silent, attempt_timeout_s=0.2) as peers:
+        assert not await peers.declare_settled(37)
+
+
 async def test_a_reset_connection_is_unknown() -> None:
     """RST after the request was sent: it may have been executed."""
 
