@@ -15,6 +15,7 @@ import httpx
 
 from chaos.acts import PROCESSES, Needs
 from chaos.evidence import Check
+from chaos.neighbour import Neighbour
 from chaos.numerals import often
 from chaos.scene import Scene
 from chaos.theatre import BOUND_S, OPENING_CENTS
@@ -45,7 +46,8 @@ class Crowd:
 
     Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
     each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well. Then
-    every other one asks for more than there is: it is declined, and its neighbours in a batch are not.
+    every third one asks for more than there is: it is declined, and its neighbours in a batch are not. They queue up for
+    their account, so that there is a batch.
     """
 
     needs: ClassVar[Needs] = PROCESSES
@@ -67,9 +69,10 @@ class Crowd:
                 copies += await _let_in(scene, account, dict.fromkeys(keys, amounts_cents))
                 key = keys.stop
             # Twins again: without them, whoever asks for too much is told apart before the batch is judged.
-            keys = range(key, key + self.copies // 2)
-            turns = {k: (_GREEDY_CENTS,) if k % 2 else (_CENTS,) * 3 for k in keys}
-            copies += await _let_in(scene, account, turns)
+            # Every third one, and not every other one: both processes get some of them.
+            keys = range(key, key + self.copies * 3 // 7)
+            turns = {k: (_CENTS,) * 3 if k % 3 else (_GREEDY_CENTS,) for k in keys}
+            copies += await _let_in_behind_a_neighbour(scene, account, turns)
             ledger = await connection.fetch(
                 "SELECT sequence_key, amount_cents FROM billing.ledger WHERE account = $1", account
             )
@@ -125,6 +128,28 @@ async def _let_in(
     finally:
         for each in sending:
             each.cancel()
+
+
+async def _let_in_behind_a_neighbour(
+    scene: Scene, account: str, amounts_cents: Mapping[int, Sequence[int]]
+) -> list[_Copy]:
+    """The same, while another transaction has the account: it leaves when most of them wait for it together."""
+    many = sum(map(len, amounts_cents.values())) // 2
+    connection = await scene.connected()
+    try:
+        neighbour = Neighbour(connection)
+        await neighbour.take(account)
+        coming = asyncio.create_task(_let_in(scene, account, amounts_cents))
+
+        async def queued() -> bool:
+            return await scene.theatre.charges_waiting() >= many
+
+        seen = await scene.until(queued, "the crowd queues up for its account")
+        scene.witness("the last crowd waited for its account together", seen=seen)
+        await neighbour.leave()
+        return await coming
+    finally:
+        await connection.close()
 
 
 def _judged(

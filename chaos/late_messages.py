@@ -137,7 +137,14 @@ LATE_MESSAGES = (
     Scenario(
         "late/same_number_of_another_client",
         "another client charges under the number of the order's key, and again when the order's is forgotten",
-        (Connection("warm"), Place(), Outcome("acknowledged"), SameNumber()),
+        (
+            Connection("warm"),
+            Hold("point", "order_service", "attempt"),
+            Place(),
+            Reached("point"),
+            SameNumber("point"),
+            Outcome("acknowledged"),
+        ),
     ),
     Scenario(
         "late/crowd_of_one_account",

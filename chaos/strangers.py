@@ -19,21 +19,26 @@ _CLIENT = "curl"
 
 @dataclass(frozen=True)
 class SameNumber:
-    """The stranger charges under the number of the order's key, and again when the order's key is forgotten."""
+    """The stranger charges under the number of the order's key while the order is held, and again when that key is forgotten."""
 
     needs: ClassVar[Needs] = PROCESSES
+    held: str
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
         theatre = scene.theatre
-        order = await scene.settled(scene.orders[self.label])
-        if order is None or order.sequence_key is None:
+        placed = scene.orders[self.label]
+        order = await scene.read(placed)
+        if order is None:
             scene.witness("there is an order whose key has a number", seen=False)
             return
         number = order.sequence_key
         account = await theatre.open_account("stranger")
         body = {"order_id": str(uuid.uuid4()), "account": account, "amount_cents": AMOUNT_CENTS}
         first = await theatre.charge(body, f'"{number}"', _CLIENT)
+        # Not before: what is below the mark when it comes would stay there until the mark moves again.
+        scene.rules[self.held].release()
+        await scene.settled(placed)
         gone = await scene.until(
             lambda: is_collected(scene, number), "the order's key is collected"
         )

@@ -228,6 +228,10 @@ class Theatre:
         """How often the collector of each billing process has been round, by the process's own metrics."""
         return await self._counted("billing_service", "billing_collector_rounds_total")
 
+    async def charges_waiting(self) -> float:
+        """How many charges wait for a transaction, in all billing processes together, by their own metrics."""
+        return sum((await self._counted("billing_service", "billing_queue_length")).values())
+
     async def _counted(self, service: str, metric: str) -> dict[str, float]:
         counted = {}
         for child in self.stack.children(service):
