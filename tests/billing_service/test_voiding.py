@@ -124,3 +124,32 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
     assert (await billing.get("/charges/1")).json()["state"] == "never_seen"
     assert await balance() == OPENING_CENTS
     assert (await charge(1, retry=True, **{"Request-Timeout": "5"})).status_code == 201
+
+
+async def test_a_charge_under_way_is_never_called_too_late(
+    database: Any, charge: Charge, balance: Balance
+) -> None:
+    """Its caller's deadline passes inside COMMIT: whoever still listens hears what became of it, not that nothing did."""
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute(
+        """
+        CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock(1, 1); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON billing.ledger
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.pause();
+        SELECT pg_advisory_lock(1, 1);
+        """
+    )
+    under_way = asyncio.create_task(charge(1, **{"Request-Timeout": "1"}))
+    since_s = time.monotonic()
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(10):
+        while not await owner.fetchval(waits):
+            pass
+        while time.monotonic() - since_s < 1.2:
+            assert await owner.fetchval(waits)
+    await owner.execute("SELECT pg_advisory_unlock(1, 1)")
+    response = await under_way
+    await owner.close()
+    assert response.status_code == 201
+    assert await balance() == OPENING_CENTS - 1999
