@@ -121,6 +121,11 @@ async def _let_in(
     there = await scene.until(all_there, "the crowd stands at the door")
     scene.witness(f"{len(sending)} charges were let in at once", seen=there)
     door.release()
+    history.note(
+        "crowd",
+        scene.anybody(),
+        text=f"{len(sending)} charges of another account are let in at once",
+    )
     try:
         # Whoever is told "not now" asks again, and nobody asks for ever.
         async with asyncio.timeout(BOUND_S):
@@ -164,7 +169,7 @@ def _judged(
         withdrawn[row["sequence_key"]].append(row["amount_cents"])
     greedy = {key for key, (first, *_) in by_key.items() if first.amount_cents == _GREEDY_CENTS}
     executed = [
-        f"key {key} was executed {often(len(withdrawn[key]))}"
+        f"key {key} was executed {often(len(withdrawn[key]))} and answered {_statuses(by_key[key])}"
         for key in by_key
         if len(withdrawn[key]) != (key not in greedy)
     ]
@@ -175,17 +180,18 @@ def _judged(
     ]
     unequal, impostors = [], []
     for key, same_key in by_key.items():
-        if key in greedy:
+        if key in greedy or not withdrawn[key]:
             continue
-        winner = withdrawn[key][0] if withdrawn[key] else None
-        good = [copy.response for copy in same_key if copy.amount_cents == winner]
-        bad = [copy.response for copy in same_key if copy.amount_cents != winner]
-        if {r.status_code for r in good} != {201} or len({r.content for r in good}) != 1:
-            statuses = ", ".join(sorted({f"{r.status_code}" for r in good}))
-            unequal.append(f"key {key} got {len({r.content for r in good})} answers ({statuses})")
-        if any(r.status_code != httpx.codes.UNPROCESSABLE_ENTITY for r in bad):
-            statuses = ", ".join(sorted({f"{r.status_code}" for r in bad}))
-            impostors.append(f"key {key} came with another amount as well, and that got {statuses}")
+        winner = withdrawn[key][0]
+        good = [copy for copy in same_key if copy.amount_cents == winner]
+        bad = [copy for copy in same_key if copy.amount_cents != winner]
+        answers = len({copy.response.content for copy in good})
+        if _statuses(good) != "201" or answers != 1:
+            unequal.append(f"key {key} got {answers} different answers ({_statuses(good)})")
+        if bad and _statuses(bad) != "422":
+            impostors.append(
+                f"key {key} came with another amount as well, and that got {_statuses(bad)}"
+            )
     told = [copy.response.json() for copy in copies if copy.response.status_code == 201]
     explained_cents = sum(row["amount_cents"] for row in ledger)
     return [
@@ -206,6 +212,10 @@ def _judged(
         ),
         ("X5", "each answer says the balance that it left", _broken_chain(told)),
     ]
+
+
+def _statuses(copies: Sequence[_Copy]) -> str:
+    return " and ".join(sorted({f"{copy.response.status_code}" for copy in copies}))
 
 
 def _broken_chain(told: Sequence[dict[str, Any]]) -> str:
