@@ -16,7 +16,7 @@ import httpx
 from chaos.acts import PROCESSES, Needs
 from chaos.evidence import Check
 from chaos.neighbour import Neighbour
-from chaos.numerals import often
+from chaos.numerals import was
 from chaos.scene import Scene
 from chaos.theatre import BOUND_S, OPENING_CENTS
 
@@ -169,7 +169,7 @@ def _judged(
         withdrawn[row["sequence_key"]].append(row["amount_cents"])
     greedy = {key for key, (first, *_) in by_key.items() if first.amount_cents == _GREEDY_CENTS}
     executed = [
-        f"key {key} was executed {often(len(withdrawn[key]))} and answered {_statuses(by_key[key])}"
+        f"key {key} {was('executed', len(withdrawn[key]))}, and answered {_statuses(by_key[key])}"
         for key in by_key
         if len(withdrawn[key]) != (key not in greedy)
     ]

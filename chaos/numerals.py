@@ -8,6 +8,11 @@ from collections.abc import Mapping
 _OFTEN: Mapping[float, str] = {0: "never", 1: "once", 2: "twice"}
 
 
+def was(done: str, number: float) -> str:
+    """What was done so often: `was never withdrawn`, `was withdrawn twice`."""
+    return f"was never {done}" if number == 0 else f"was {done} {often(number)}"
+
+
 def often(number: float) -> str:
     """How often something happened: `never`, `once`, `twice`, `0.5 times`."""
     return _OFTEN.get(number) or f"{number:g} times"

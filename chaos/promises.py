@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from chaos.evidence import Observed
 from chaos.history import Event
-from chaos.numerals import often
+from chaos.numerals import often, was
 from order_service.wire import Delivery, Fate, Status
 
 # How late a busy machine may notice that a deadline has passed.
@@ -62,14 +62,14 @@ class Promise:
 
 def _no_effect_without_order(order: Observed) -> str | None:
     if order.order is None and order.last.effects:
-        return f"was never recorded, and its amount was withdrawn {often(order.last.effects)}"
+        return f"was never recorded, and its amount {was('withdrawn', order.last.effects)}"
     return None
 
 
 def _definite_failure_moves_nothing(order: Observed) -> str | None:
     status = order.order.status if order.order else None
     if order.last.effects and status in (Status.FAILED, Status.DECLINED, Status.CANCELLED):
-        return f"is {status}, and its amount was withdrawn {often(order.last.effects)} all the same"
+        return f"is {status}, and its amount {was('withdrawn', order.last.effects)} all the same"
     return None
 
 
@@ -85,33 +85,36 @@ def _between_ok_and_not_failed(order: Observed) -> str | None:
         ok = 0
     possible = sum(seen != {"refused"} for seen in outcomes.values()) or 1
     if not ok <= order.last.commits <= possible:
-        executed = f"was executed {often(order.last.commits)}"
+        executed = was("executed", order.last.commits)
         if ok > order.last.commits:
             return f"{executed}, and {ok} of its keys were answered as billed"
-        return f"{executed}, and its caller holds all but {possible} of its keys for definitely not executed"
+        return f"{executed}, and by its caller's record only {possible} of its keys can have been"
     return None
 
 
 def _sent_at_most_once(order: Observed) -> str | None:
     sent, arrived = len(order.sent()), len(order.arrivals("billing_service"))
     if sent > 1 or arrived > 1 or order.last.commits > 1:
-        executed = often(order.last.commits)
-        return f"was sent {often(sent)} by its caller, arrived {often(arrived)} and was executed {executed}"
+        executed = was("executed", order.last.commits)
+        return f"was sent {often(sent)} by its caller, arrived {often(arrived)} and {executed}"
     return None
 
 
-def _notified_at_most_once(order: Observed) -> str | None:
+def _notified_once(order: Observed) -> str | None:
     sent, arrived = len(order.sent("notify")), len(order.arrivals("notification_service"))
     if order.notifications > 1 or sent > 1 or arrived > 1:
-        shown = often(order.notifications)
-        return f"has a notification that was sent {often(sent)}, arrived {often(arrived)} and was shown {shown}"
+        shown = was("shown", order.notifications)
+        return (
+            f"has a notification that was sent {often(sent)}, arrived {often(arrived)} and {shown}"
+        )
     return None
 
 
 def _fate_is_true(order: Observed) -> str | None:
     fate = order.order.notification if order.order else None
     if order.notifications != (fate is Fate.ACKNOWLEDGED):
-        return f"has a notification that was {fate} to its sender, and shown {often(order.notifications)}"
+        shown = was("shown", order.notifications)
+        return f"has a notification that was {fate} to its sender, and {shown}"
     return None
 
 
@@ -217,7 +220,7 @@ def _charged_once(order: Observed) -> str | None:
 
 def _billed_means_charged(order: Observed) -> str | None:
     if order.order and order.order.status is Status.BILLED and order.last.effects < 1:
-        return f"is billed, and its amount was withdrawn {often(order.last.effects)}"
+        return f"is billed, and its amount {was('withdrawn', order.last.effects)}"
     return None
 
 
@@ -242,7 +245,7 @@ def _acknowledged_stays(order: Observed) -> str | None:
     told_ns = order.acknowledged_ns
     for shot in order.snapshots:
         if told_ns is not None and shot.at_ns > told_ns and shot.effects < 1:
-            return f"was acknowledged to its shopper, and later its amount was withdrawn {often(shot.effects)}"
+            return f"was acknowledged to its shopper, and later its amount {was('withdrawn', shot.effects)}"
     return None
 
 
@@ -302,7 +305,7 @@ PROMISES = (
     ),
     Promise(
         "C3",
-        "keys acknowledged ≤ executed ≤ not definitely failed",
+        "no fewer charges than were acknowledged, and no more than may not have failed",
         SAFETY,
         lambda order: order.order is not None and bool(order.order.attempts),
         _between_ok_and_not_failed,
@@ -314,16 +317,10 @@ PROMISES = (
         _of(Delivery.AT_MOST_ONCE),
         _sent_at_most_once,
     ),
-    Promise(
-        "M2",
-        "a notification is sent and shown at most once",
-        SAFETY,
-        _always,
-        _notified_at_most_once,
-    ),
+    Promise("M2", "a notification is sent and shown at most once", SAFETY, _always, _notified_once),
     Promise(
         "M3",
-        "an acknowledged notification was shown, and once; a refused one was not",
+        "an acknowledged notification was shown once, a refused one never",
         SAFETY,
         lambda order: (
             order.order is not None

@@ -7,9 +7,11 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
+import httpx
+
 from chaos.acts import PROCESSES, Needs
 from chaos.evidence import Check
-from chaos.numerals import often
+from chaos.numerals import was
 from chaos.scene import ONLY, Scene
 from chaos.sightings import is_collected
 from chaos.theatre import AMOUNT_CENTS
@@ -36,6 +38,11 @@ class SameNumber:
         account = await theatre.open_account("stranger")
         body = {"order_id": str(uuid.uuid4()), "account": account, "amount_cents": AMOUNT_CENTS}
         first = await theatre.charge(body, f'"{number}"', _CLIENT)
+        theatre.history.note(
+            "stranger",
+            placed.account,
+            text=f"another client charges under key {number}: {_told(first)}",
+        )
         # Not before: what is below the mark when it comes would stay there until the mark moves again.
         scene.rules[self.held].release()
         await scene.settled(placed)
@@ -44,13 +51,22 @@ class SameNumber:
         )
         scene.witness("the order's own key had been deleted before the stranger's retry", seen=gone)
         again = await theatre.charge(body, f'"{number}"', _CLIENT, retry="?1")
+        theatre.history.note(
+            "stranger", placed.account, text=f"it comes again with key {number}: {_told(again)}"
+        )
         effects, commits = await theatre.money(account)
-        told = f"the stranger was answered {first.status_code} and then {again.status_code}"
+        told = f"{first.status_code} and then {_told(again)}"
         scene.checks.append(
             Check(
                 "X1",
-                "keys of one number of two clients are two keys",
+                "a client's key is its own, and remembered, whatever becomes of the same number of another client",
                 (first.status_code, again.content, effects, commits) == (201, first.content, 1, 1),
-                f"{told}, and its charge was executed {often(commits)}",
+                f"another client's charge under number {number} {was('executed', commits)}, and answered {told}",
             )
         )
+
+
+def _told(response: httpx.Response) -> str:
+    return (
+        f"{response.status_code}{' replayed' if 'Idempotency-Replayed' in response.headers else ''}"
+    )

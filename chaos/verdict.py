@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from chaos.evidence import Check, Evidence, Probe, Witness
-from chaos.numerals import often
+from chaos.numerals import was
 from chaos.promises import PROMISES, Finding, Kind
 
 
@@ -38,7 +38,7 @@ def findings(evidence: Evidence, expected: int | None) -> list[Finding]:
     if expected is not None and evidence.orders:
         last = evidence.orders[0].last
         kept = last.effects == expected and last.commits == expected
-        detail = f"the amount moved {often(last.effects)}, in {last.commits} withdrawals"
+        detail = f"the amount {was('withdrawn', last.effects)}, in {last.commits} withdrawals"
         found.append(
             Finding(
                 "T",

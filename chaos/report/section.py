@@ -80,8 +80,8 @@ def _summary(scenario: Json) -> ET.Element:
 def _facts(scenario: Json) -> ET.Element:
     arrivals = "not known" if scenario["arrivals"] is None else f"{scenario['arrivals']}"
     facts = (
-        ("the first attempt saw", scenario["caller_saw"]),
-        ("attempts of the caller", f"{scenario['attempts']}"),
+        ("the first attempt on record saw", scenario["caller_saw"]),
+        ("attempts on record", f"{scenario['attempts']}"),
         ("arrivals at billing", arrivals),
         ("withdrawals", f"{scenario['commits']}"),
         ("money moved ÷ amount", effects(scenario)),
