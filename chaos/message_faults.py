@@ -29,11 +29,38 @@ from chaos.sightings import (
     Saw,
     Shown,
 )
-from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout
+from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout, Toxic
 from chaos.transactions import GoOn, Pause, Paused
 from order_service.wire import Fate
 
 _SHOPPERS = (ONLY, *(f"shopper {number}'s order" for number in range(2, 9)))
+
+
+def _recording_lost(name: str, title: str, toxic: Toxic) -> Scenario:
+    return Scenario(
+        f"recording/{name}",
+        title,
+        (
+            Connection("warm"),
+            # A connection of the pool has the order then: a new one could not be opened any more.
+            Pause("recording"),
+            Place(),
+            Paused(),
+            LooksWatched(),
+            Arm("order-db", toxic),
+            GoOn(),
+            TurnedAway(503),
+            Recorded(),
+            # Who takes it over was struck as well, and has to look again.
+            LooksFailed(),
+            Saw(arrivals=0, effects=0),
+            Heal(),
+            Settled(),
+        ),
+        # It is billed when its lease is over, which takes long where the lease is long.
+        also_needs=PROCESSES,
+    )
+
 
 MESSAGE_FAULTS = (
     Scenario(
@@ -188,48 +215,15 @@ MESSAGE_FAULTS = (
             Settled(),
         ),
     ),
-    Scenario(
-        "recording/answer_lost",
+    _recording_lost(
+        "answer_lost",
         "the commit that records the order has no answer: the shopper is turned away, and the order is billed",
-        (
-            Connection("warm"),
-            # A connection of the pool has the order then: a new one could not be opened any more.
-            Pause("recording"),
-            Place(),
-            Paused(),
-            LooksWatched(),
-            Arm("order-db", LimitData(bytes=0)),
-            GoOn(),
-            TurnedAway(503),
-            Recorded(),
-            # Who takes it over was struck as well, and has to look again.
-            LooksFailed(),
-            Saw(arrivals=0, effects=0),
-            Heal(),
-            Settled(),
-        ),
-        # It is billed when its lease is over, which takes long where the lease is long.
-        also_needs=PROCESSES,
+        LimitData(bytes=0),
     ),
-    Scenario(
-        "recording/silence",
+    _recording_lost(
+        "silence",
         "the commit that records the order has no answer, because the database is silent for everybody",
-        (
-            Connection("warm"),
-            Pause("recording"),
-            Place(),
-            Paused(),
-            LooksWatched(),
-            Arm("order-db", Timeout(timeout_ms=0)),
-            GoOn(),
-            TurnedAway(503),
-            Recorded(),
-            LooksFailed(),
-            Saw(arrivals=0, effects=0),
-            Heal(),
-            Settled(),
-        ),
-        also_needs=PROCESSES,
+        Timeout(timeout_ms=0),
     ),
     Scenario(
         "recording/slow_and_many",
