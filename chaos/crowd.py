@@ -141,19 +141,20 @@ async def _let_in_behind_a_neighbour(
     """The same, while another transaction has the account: it leaves when most of them wait for it together."""
     many = sum(map(len, amounts_cents.values())) // 2
     connection = await scene.connected()
+    neighbour = Neighbour(connection)
+    await neighbour.take(account)
+    coming = asyncio.create_task(_let_in(scene, account, amounts_cents))
+
+    async def queued() -> bool:
+        return await scene.theatre.charges_waiting() >= many
+
     try:
-        neighbour = Neighbour(connection)
-        await neighbour.take(account)
-        coming = asyncio.create_task(_let_in(scene, account, amounts_cents))
-
-        async def queued() -> bool:
-            return await scene.theatre.charges_waiting() >= many
-
         seen = await scene.until(queued, "the crowd queues up for its account")
         scene.witness("the last crowd waited for its account together", seen=seen)
         await neighbour.leave()
         return await coming
     finally:
+        coming.cancel()
         await connection.close()
 
 

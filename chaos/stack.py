@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import httpx
@@ -93,12 +92,7 @@ class Stack:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._say("Stopping")
         await self._exit.aclose()
 
@@ -349,13 +343,15 @@ class Stack:
 
     async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
         """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
-        asking = asyncio.ensure_future(request)
-        await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
-        if child.failure.done():
+        asking: asyncio.Future[httpx.Response] = asyncio.ensure_future(request)
+        try:
+            await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
+            if child.failure.done():
+                child.failure.result()
+            return await asking
+        finally:
+            # Whoever is interrupted asks no more, and hears of no failure.
             asking.cancel()
-            child.failure.result()
-        response: httpx.Response = await asking
-        return response
 
     async def _open_accounts(self) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
