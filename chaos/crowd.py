@@ -46,8 +46,8 @@ class Crowd:
 
     Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
     each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well. Then
-    every third one asks for more than there is: it is declined, and its neighbours in a batch are not. They queue up for
-    their account, so that there is a batch.
+    every third one asks for more than there is: it is declined, and its neighbours in a batch are not. The first and the last
+    crowd queue up for their account, so that both processes are in the middle of it, and that there are batches.
     """
 
     needs: ClassVar[Needs] = PROCESSES
@@ -64,13 +64,15 @@ class Crowd:
                 _NUMBERS_OF_ORDERS,
             )
             copies: list[_Copy] = []
-            for amounts_cents in ((_CENTS,), (_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
-                keys = range(key, key + self.copies // len(amounts_cents))
+            keys = range(key, key + self.copies)
+            once = dict.fromkeys(keys, (_CENTS,))
+            copies += await _let_in_behind_a_neighbour(scene, account, once)
+            for amounts_cents in ((_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
+                keys = range(keys.stop, keys.stop + self.copies // len(amounts_cents))
                 copies += await _let_in(scene, account, dict.fromkeys(keys, amounts_cents))
-                key = keys.stop
             # Twins again: without them, whoever asks for too much is told apart before the batch is judged.
             # Every third one, and not every other one: both processes get some of them.
-            keys = range(key, key + self.copies * 3 // 7)
+            keys = range(keys.stop, keys.stop + self.copies * 3 // 7)
             turns = {k: (_CENTS,) * 3 if k % 3 else (_GREEDY_CENTS,) for k in keys}
             copies += await _let_in_behind_a_neighbour(scene, account, turns)
             ledger = await connection.fetch(
@@ -138,7 +140,8 @@ async def _let_in(
 async def _let_in_behind_a_neighbour(
     scene: Scene, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
-    """The same, while another transaction has the account: it leaves when most of them wait for it together."""
+    """The same, while another transaction has the account: it leaves when each process waits for it with most of its own."""
+    processes = len(scene.theatre.stack.children("billing_service"))
     many = sum(map(len, amounts_cents.values())) // 2
     connection = await scene.connected()
     neighbour = Neighbour(connection)
@@ -146,11 +149,15 @@ async def _let_in_behind_a_neighbour(
     coming = asyncio.create_task(_let_in(scene, account, amounts_cents))
 
     async def queued() -> bool:
-        return await scene.theatre.charges_waiting() >= many
+        waiting = await neighbour.count_waiting()
+        # One session of each process with the others behind it, or, where charges go one by one, more sessions than that.
+        return waiting > processes or (
+            waiting == processes and await scene.theatre.charges_waiting() >= many
+        )
 
     try:
         seen = await scene.until(queued, "the crowd queues up for its account")
-        scene.witness("the last crowd waited for its account together", seen=seen)
+        scene.witness("a crowd waited for its account together, in each process", seen=seen)
         await neighbour.leave()
         return await coming
     finally:

@@ -19,6 +19,15 @@ _WAITED_FOR = """
       SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
     )
 """
+_BEHIND = """
+    WITH RECURSIVE behind (pid) AS (
+      SELECT pg_backend_pid()
+      UNION
+      SELECT pg_locks.pid FROM pg_locks JOIN behind ON behind.pid = ANY (pg_blocking_pids(pg_locks.pid))
+      WHERE NOT granted
+    )
+    SELECT count(*) - 1 FROM behind
+"""
 
 
 class Neighbour:
@@ -35,6 +44,11 @@ class Neighbour:
     async def is_waited_for(self) -> bool:
         """Whether a session waits for the account at this moment."""
         return bool(await self._connection.fetchval(_WAITED_FOR))
+
+    async def count_waiting(self) -> int:
+        """How many sessions wait for the account at this moment, or for one that does."""
+        waiting: int = await self._connection.fetchval(_BEHIND)
+        return waiting
 
     async def leave(self) -> None:
         """Lets the next one have it; nothing was changed."""

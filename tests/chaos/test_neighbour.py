@@ -26,8 +26,17 @@ async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_loo
     async with asyncio.timeout(10):
         while not await neighbour.is_waited_for():
             pass
+        assert await neighbour.count_waiting() == 1
+        third = await asyncpg.connect(database.owner)
+        behind = asyncio.create_task(
+            third.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
+        )
+        while await neighbour.count_waiting() < 2:
+            assert await neighbour.is_waited_for()
         await neighbour.leave()
         await waiting
+        await behind
     assert not await neighbour.is_waited_for()
-    await first.close()
-    await second.close()
+    assert await neighbour.count_waiting() == 0
+    for session in (first, second, third):
+        await session.close()
