@@ -267,8 +267,10 @@ class Settled:
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
-        order = await scene.settled(scene.orders[self.label])
+        placed = scene.orders[self.label]
+        order = await scene.settled(placed)
         if order is not None:
+            placed.overdue = order.status is Status.PENDING
             # At this moment: what the harness takes away at the end of the scenario is no help that a user would have.
             scene.checks.append(
                 Check(

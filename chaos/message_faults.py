@@ -49,7 +49,7 @@ def _recording_lost(name: str, title: str, toxic: Toxic) -> Scenario:
             LooksWatched(),
             Arm("order-db", toxic),
             GoOn(),
-            TurnedAway(503),
+            TurnedAway(),
             Recorded(),
             # Who takes it over was struck as well, and has to look again.
             LooksFailed(),

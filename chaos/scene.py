@@ -44,6 +44,8 @@ class Placed:
     acknowledged_ns: int | None = None
     # The shopper's own name of the order, if it gave one.
     shopper_key: str = ""
+    # Whether it was waited for in vain already, for as long as anybody has to.
+    overdue: bool = False
     # What it was told, None as long as it waits; and how the order has to end.
     status_code: int | None = None
     ending: Status = Status.BILLED
@@ -189,13 +191,14 @@ class Scene:
 
     async def settled(self, placed: Placed) -> Order | None:
         """The order when it is settled and the fate of its notification is known; as it is when the bound passes."""
+        bound_s = 0.0 if placed.overdue else BOUND_S
         if placed.placing is not None:
-            await asyncio.wait((placed.placing,), timeout=BOUND_S)
+            await asyncio.wait((placed.placing,), timeout=bound_s)
             if placed.placing.done() and await self.read(placed) is None:
                 # What was not recorded when its shopper was answered, or lost its connection, never will be.
                 return None
         order = await self._wait_for(
-            placed, lambda order: order.status is not Status.PENDING, BOUND_S
+            placed, lambda order: order.status is not Status.PENDING, bound_s
         )
         if order is None or order.notification is not Fate.ATTEMPTED:
             return order

@@ -132,10 +132,9 @@ class Cancel:
 
 @dataclass(frozen=True)
 class TurnedAway:
-    """Until the shopper was told that nobody knows whether the order was recorded."""
+    """Until the shopper was told that nobody knows whether the order was recorded, in a way that it can act on."""
 
     needs: ClassVar[Needs] = NOTHING
-    status: int
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
@@ -145,9 +144,18 @@ class TurnedAway:
             return placed.status_code is not None
 
         await scene.until(told, "the shopper is answered")
-        scene.witness(
-            f"the shopper was answered {self.status}", seen=placed.status_code == self.status
-        )
+        status = placed.status_code or 0
+        turned_away = status >= httpx.codes.INTERNAL_SERVER_ERROR
+        scene.witness("the shopper was turned away", seen=turned_away, instead=f"answered {status}")
+        if turned_away:
+            scene.checks.append(
+                Check(
+                    "L7",
+                    "whom a fault turns away, is answered 503",
+                    status == httpx.codes.SERVICE_UNAVAILABLE,
+                    f"{self.label}: its shopper was answered {status}",
+                )
+            )
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,7 @@ BUGS = (
         "silence_is_no_trouble",
         "a database that is silent is not taken for one that is away",
         ("recording/silence",),
-        "L1",
+        "L7",
     ),
     _caller(
         "late_writes_wake_nobody",
