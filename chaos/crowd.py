@@ -18,6 +18,7 @@ from chaos.evidence import Check
 from chaos.neighbour import Neighbour
 from chaos.numerals import was
 from chaos.scene import Scene
+from chaos.strangers import NUMBERS_OF_ORDERS
 from chaos.theatre import BOUND_S, OPENING_CENTS
 
 _CLIENT = "curl"
@@ -25,8 +26,6 @@ _CENTS, _IMPOSTOR_CENTS = 7, 11
 # More than there is left after the first charge.
 _GREEDY_CENTS = OPENING_CENTS
 _ROWS_SHOWN = 3
-# A stranger may have charged under the numbers of orders.
-_NUMBERS_OF_ORDERS = 1_000_000
 # What says "not now, ask again": the key is being executed by a twin, or a lock was not free.
 _TRANSIENT = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
 
@@ -61,7 +60,7 @@ class Crowd:
             key = 1 + await connection.fetchval(
                 "SELECT greatest(max(sequence_key), $2) FROM billing.processed_keys WHERE client = $1",
                 _CLIENT,
-                _NUMBERS_OF_ORDERS,
+                NUMBERS_OF_ORDERS,
             )
             copies: list[_Copy] = []
             keys = range(key, key + self.copies)

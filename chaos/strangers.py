@@ -17,6 +17,9 @@ from chaos.sightings import is_collected
 from chaos.theatre import AMOUNT_CENTS
 
 _CLIENT = "curl"
+# Up to here, the numbers are left to the stranger who charges under those of orders; whoever else charges as this client
+# begins above.
+NUMBERS_OF_ORDERS = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from chaos.play import play
+from chaos.strangers import NUMBERS_OF_ORDERS
 from chaos.table import CELLS
 from chaos.theatre import Theatre
 from chaos.verdict import Verdict
@@ -85,7 +86,7 @@ async def key_of_its_own(theatre: Theatre) -> int:
             )
             """
         )
-        return int(highest or 0) + 1
+        return max(int(highest or 0), NUMBERS_OF_ORDERS) + 1
     finally:
         await connection.close()
 
