@@ -21,6 +21,7 @@ from chaos.shoppers import Answered, AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
     CutShort,
+    EachAnswerLate,
     FlagsCame,
     LooksFailed,
     LooksWatched,
@@ -33,6 +34,7 @@ from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout, Toxic
 from chaos.transactions import GoOn, Pause, Paused
 from order_service.wire import Fate
 
+_SLOW_MS = 60
 _SHOPPERS = (ONLY, *(f"shopper {number}'s order" for number in range(2, 9)))
 
 
@@ -230,8 +232,9 @@ MESSAGE_FAULTS = (
         "the database of the orders answers late, and many orders come at once",
         (
             Connection("warm"),
-            Arm("order-db", Latency(latency_ms=60)),
+            Arm("order-db", Latency(latency_ms=_SLOW_MS)),
             *(Place(shopper) for shopper in _SHOPPERS),
+            EachAnswerLate("order-db", _SLOW_MS),
             Answered(_SHOPPERS),
             *(Settled(shopper) for shopper in _SHOPPERS),
             Heal(),

@@ -3,15 +3,20 @@
 Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
 """
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from chaos.acts import NOTHING, PROCESSES, WRAPPED, Needs
-from chaos.evidence import CLIENT, Probe, read_notifications
+from chaos.evidence import CLIENT, Probe, connect, read_notifications
 from chaos.numerals import often
 from chaos.scene import ONLY, Scene
 from chaos.theatre import AMOUNT_CENTS
 from order_service.wire import Fate
+
+# Asked one after the other.
+_QUESTIONS = 5
 
 
 @dataclass(frozen=True)
@@ -293,6 +298,36 @@ class LooksFailed:
         scene.witness(
             "every process failed to look for orders of dead processes",
             seen=await scene.until(failed, "the looks fail"),
+        )
+
+
+@dataclass(frozen=True)
+class EachAnswerLate:
+    """A witness: whoever asks the database over this proxy waits for at least so long, each time."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    proxy: str
+    latency_ms: int
+
+    async def perform(self, scene: Scene) -> None:
+        listen = (await scene.theatre.toxiproxy.proxies())[self.proxy].listen
+        owner = urlsplit(scene.target.owner)
+        user = owner.netloc.rpartition("@")[0]
+        connection = await connect(owner._replace(netloc=f"{user}@{listen}").geturl())
+        took_s = []
+        try:
+            for _ in range(_QUESTIONS):
+                since_s = time.monotonic()
+                await connection.fetchval("SELECT 1")
+                took_s.append(time.monotonic() - since_s)
+        finally:
+            await connection.close()
+        # The fastest of them: a busy machine makes answers late, and never all of a handful so late.
+        fastest_ms = min(took_s) * 1000
+        scene.witness(
+            f"no answer of {self.proxy} came within {self.latency_ms} ms",
+            seen=fastest_ms >= self.latency_ms,
+            instead=f"one came after {fastest_ms:.0f} ms",
         )
 
 
