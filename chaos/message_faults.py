@@ -2,6 +2,7 @@
 
 from chaos.acts import (
     PROCESSES,
+    Act,
     Arm,
     Connection,
     CutInBody,
@@ -29,6 +30,7 @@ from chaos.sightings import (
     Outcome,
     Saw,
     Shown,
+    Unanswered,
 )
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout, Toxic
 from chaos.transactions import GoOn, Pause, Paused
@@ -38,7 +40,7 @@ _SLOW_MS = 60
 _SHOPPERS = (ONLY, *(f"shopper {number}'s order" for number in range(2, 9)))
 
 
-def _recording_lost(name: str, title: str, toxic: Toxic) -> Scenario:
+def _recording_lost(name: str, title: str, toxic: Toxic, *seen: Act) -> Scenario:
     return Scenario(
         f"recording/{name}",
         title,
@@ -55,6 +57,7 @@ def _recording_lost(name: str, title: str, toxic: Toxic) -> Scenario:
             Recorded(),
             # Who takes it over was struck as well, and has to look again.
             LooksFailed(),
+            *seen,
             Saw(arrivals=0, effects=0),
             Heal(),
             Settled(),
@@ -226,6 +229,7 @@ MESSAGE_FAULTS = (
         "silence",
         "the commit that records the order has no answer, because the database is silent for everybody",
         Timeout(timeout_ms=0),
+        Unanswered("order-db"),
     ),
     Scenario(
         "recording/slow_and_many",

@@ -3,6 +3,7 @@
 Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -17,6 +18,8 @@ from order_service.wire import Fate
 
 # Asked one after the other.
 _QUESTIONS = 5
+# Far longer than a new connection takes.
+_SILENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -310,10 +313,7 @@ class EachAnswerLate:
     latency_ms: int
 
     async def perform(self, scene: Scene) -> None:
-        listen = (await scene.theatre.toxiproxy.proxies())[self.proxy].listen
-        owner = urlsplit(scene.target.owner)
-        user = owner.netloc.rpartition("@")[0]
-        connection = await connect(owner._replace(netloc=f"{user}@{listen}").geturl())
+        connection = await connect(await _over(scene, self.proxy))
         took_s = []
         try:
             for _ in range(_QUESTIONS):
@@ -329,6 +329,35 @@ class EachAnswerLate:
             seen=fastest_ms >= self.latency_ms,
             instead=f"one came after {fastest_ms:.0f} ms",
         )
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A witness: whoever asks over this proxy is not answered; to take a silence away breaks connections, which is no silence."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    proxy: str
+
+    async def perform(self, scene: Scene) -> None:
+        url = await _over(scene, self.proxy)
+        seen = False
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                connection = await connect(url)
+            await connection.close()
+        except TimeoutError:
+            seen = True
+        except OSError:
+            pass
+        scene.witness(f"{self.proxy} said nothing for {_SILENCE_S:g} s", seen=seen)
+
+
+async def _over(scene: Scene, proxy: str) -> str:
+    """The owner's address of the database, by way of a proxy."""
+    listen = (await scene.theatre.toxiproxy.proxies())[proxy].listen
+    owner = urlsplit(scene.target.owner)
+    user = owner.netloc.rpartition("@")[0]
+    return owner._replace(netloc=f"{user}@{listen}").geturl()
 
 
 @dataclass(frozen=True)
