@@ -109,7 +109,7 @@ class Check:
 
 
 async def connect(owner_url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection past all proxies. Raises `OSError`, `TimeoutError` or `asyncpg.PostgresError`."""
+    """A connection of the owner's, past all proxies unless the address is that of one. Raises `OSError`, `TimeoutError` or `asyncpg.PostgresError`."""
     return await asyncpg.connect(owner_url, timeout=_CONNECT_TIMEOUT_S)
 
 

@@ -16,13 +16,13 @@ from chaos.acts import (
     Settled,
 )
 from chaos.crashes import KillUnseen, Restarted
+from chaos.questions import EachAnswerLate, Unanswered
 from chaos.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
 from chaos.scene import ONLY
 from chaos.shoppers import Answered, AnsweredFirst, Recorded, Tried, TurnedAway
 from chaos.sightings import (
     Arrived,
     CutShort,
-    EachAnswerLate,
     FlagsCame,
     LooksFailed,
     LooksWatched,
@@ -30,7 +30,6 @@ from chaos.sightings import (
     Outcome,
     Saw,
     Shown,
-    Unanswered,
 )
 from chaos.toxics import Latency, LimitData, Slicer, SlowClose, Timeout, Toxic
 from chaos.transactions import GoOn, Pause, Paused

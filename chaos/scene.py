@@ -145,6 +145,14 @@ class Scene:
 
         return await until(try_once, BOUND_S, "Postgres accepts connections")
 
+    async def ask(self, sql: str, *parameters: Any) -> Any:
+        """One value from Postgres, past all proxies."""
+        connection = await self.connected()
+        try:
+            return await connection.fetchval(sql, *parameters)
+        finally:
+            await connection.close()
+
     async def arm(self, proxy: str, toxic: Toxic) -> None:
         """Arms a toxic and reads it back."""
         await self.order()

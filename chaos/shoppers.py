@@ -77,14 +77,10 @@ class ComesBack:
 
     async def perform(self, scene: Scene) -> None:
         placed = scene.orders[self.label]
-        connection = await scene.connected()
-        try:
-            leased = await connection.fetchval(
-                "SELECT lease_until > now() FROM orders.orders WHERE customer = $1 AND status = 'pending'",
-                placed.account,
-            )
-        finally:
-            await connection.close()
+        leased = await scene.ask(
+            "SELECT lease_until > now() FROM orders.orders WHERE customer = $1 AND status = 'pending'",
+            placed.account,
+        )
         scene.witness("the order was leased when its shopper came back", seen=bool(leased))
         await scene.place(self.label)
 
@@ -193,13 +189,9 @@ class Recorded:
 
     async def perform(self, scene: Scene) -> None:
         placed = scene.orders[self.label]
-        connection = await scene.connected()
-        try:
-            status = await connection.fetchval(
-                "SELECT status FROM orders.orders WHERE customer = $1", placed.account
-            )
-        finally:
-            await connection.close()
+        status = await scene.ask(
+            "SELECT status FROM orders.orders WHERE customer = $1", placed.account
+        )
         scene.witness("the order was recorded, and is open", seen=status == Status.PENDING)
 
 
