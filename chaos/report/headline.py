@@ -153,7 +153,7 @@ def _entry(scenario: Json, anchors: Mapping[str, str]) -> ET.Element:
     elif measured != expected:
         note = f"✗ has to be {expected:g}"
     elif verdict == "fail":
-        note = f"as computed, ✗\u00a0{_broken(scenario)}"
+        note = f"as computed, ✗ {_broken(scenario)}"
     elif measured != 1:
         # As computed, and harm all the same: that is what this delivery does.
         kind, note = "harm", "lost" if measured < 1 else "paid twice" if measured == 2 else "wrong"

@@ -190,3 +190,11 @@ def test_what_was_not_journaled_is_not_judged() -> None:
     asked = {p.name for p in PROMISES if p.put_to(bare) is not None}
     assert asked.isdisjoint({"L2", "L3", "L4", "L5", "X0", "X4"})
     assert {"X1", "X2", "X3", "X5"} <= asked
+
+
+def test_a_refused_notification_that_was_shown() -> None:
+    """A definite no is definite: whoever acts on it would tell the customer twice."""
+    assert GOOD.order is not None
+    refused = replace(GOOD, order=GOOD.order.model_copy(update={"notification": Fate.REFUSED}))
+    assert "M3" in broken(refused)
+    assert "M3" not in broken(replace(refused, notifications=0))

@@ -210,6 +210,32 @@ def test_a_promise_that_could_not_be_judged_is_not_kept() -> None:
     assert "all answers to a key are equal" not in kept
 
 
+def test_a_promise_of_several_orders_is_one_line() -> None:
+    """Kept by all of them alike; what was found of one that broke it is a line of its own."""
+    scenario, history = sample.delayed_original()
+    kept = scenario["promises"][0]
+    broken = {**kept, "kept": False, "detail": "the later order was lost"}
+    scenario["promises"] = [kept, dict(kept), broken]
+    text = "".join(Elements(page(*sample.run("fail", [(scenario, history)]))).texts)
+    assert text.count(f"{kept['claim']} kept · {kept['kind']} · of 2 orders") == 1
+    assert text.count(f"{kept['claim']} broken · {kept['kind']}") == 1
+
+
+def test_a_cell_with_the_right_money_names_what_is_broken(clean: Run) -> None:
+    """The figure alone would say that nothing is wrong."""
+    scenario = next(s for s in clean[0]["scenarios"] if s["effects_measured"] == 1)
+    scenario["verdict"] = "fail"
+    scenario["promises"][2]["kept"] = False
+    text = "".join(Elements(page(*clean)).texts)
+    assert f"1as computed, ✗ {scenario['promises'][2]['name']}" in text
+
+
+def test_a_cell_that_was_not_played_says_so() -> None:
+    """One delivery of a situation was selected: the others are not empty by mistake."""
+    one = sample.run("pass", [sample.cell("request_lost", "exactly_once", "reset", "fresh")])
+    assert "".join(Elements(page(*one)).texts).count("not played") == 2
+
+
 def test_money_that_was_not_read(broken: Run) -> None:
     """A scenario that could not be played to its end has no figure, and a page all the same."""
     for scenario in broken[0]["scenarios"]:

@@ -42,6 +42,40 @@ def test_an_answered_attempt_arrives_both_ways() -> None:
     assert len(drawn.at_ms) == 2
 
 
+def test_an_arrival_that_nobody_has_sent_is_a_stray() -> None:
+    """A second one under the same flag is no retry of the caller's: it comes from Toxiproxy's side, and is called so."""
+    drawn = figure(Story("s").charged(42).arrival(42).events)
+    assert [label for label, _ in ends(drawn)] == ['charge "42" ?0', "201", 'stray charge "42" ?0']
+    assert drawn.lanes[drawn.strokes[-1].lane_from].title == "Toxiproxy"
+
+
+def test_what_the_shopper_does_stands_at_the_shopper() -> None:
+    """Though the harness does it; whatever else the harness does stands at its own lane."""
+    story = (
+        Story("s").placed().chaos("cancels", text="cancels the order").chaos("crowd", text="ten")
+    )
+    drawn = figure(story.events)
+    assert [(drawn.lanes[mark.lane].title, mark.label) for mark in drawn.marks] == [
+        ("shopper", "cancels the order"),
+        ("chaos", "ten"),
+    ]
+
+
+def test_another_order_is_told_by_its_account() -> None:
+    """The order whose money is read first has no name in the diagram; the others do."""
+    story = Story("s", "cell-00001111").observed(0, 0).charged(1)
+    story.account = "cell-00002222"
+    drawn = figure(story.placed().charged(2).observed(1, 1).events)
+    assert [label for label, _ in ends(drawn)] == [
+        'charge "1" ?0',
+        "201",
+        "POST /orders, 2222",
+        'charge "2" ?0, 2222',
+        "201",
+    ]
+    assert [mark.label for mark in drawn.marks] == ["effects 0, keys 0", "effects 1, keys 1, 2222"]
+
+
 def test_a_lost_request_ends_at_toxiproxy() -> None:
     """It was sent and never arrived; the caller's exception stands at the caller."""
     drawn = figure(Story("s").attempt(42).no_answer(42, "TimeoutError").events)
