@@ -344,14 +344,13 @@ class Stack:
     async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
         """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
         asking: asyncio.Future[httpx.Response] = asyncio.ensure_future(request)
-        # Whoever is interrupted asks no more, and hears of no failure.
-        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
             if child.failure.done():
                 child.failure.result()
             return await asking
         finally:
+            # Whoever is interrupted asks no more; and of one that has failed already, nothing is told.
             asking.cancel()
 
     async def _open_accounts(self) -> None:
