@@ -13,11 +13,12 @@ PHOTOGRAPHS = PROJECT / ".run" / "report-test"
 
 
 @pytest.fixture(scope="session")
-async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+async def tab() -> AsyncIterator[Tab]:
     """A tab of a real browser; without one the run ends, as a check that was not made is not a pass."""
-    if find() is None:
+    program = find()
+    if program is None:
         pytest.exit(MISSING, returncode=2)
-    async with browser(tmp_path_factory.mktemp("chromium")) as tab:
+    async with browser(program) as tab:
         yield tab
 
 
