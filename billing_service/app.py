@@ -211,7 +211,7 @@ async def post_charge(request: Request) -> Response:
     responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_charge(sequence_key: KeyInPath, request: Request, client: Client) -> KeyState:
-    state = await keys.state(_billing(request).pool, client, sequence_key)
+    state = await keys.state(_billing(request).pool.reads, client, sequence_key)
     match state:
         case Answer(status, body):
             return KeyState(
@@ -309,7 +309,7 @@ async def put_account(
     ),
 )
 async def get_account(account: AccountName, request: Request, _: Client) -> AccountState:
-    balance_cents = await ledger.balance(_billing(request).pool, account)
+    balance_cents = await ledger.balance(_billing(request).pool.reads, account)
     if balance_cents is None:
         raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {account}.")
     return AccountState(account=account, balance_cents=balance_cents)

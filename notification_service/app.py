@@ -68,6 +68,7 @@ class Notifications:
         )
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
+            password=settings.database_password.get_secret_value(),
             application="notification_service",
             size_max=settings.pool_size_max,
             deadline_s=settings.transaction_timeout_s,
@@ -94,12 +95,8 @@ class Notifications:
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job."""
-        try:
-            async with self.pool.connection() as connection:
-                await arrivals.of_order(connection, UUID(int=0))
-        except (DatabaseTrouble, LockWaitTooLong) as exc:
-            return f"the database: {exc}"
-        return None
+        missing = await self.pool.missing(arrivals.prove_writable)
+        return None if missing is None else f"the database: {missing}"
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -187,7 +184,7 @@ async def post_notification(request: Request) -> Response:
 async def get_notifications(
     request: Request, order_id: Annotated[UUID | None, Query()] = None
 ) -> Arrivals:
-    async with _notifications(request).pool.connection() as connection:
+    async with _notifications(request).pool.reads.connection() as connection:
         if order_id is None:
             return Arrivals(notifications=await arrivals.latest(connection))
         return Arrivals(notifications=await arrivals.of_order(connection, order_id))
