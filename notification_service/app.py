@@ -18,7 +18,7 @@ import garbage_collector
 import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from bounded_pool.groups import Bounds, Group
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from notification_service import arrivals
@@ -42,6 +42,8 @@ log = structlog.get_logger()
 _TOGETHER_MAX = 100
 # Ten commits' worth; then 503, and whoever promises at most once does not come back.
 _QUEUE_MAX = 1_000
+
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 
 TOKEN_WRONG = ProblemType(
     "token-wrong",
@@ -194,5 +196,11 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     log.warning("could not find out", path=request.url.path, reason=str(exc))
     return problem_details.answer(
         _notifications(request).catalogue,
-        Problem(UNAVAILABLE, "The database did not answer in time.", headers={"Retry-After": "1"}),
+        Problem(
+            UNAVAILABLE,
+            TOO_MANY_READS
+            if isinstance(exc, ReadsFull)
+            else "The database did not answer in time.",
+            headers={"Retry-After": "1"},
+        ),
     )

@@ -20,7 +20,7 @@ import garbage_collector
 import problem_details
 import structured_fields
 import telemetry
-from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from order_service import listing, orders, problems
 from order_service.backoff import Backoff
@@ -55,6 +55,7 @@ log = structlog.get_logger()
 
 # A shopper who comes back after a second finds most orders settled.
 RETRY_AFTER_S = 1
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 # A page that a person can look over.
 PAGE_LENGTH_MAX = 100
 
@@ -391,7 +392,9 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
         _desk(request).catalogue,
         Problem(
             problems.UNAVAILABLE,
-            "The database did not answer in time.",
+            TOO_MANY_READS
+            if isinstance(exc, ReadsFull)
+            else "The database did not answer in time.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ),
     )
