@@ -42,7 +42,7 @@ from billing_service.wire import (
     KeyState,
     OpenAccount,
 )
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
+from bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from problem_details import (
     BODY_TOO_LARGE,
@@ -58,6 +58,7 @@ log = structlog.get_logger()
 
 # Whoever meets a lock or a database in trouble comes back after this time: most restarts take longer, most locks less.
 RETRY_AFTER_S = 1
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 
 _MEDIA_TYPES = {CHARGED: "application/json", DECLINED: MEDIA_TYPE}
 _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLINED: "declined"}
@@ -211,7 +212,7 @@ async def post_charge(request: Request) -> Response:
     responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_charge(sequence_key: KeyInPath, request: Request, client: Client) -> KeyState:
-    state = await keys.state(_billing(request).pool, client, sequence_key)
+    state = await keys.state(_billing(request).pool.reads, client, sequence_key)
     match state:
         case Answer(status, body):
             return KeyState(
@@ -309,7 +310,7 @@ async def put_account(
     ),
 )
 async def get_account(account: AccountName, request: Request, _: Client) -> AccountState:
-    balance_cents = await ledger.balance(_billing(request).pool, account)
+    balance_cents = await ledger.balance(_billing(request).pool.reads, account)
     if balance_cents is None:
         raise Problem(problems.ACCOUNT_UNKNOWN, f"There is no account {account}.")
     return AccountState(account=account, balance_cents=balance_cents)
@@ -356,7 +357,9 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
         _billing(request).catalogue,
         Problem(
             problems.UNAVAILABLE,
-            "The database did not answer in time; the request may or may not have been executed.",
+            TOO_MANY_READS
+            if isinstance(exc, ReadsFull)
+            else "The database did not answer in time; the request may or may not have been executed.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ),
     )

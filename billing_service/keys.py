@@ -6,7 +6,14 @@ forgotten. From none of them does it come back to be executed.
 
 from dataclasses import dataclass
 
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong, translated
+from bounded_pool import (
+    BoundedPool,
+    Connection,
+    Connections,
+    DatabaseTrouble,
+    LockWaitTooLong,
+    translated,
+)
 
 CHARGED = 201
 DECLINED = 402
@@ -74,7 +81,7 @@ class ClientHeld(LockWaitTooLong):
     """The client's mark was being moved for longer than the lock timeout. Nothing was executed."""
 
 
-async def state(pool: BoundedPool, client: str, sequence_key: int) -> KeyState:
+async def state(pool: Connections, client: str, sequence_key: int) -> KeyState:
     """The definite answer about a key: what it did, or that it has done nothing so far. Raises `DatabaseTrouble`."""
     async with pool.transaction() as connection:
         first_incomplete = await share_lock_client(connection, client)

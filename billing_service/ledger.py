@@ -21,7 +21,7 @@ from billing_service.keys import (
     Voided,
 )
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection
+from bounded_pool import BoundedPool, Connection, Connections
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,23 @@ async def open_account(pool: BoundedPool, account: str, opening_balance_cents: i
         return await read_balance_opened_with(connection, account, opening_balance_cents)
 
 
-async def balance(pool: BoundedPool, account: str) -> int | None:
+async def prove_writable(connection: Connection) -> None:
+    """Succeeds when this role could charge in this session. Names all that a charge writes and writes no row of it."""
+    await connection.execute(
+        """
+        WITH claimed AS (
+          INSERT INTO billing.processed_keys (client, sequence_key, fingerprint, status, body)
+          SELECT NULL, NULL, NULL, NULL, NULL WHERE false
+        ), withdrawn AS (
+          UPDATE billing.accounts SET balance_cents = balance_cents WHERE false
+        )
+        INSERT INTO billing.ledger (client, sequence_key, order_id, account, amount_cents, balance_cents)
+        SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+        """
+    )
+
+
+async def balance(pool: Connections, account: str) -> int | None:
     """The balance in cents; None when there is no such account. Raises `DatabaseTrouble`."""
     async with pool.connection() as connection:
         return await read_balance(connection, account)

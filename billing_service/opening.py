@@ -35,6 +35,7 @@ async def open_all(settings: Settings, accounts: list[tuple[str, int]]) -> int:
     """0 when each account is open with its balance in cents, else 1."""
     pool = BoundedPool(
         settings.database_url.get_secret_value(),
+        password=settings.database_password.get_secret_value(),
         application="billing_service.opening",
         size_max=1,
         deadline_s=settings.transaction_timeout_s,

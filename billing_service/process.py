@@ -12,7 +12,7 @@ from billing_service.group_commit import Bounds, GroupCommit
 from billing_service.metrics import Metrics
 from billing_service.settings import Settings
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool
 from problem_details import Problem, ProblemCatalogue
 
 # For fewer charges than this a second transaction costs more than the waiting that it saves.
@@ -31,6 +31,7 @@ class Billing:
         self.metrics = Metrics()
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
+            password=settings.database_password.get_secret_value(),
             application="billing_service",
             size_max=settings.pool_size_max,
             deadline_s=settings.transaction_timeout_s,
@@ -84,8 +85,5 @@ class Billing:
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job."""
-        try:
-            await ledger.balance(self.pool, "readiness")
-        except (DatabaseTrouble, LockWaitTooLong) as exc:
-            return f"the database: {exc}"
-        return None
+        missing = await self.pool.missing(ledger.prove_writable)
+        return None if missing is None else f"the database: {missing}"

@@ -3,13 +3,18 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from environment.database_url import DatabaseUrl
+
 
 class Settings(BaseSettings):
     """Each field is the environment variable `BILLING_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="BILLING_", frozen=True)
 
-    database_url: SecretStr = Field(description="postgresql:// URL of the role billing_service")
+    database_url: DatabaseUrl = Field(description="postgresql:// URL of the role billing_service")
+    database_password: SecretStr = Field(
+        SecretStr(""), description="the role's password, when it is not in the URL"
+    )
     tokens: dict[str, SecretStr] = Field(
         min_length=1, description="JSON object: client name to bearer token"
     )

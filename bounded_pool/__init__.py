@@ -6,7 +6,22 @@ Guarantee: no call waits longer than its deadline, not even on a network that is
 package answers the question "could it have been committed?".
 """
 
-from bounded_pool.errors import DatabaseTrouble, LockWaitTooLong, translated
-from bounded_pool.pool import BoundedPool, Connection
+from bounded_pool.errors import (
+    DatabaseTrouble,
+    LockWaitTooLong,
+    ReadsFull,
+    SessionRefused,
+    translated,
+)
+from bounded_pool.pool import BoundedPool, Connection, Connections
 
-__all__ = ["BoundedPool", "Connection", "DatabaseTrouble", "LockWaitTooLong", "translated"]
+__all__ = [
+    "BoundedPool",
+    "Connection",
+    "Connections",
+    "DatabaseTrouble",
+    "LockWaitTooLong",
+    "ReadsFull",
+    "SessionRefused",
+    "translated",
+]

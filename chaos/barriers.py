@@ -2,7 +2,8 @@
 
 Guarantee: the held caller has given its first attempt up and has sent nothing since.
 
-471147 is the class of the harness's advisory locks; the services use class 1.
+471147 is the class of the harness's advisory locks; the services use class 1. The trigger takes them with the rights of
+its owner: order_service's role may take none.
 """
 
 from chaos.control import Rule
@@ -31,7 +32,7 @@ async def _by_lock(scene: Scene, placed: Placed) -> Barrier:
     connection = await scene.connected()
     await connection.execute(
         """
-        CREATE FUNCTION orders.hold_retry() RETURNS trigger LANGUAGE plpgsql AS
+        CREATE FUNCTION orders.hold_retry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
         $$ BEGIN PERFORM pg_advisory_xact_lock(471147, hashtext(NEW.customer)); RETURN NEW; END $$
         """
     )

@@ -184,7 +184,7 @@ class PostgresCluster:
                 for path in (self._data_dir, Path(directory), password_file):
                     os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
             process = await asyncio.create_subprocess_exec(
-                *_unprivileged(),
+                *unprivileged(),
                 str(binaries() / "initdb"),
                 f"--pgdata={self._data_dir}",
                 f"--username={OWNER}",
@@ -206,7 +206,7 @@ class PostgresCluster:
 
     def _command(self) -> Command:
         argv = [
-            *_unprivileged("--pdeathsig", "QUIT"),
+            *unprivileged("--pdeathsig", "QUIT"),
             str(binaries() / "postgres"),
             "-D",
             str(self._data_dir),
@@ -235,7 +235,7 @@ def binaries() -> Path:
     return Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
 
 
-def _unprivileged(*options: str) -> Sequence[str]:
+def unprivileged(*options: str) -> Sequence[str]:
     """The prefix under which root runs what refuses root: another user, who may still walk through root's folders.
 
     Without no_setuid_fixup, access(2) would ignore the capability and Postgres would not find its own files.

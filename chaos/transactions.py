@@ -37,7 +37,7 @@ class Pause:
         # anything is done to it.
         await connection.execute(
             """
-            CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+            CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = 0 AS
             $$ BEGIN PERFORM pg_advisory_xact_lock(471147, 0); RETURN NULL; END $$
             """
         )

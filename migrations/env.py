@@ -5,45 +5,109 @@ fails changes nothing.
 """
 
 import asyncio
+import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NoReturn
 
+import asyncpg
 from alembic import context
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 import environment
+from environment.database_url import DatabaseUrl
 
 # Any number will do that nobody else uses in this database; these are the bytes of "billed" as an integer.
 MIGRATION_LOCK = 0x62696C6C6564
 # A DDL statement that waits for a lock makes all that come after it wait too: give up before that hurts.
 LOCK_TIMEOUT_MS = 15_000
+_DRIVER = re.compile(r"^postgres(ql)?://")
+
+# The roles of the services that the owner may administer and whose privileges it does not have.
+NOT_JOINED = """
+    SELECT rolname
+    FROM pg_roles
+    WHERE rolname IN ('order_service', 'billing_service', 'notification_service')
+      AND pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION')
+      AND NOT pg_has_role(current_user, oid, 'USAGE')
+    ORDER BY rolname
+"""
+NOT_DROPPED = "SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) ORDER BY rolname"
+
+# What migration 0008 could not take away from a role, one sentence each. It is there when one of its functions is.
+STILL_OPEN = """
+    SELECT rolname || ' ' || held.what
+    FROM pg_roles, LATERAL (
+      SELECT 'may take advisory locks, billing''s too'
+      WHERE rolname <> 'billing_service' AND has_function_privilege(oid, 'pg_advisory_lock(bigint)', 'EXECUTE')
+      UNION ALL
+      SELECT 'may create large objects' WHERE has_function_privilege(oid, 'lo_create(oid)', 'EXECUTE')
+      UNION ALL
+      SELECT 'may create temporary tables' WHERE has_database_privilege(oid, current_database(), 'TEMPORARY')
+      UNION ALL
+      SELECT 'may connect to the database ' || datname
+      FROM pg_database
+      WHERE datname IN ('postgres', 'template1') AND datname <> current_database()
+        AND has_database_privilege(pg_roles.oid, pg_database.oid, 'CONNECT')
+      UNION ALL
+      SELECT 'has no limit of connections' WHERE rolconnlimit < 0
+    ) AS held (what)
+    WHERE rolname IN ('order_service', 'billing_service', 'notification_service')
+      AND to_regprocedure('billing.refuse()') IS NOT NULL
+    ORDER BY 1
+"""
 
 
 class Settings(BaseSettings):
-    """`MIGRATIONS_DATABASE_URL` is the owner's; the passwords are given to the three roles when they are created."""
+    """`MIGRATIONS_DATABASE_URL` is the owner's; the passwords are given to the three roles when they are created.
+
+    The limits of connections are given to the roles by migration 0008, and like a password they are changed by hand
+    after that.
+    """
 
     model_config = SettingsConfigDict(env_prefix="MIGRATIONS_")
 
-    database_url: SecretStr
+    database_url: DatabaseUrl
+    database_password: SecretStr = SecretStr("")
     order_password: SecretStr
     billing_password: SecretStr
     notification_password: SecretStr
+    # Migration 0008 says why so many.
+    order_connections_max: int = Field(36, ge=1, le=10_000)
+    billing_connections_max: int = Field(37, ge=1, le=10_000)
+    notification_connections_max: int = Field(20, ge=1, le=10_000)
+
+    @property
+    def for_the_session(self) -> dict[str, str]:
+        """What migrations read by `current_setting('migrations.…')`."""
+        return {
+            f"migrations.{name}": value.get_secret_value()
+            if isinstance(value, SecretStr)
+            else str(value)
+            for name, value in self
+            if not name.startswith("database_")
+        }
 
 
 def main() -> None:
     if context.is_offline_mode():
-        sys.exit("migrations run online only: roles and their passwords are not written to files")
+        _stop("they run online only: roles and their passwords are not written to files")
     asyncio.run(_migrate(environment.read(Settings)))
 
 
 async def _migrate(settings: Settings) -> None:
-    url = settings.database_url.get_secret_value()
+    password = settings.database_password.get_secret_value()
     engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1), poolclass=NullPool
+        _DRIVER.sub("postgresql+asyncpg://", settings.database_url.get_secret_value()),
+        poolclass=NullPool,
+        connect_args={"password": password} if password else {},
     )
     try:
         async with engine.begin() as connection:
@@ -53,23 +117,56 @@ async def _migrate(settings: Settings) -> None:
             await connection.execute(
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
             )
-            for role, password in (
-                ("order", settings.order_password),
-                ("billing", settings.billing_password),
-                ("notification", settings.notification_password),
-            ):
+            for name, value in settings.for_the_session.items():
                 await connection.execute(
-                    text("SELECT set_config(:name, :password, true)"),
-                    {
-                        "name": f"migrations.{role}_password",
-                        "password": password.get_secret_value(),
-                    },
+                    text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value}
                 )
-            await connection.run_sync(_run)
+            async with _administering_roles(connection):
+                await connection.run_sync(_run)
+            open_borders = (await connection.execute(text(STILL_OPEN))).scalars().all()
     except OSError as exc:
-        sys.exit(f"migrations: the database cannot be reached: {exc}")
+        _stop(f"the database cannot be reached: {exc}")
+    except (DBAPIError, asyncpg.PostgresError) as exc:
+        _stop(f"{_said(exc)}. Nothing was changed.")
     finally:
         await engine.dispose()
+    for sentence in open_borders:
+        sys.stderr.write(f"migrations: WARNING: {sentence}; docs/running.md says what to do\n")
+
+
+@asynccontextmanager
+async def _administering_roles(connection: AsyncConnection) -> AsyncIterator[None]:
+    """For a downgrade, makes the owner a member of the roles that it created.
+
+    `DROP OWNED BY` needs that. A superuser needs no membership; any other creator of a role may administer it and is no
+    member by itself (since Postgres 16).
+    """
+    if not _is_downgrade():
+        yield
+        return
+    joined = (await connection.execute(text(NOT_JOINED))).scalars().all()
+    for role in joined:
+        await connection.exec_driver_sql(f"GRANT {role} TO CURRENT_USER WITH INHERIT TRUE")
+    yield
+    left = (await connection.execute(text(NOT_DROPPED), {"roles": list(joined)})).scalars().all()
+    for role in left:
+        await connection.exec_driver_sql(f"REVOKE {role} FROM CURRENT_USER GRANTED BY CURRENT_USER")
+
+
+def _is_downgrade() -> bool:
+    command = getattr(context.config.cmd_opts, "cmd", None)
+    return command is not None and command[0].__name__ == "downgrade"
+
+
+def _said(exc: Exception) -> str:
+    """What the server said, without the layers around it."""
+    cause = exc.orig.__cause__ if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+    return str(cause or exc).partition("\n")[0].rstrip(".")
+
+
+def _stop(sentence: str) -> NoReturn:
+    sys.stderr.write(f"migrations: {sentence}\n")
+    raise SystemExit(2)
 
 
 def _run(connection: Connection) -> None:

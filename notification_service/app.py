@@ -18,7 +18,7 @@ import garbage_collector
 import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from bounded_pool.groups import Bounds, Group
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from notification_service import arrivals
@@ -42,6 +42,8 @@ log = structlog.get_logger()
 _TOGETHER_MAX = 100
 # Ten commits' worth; then 503, and whoever promises at most once does not come back.
 _QUEUE_MAX = 1_000
+
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 
 TOKEN_WRONG = ProblemType(
     "token-wrong",
@@ -68,6 +70,7 @@ class Notifications:
         )
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
+            password=settings.database_password.get_secret_value(),
             application="notification_service",
             size_max=settings.pool_size_max,
             deadline_s=settings.transaction_timeout_s,
@@ -94,12 +97,8 @@ class Notifications:
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job."""
-        try:
-            async with self.pool.connection() as connection:
-                await arrivals.of_order(connection, UUID(int=0))
-        except (DatabaseTrouble, LockWaitTooLong) as exc:
-            return f"the database: {exc}"
-        return None
+        missing = await self.pool.missing(arrivals.prove_writable)
+        return None if missing is None else f"the database: {missing}"
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -187,7 +186,7 @@ async def post_notification(request: Request) -> Response:
 async def get_notifications(
     request: Request, order_id: Annotated[UUID | None, Query()] = None
 ) -> Arrivals:
-    async with _notifications(request).pool.connection() as connection:
+    async with _notifications(request).pool.reads.connection() as connection:
         if order_id is None:
             return Arrivals(notifications=await arrivals.latest(connection))
         return Arrivals(notifications=await arrivals.of_order(connection, order_id))
@@ -197,5 +196,11 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     log.warning("could not find out", path=request.url.path, reason=str(exc))
     return problem_details.answer(
         _notifications(request).catalogue,
-        Problem(UNAVAILABLE, "The database did not answer in time.", headers={"Retry-After": "1"}),
+        Problem(
+            UNAVAILABLE,
+            TOO_MANY_READS
+            if isinstance(exc, ReadsFull)
+            else "The database did not answer in time.",
+            headers={"Retry-After": "1"},
+        ),
     )

@@ -41,6 +41,16 @@ async def insert_all(connection: Connection, shown: Sequence[Arriving]) -> None:
     )
 
 
+async def prove_writable(connection: Connection) -> None:
+    """Succeeds when this role could store an arrival in this session. Writes no row."""
+    await connection.execute(
+        """
+        INSERT INTO notifications.arrivals (notification_id, client, order_id, customer, text)
+        SELECT NULL, NULL, NULL, NULL, NULL WHERE false
+        """
+    )
+
+
 async def of_order(connection: Connection, order_id: UUID) -> list[Arrival]:
     """All arrivals of one order, the first one first."""
     rows = await connection.fetch(

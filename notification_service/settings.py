@@ -3,14 +3,19 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from environment.database_url import DatabaseUrl
+
 
 class Settings(BaseSettings):
     """Each field is the environment variable `NOTIFICATION_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="NOTIFICATION_", frozen=True)
 
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         description="postgresql:// URL of the role notification_service"
+    )
+    database_password: SecretStr = Field(
+        SecretStr(""), description="the role's password, when it is not in the URL"
     )
     tokens: dict[str, SecretStr] = Field(
         min_length=1, description="JSON object: client name to bearer token"

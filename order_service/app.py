@@ -20,7 +20,7 @@ import garbage_collector
 import problem_details
 import structured_fields
 import telemetry
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from order_service import listing, orders, problems
 from order_service.backoff import Backoff
@@ -55,6 +55,7 @@ log = structlog.get_logger()
 
 # A shopper who comes back after a second finds most orders settled.
 RETRY_AFTER_S = 1
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 # A page that a person can look over.
 PAGE_LENGTH_MAX = 100
 
@@ -71,6 +72,7 @@ class OrderDesk:
         )
         self.pool = BoundedPool(
             settings.database_url.get_secret_value(),
+            password=settings.database_password.get_secret_value(),
             application="order_service",
             size_max=settings.pool_size_max,
             deadline_s=settings.transaction_timeout_s,
@@ -145,12 +147,8 @@ class OrderDesk:
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job. Billing is not: orders are recorded without it."""
-        try:
-            async with self.pool.connection() as connection:
-                await orders.ping(connection)
-        except (DatabaseTrouble, LockWaitTooLong) as exc:
-            return f"the database: {exc}"
-        return None
+        missing = await self.pool.missing(orders.prove_writable)
+        return None if missing is None else f"the database: {missing}"
 
     def _open_transport(self) -> Transport:
         return open_transport(self.settings.attempts_in_flight_max * 2)
@@ -257,7 +255,7 @@ async def post_order(request: Request) -> Response:
     settled = desk.dispatcher.start(recorded)
     await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
     order = settled.result() if settled.done() else None
-    return _answer(desk, order or await _read(desk, recorded.order_id))
+    return _answer(desk, order or await _read(desk.pool, recorded.order_id))
 
 
 @_router.get(
@@ -266,7 +264,7 @@ async def post_order(request: Request) -> Response:
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_order(order_id: UUID, request: Request) -> Order:
-    return await _read(_desk(request), order_id)
+    return await _read(_desk(request).pool.reads, order_id)
 
 
 @_router.get(
@@ -281,8 +279,8 @@ async def get_orders(
 ) -> Orders:
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
-        await _read(_desk(request), before)
-    async with _desk(request).pool.connection() as connection:
+        await _read(_desk(request).pool.reads, before)
+    async with _desk(request).pool.reads.connection() as connection:
         # One more than asked for tells whether there is a next page.
         found = await listing.newest(connection, before, limit + 1)
     page = found[:limit]
@@ -303,12 +301,12 @@ async def get_orders(
 )
 async def cancel_order(order_id: UUID, request: Request) -> Order:
     desk = _desk(request)
-    order = await _read(desk, order_id)
+    order = await _read(desk.pool.reads, order_id)
     if order.status is Status.PENDING:
         if order.delivery is not Delivery.EXACTLY_ONCE:
             raise Problem(problems.CANCEL_IMPOSSIBLE, f"The delivery is {order.delivery}.")
         outcome = await desk.dispatcher.cancel(orders.pending(order))
-        order = await _read(desk, order_id)
+        order = await _read(desk.pool, order_id)
         if order.status is Status.PENDING:
             wish_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
             raise Problem(
@@ -335,11 +333,11 @@ async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Resp
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
     await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk, order_id))
+    return _answer(desk, await _read(desk.pool, order_id))
 
 
-async def _read(desk: OrderDesk, order_id: UUID) -> Order:
-    async with desk.pool.connection() as connection:
+async def _read(connections: Connections, order_id: UUID) -> Order:
+    async with connections.connection() as connection:
         order = await listing.find(connection, order_id)
     if order is None:
         raise Problem(problems.ORDER_UNKNOWN, f"There is no order {order_id}.")
@@ -394,7 +392,9 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
         _desk(request).catalogue,
         Problem(
             problems.UNAVAILABLE,
-            "The database did not answer in time.",
+            TOO_MANY_READS
+            if isinstance(exc, ReadsFull)
+            else "The database did not answer in time.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ),
     )

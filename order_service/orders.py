@@ -377,6 +377,20 @@ async def read_unsettled(connection: Connection) -> Unsettled:
     return Unsettled(row["orders"], row["oldest_s"], row["first_incomplete"])
 
 
-async def ping(connection: Connection) -> None:
-    """Succeeds when the schema can be read."""
-    await connection.fetchval("SELECT last_key FROM orders.sequence_counter")
+async def prove_writable(connection: Connection) -> None:
+    """Succeeds when this role could record an order in this session. Names all that it writes and writes no row of it."""
+    await connection.execute(
+        """
+        WITH minted AS (
+          UPDATE orders.sequence_counter SET last_key = last_key WHERE false
+        ), attempted AS (
+          INSERT INTO orders.attempts (order_id, attempt, sequence_key, retry, outcome, caller_saw, seconds)
+          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+        ), recorded AS (
+          INSERT INTO orders.orders
+            (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint, lease_owner, lease_until)
+          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+        )
+        UPDATE orders.orders SET status = status, answer = answer, settled_at = settled_at WHERE false
+        """
+    )

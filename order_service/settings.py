@@ -3,13 +3,18 @@
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from environment.database_url import DatabaseUrl
+
 
 class Settings(BaseSettings):
     """Each field is the environment variable `ORDER_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
 
-    database_url: SecretStr = Field(description="postgresql:// URL of the role order_service")
+    database_url: DatabaseUrl = Field(description="postgresql:// URL of the role order_service")
+    database_password: SecretStr = Field(
+        SecretStr(""), description="the role's password, when it is not in the URL"
+    )
     billing_url: str = Field(pattern=r"^https?://", description="base URL of billing_service")
     billing_token: SecretStr = Field(description="bearer token that names this client at billing")
     notification_url: str = Field(

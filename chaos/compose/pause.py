@@ -15,7 +15,7 @@ Where = Literal["before execution", "inside commit"]
 
 # A charge waits for as long as its process needs to be killed, whatever lock_timeout the service has set.
 _FUNCTION = """
-    CREATE FUNCTION billing.compose_pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = '60s' AS
+    CREATE FUNCTION billing.compose_pause() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '60s' AS
     $$ BEGIN PERFORM pg_advisory_xact_lock(471148, 0); RETURN NEW; END $$
 """
 _BEFORE_EXECUTION = """

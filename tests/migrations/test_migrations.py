@@ -3,25 +3,13 @@
 import asyncio
 import os
 import sys
-import uuid
 from typing import Any
 
 import asyncpg
 import pytest
 
-from chaos.postgres import PostgresCluster
 from chaos.schema import PROJECT, migrate
-
-PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
-
-
-@pytest.fixture
-async def empty(cluster: PostgresCluster) -> Any:
-    """A database without any schema of ours."""
-    name = f"empty_{uuid.uuid4().hex}"
-    await cluster.create_database(name)
-    yield cluster.url(name)
-    await cluster.drop_database(name)
+from tests.migrations.alembic_command import PASSWORDS, alembic
 
 
 async def schema_of(url: str) -> list[tuple[Any, ...]]:
@@ -41,25 +29,6 @@ async def schema_of(url: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in rows]
     finally:
         await connection.close()
-
-
-async def alembic(url: str, *arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "alembic",
-        *arguments,
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "MIGRATIONS_DATABASE_URL": url,
-            **{f"MIGRATIONS_{role.upper()}_PASSWORD": text for role, text in PASSWORDS.items()},
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
 
 
 async def test_a_second_run_changes_nothing(empty: str) -> None:

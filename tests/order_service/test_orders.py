@@ -411,7 +411,7 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
     order = await settled(shop, (await shop.place()).json()["order_id"])
     connection = await asyncpg.connect(database.order)
     again = await order_service.orders.settle(
-        connection,  # type: ignore[arg-type]  # a bare connection has the pool's methods
+        connection,  # a bare connection has the pool's methods
         UUID(order["order_id"]),
         Status.FAILED,
         {},

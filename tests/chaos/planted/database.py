@@ -12,7 +12,7 @@ _open = BoundedPool.open
 
 def _not_awaited() -> None:
     async def open_pool(self: BoundedPool) -> None:
-        settings: dict[str, Any] = vars(self)["_server_settings"]
+        settings: dict[str, Any] = vars(self)["_session_settings"]
         settings["synchronous_commit"] = "off"
         await _open(self)
 
