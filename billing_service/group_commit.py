@@ -117,11 +117,15 @@ class GroupCommit:
             ledger.fingerprint(charge),
             lambda: not outcome.done() and awaited(),
         )
-        self._queue.append(_Waiting(request, outcome, loop.time()))
+        waiting = _Waiting(request, outcome, loop.time())
         if self._expiry is None:
             self._expiry = loop.call_later(self._bounds.wait_s, self._expire)
-        if not self._is_blocked(request):
-            self._begin()
+        if (twins := self._twins.get(waiting.key)) is not None:
+            twins.append(waiting)
+        else:
+            self._queue.append(waiting)
+            if not self._is_blocked(request):
+                self._begin()
         return await outcome
 
     async def drain(self) -> None:
