@@ -7,7 +7,7 @@ another transaction holds, and executes nothing of a charge that needs it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from billing_service import keys, ledger
@@ -28,8 +28,7 @@ class Request:
     awaited: Awaited
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """Another transaction holds a lock that the charge needs. Nothing was executed. `name` is the client or the account."""
 
     lock: Literal["client", "key", "account"]

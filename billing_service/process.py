@@ -83,12 +83,15 @@ class Billing:
     ) -> ChargeOutcome:
         """As `ledger.charge`, alone or in a batch; raises what it raises, and `QueueFull`."""
         try:
-            with self._admission.admitted(client, charge.account):
+            self._admission.enter(client, charge.account)
+            try:
                 if self.settings.group_commit:
                     return await self._group_commit.charge(client, sequence_key, charge, awaited)
                 return await ledger.charge(
                     self.pool, client, sequence_key, charge, self.decline_body, awaited
                 )
+            finally:
+                self._admission.leave(client, charge.account)
         except QueueFull:
             self.metrics.charges_shed.inc()
             raise
