@@ -20,7 +20,7 @@ import garbage_collector
 import problem_details
 import telemetry
 from billing_service import headers, keys, ledger, problems
-from billing_service.group_commit import QueueFull
+from billing_service.admission import QueueFull
 from billing_service.keys import (
     CHARGED,
     DECLINED,
@@ -78,7 +78,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         collecting.cancel()
         with suppress(asyncio.CancelledError):
             await collecting
-        await billing.group_commit.drain()
+        await billing.drain()
         await billing.pool.close()
 
     app = DirectAPI(
@@ -161,7 +161,7 @@ async def post_charge(request: Request) -> Response:
         if sequence_key < mark:
             raise _forgotten(sequence_key, mark)
         billing.collector.announce(client, mark)
-    outcome = await billing.group_commit.charge(
+    outcome = await billing.charge(
         client,
         sequence_key,
         charge,
@@ -337,12 +337,12 @@ def _name(outcome: object) -> str:
     return _STATES[outcome.status] if isinstance(outcome, Answer) else type(outcome).__name__
 
 
-async def _overloaded(request: Request, _: Exception) -> Response:
+async def _overloaded(request: Request, exc: Exception) -> Response:
     return problem_details.answer(
         _billing(request).catalogue,
         Problem(
             problems.OVERLOADED,
-            "The queue is full.",
+            str(exc),
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ),
     )

@@ -63,22 +63,46 @@ async def charge(
     digest = fingerprint(request)
     try:
         async with pool.transaction() as connection:
+            # The lock first, then the mark, each with a statement of its own: the mark that is read here cannot move
+            # before the commit.
             first_incomplete = await keys.share_lock_client(connection, client)
             if sequence_key < first_incomplete:
                 return KeyForgotten(first_incomplete)
             if not await keys.claim(connection, client, sequence_key, digest):
                 stored = await keys.require_stored(connection, client, sequence_key)
                 return replay(stored, digest)
-            # Asked after all that may have waited, for a connection or for a twin that was rolled back.
+            # The claim may have waited for another transaction, and the caller may have given up meanwhile.
             if not awaited():
                 raise _RolledBack(TooLate())
-            answer = await _execute(connection, client, sequence_key, request, decline_body)
+            before_cents = await lock_account(connection, request.account)
+            if before_cents is None:
+                raise _RolledBack(AccountUnknown())
+            after_cents = before_cents - request.amount_cents
+            if after_cents < 0:
+                answer = Answer(DECLINED, decline_body(request, before_cents))
+            else:
+                await withdraw(connection, request.account, request.amount_cents)
+                charge_id = await insert_withdrawal(
+                    connection, client, sequence_key, request, after_cents
+                )
+                answer = Answer(CHARGED, charged_body(request, charge_id, after_cents))
             await keys.store_answer(connection, client, sequence_key, answer)
-            return answer
+        # Committed, and only now answered.
+        return answer
     except keys.Held:
         return KeyInFlight()
     except _RolledBack as exc:
         return exc.outcome
+
+
+def charged_body(request: Charge, charge_id: UUID, balance_cents: int) -> str:
+    """The body of a 201, which is stored and replayed byte for byte; `balance_cents` is what was left."""
+    return Charged(
+        charge_id=charge_id,
+        account=request.account,
+        amount_cents=request.amount_cents,
+        balance_cents=balance_cents,
+    ).model_dump_json()
 
 
 async def open_account(pool: BoundedPool, account: str, opening_balance_cents: int) -> int | None:
@@ -139,30 +163,6 @@ class _RolledBack(Exception):
     def __init__(self, outcome: AccountUnknown | TooLate) -> None:
         super().__init__(type(outcome).__name__)
         self.outcome = outcome
-
-
-async def _execute(
-    connection: Connection,
-    client: str,
-    sequence_key: int,
-    request: Charge,
-    decline_body: DeclineBody,
-) -> Answer:
-    before_cents = await lock_account(connection, request.account)
-    if before_cents is None:
-        raise _RolledBack(AccountUnknown())
-    after_cents = before_cents - request.amount_cents
-    if after_cents < 0:
-        return Answer(DECLINED, decline_body(request, before_cents))
-    await withdraw(connection, request.account, request.amount_cents)
-    charge_id = await insert_withdrawal(connection, client, sequence_key, request, after_cents)
-    charged = Charged(
-        charge_id=charge_id,
-        account=request.account,
-        amount_cents=request.amount_cents,
-        balance_cents=after_cents,
-    )
-    return Answer(CHARGED, charged.model_dump_json())
 
 
 async def lock_account(connection: Connection, account: str) -> int | None:

@@ -47,15 +47,15 @@ class Metrics:
             registry=self.registry,
             buckets=_SIZE_BUCKETS,
         )
-        self.charges_aside = Counter(
-            "billing_charges_aside",
-            "Charges that left their batch because another transaction held what they need",
+        self.charges_held = Counter(
+            "billing_charges_held",
+            "Charges that left their batch because another transaction held a lock that they need",
             ["lock"],
             registry=self.registry,
         )
         self.charges_shed = Counter(
             "billing_charges_shed",
-            "Charges refused before they were begun because the queue was full (503)",
+            "Charges refused before they were begun because too many wait (503)",
             registry=self.registry,
         )
         self.pool_wait_seconds = Histogram(
@@ -74,7 +74,7 @@ class Metrics:
         }
         for lock in ("client", "key", "account"):
             self.lock_waits.labels(lock=lock)
-            self.charges_aside.labels(lock=lock)
+            self.charges_held.labels(lock=lock)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""

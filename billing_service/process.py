@@ -7,8 +7,10 @@ import asyncio
 
 from bearer_tokens import BearerTokens
 from billing_service import ledger, problems
+from billing_service.admission import Admission, QueueFull
 from billing_service.collector import Collector
 from billing_service.group_commit import Bounds, GroupCommit
+from billing_service.ledger import Awaited, ChargeOutcome
 from billing_service.metrics import Metrics
 from billing_service.settings import Settings
 from billing_service.wire import Charge
@@ -17,6 +19,8 @@ from problem_details import Problem, ProblemCatalogue
 
 # For fewer charges than this a second transaction costs more than the waiting that it saves.
 _HALVED_FROM = 16
+# Of the queue. Three held accounts leave room for all others; one client leaves as much as it takes.
+_ACCOUNT_SHARE, _CLIENT_SHARE = 4, 2
 
 
 class Billing:
@@ -46,30 +50,56 @@ class Billing:
             forgotten=self.metrics.keys_forgotten,
             rounds=self.metrics.collector_rounds,
         )
-        # Half of the connections may wait for locks, so that the other half is there for who needs not wait.
-        aside_max = max(1, settings.pool_size_max // 2)
-        self.group_commit = GroupCommit(
+        self._admission = Admission(
+            settings.queue_max,
+            of_account_max=_share(settings.queue_max, _ACCOUNT_SHARE),
+            of_client_max=_share(settings.queue_max, _CLIENT_SHARE),
+        )
+        # Half the pool is reserved for charges that need no lock of another transaction.
+        slow_max = max(1, settings.pool_size_max // 2)
+        self._group_commit = GroupCommit(
             self.pool,
             self.decline_body,
             Bounds(
-                size_min=settings.batch_size_min,
                 size_max=settings.batch_size_max,
                 halved_from=_HALVED_FROM,
-                queue_max=settings.queue_max,
+                wait_s=settings.lock_timeout_s,
                 patience_s=settings.batch_patience_s,
-                batches_max=max(1, settings.pool_size_max - aside_max),
-                aside_max=aside_max,
+                batches_max=max(1, settings.pool_size_max - slow_max),
+                slow_max=slow_max,
             ),
             self.metrics,
         )
         self.metrics.watch(
             "billing_queue_length",
             "Charges that wait for a transaction",
-            lambda: self.group_commit.queue_length,
+            lambda: self._group_commit.queue_length,
         )
         self.metrics.watch(
             "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
         )
+
+    async def charge(
+        self, client: str, sequence_key: int, charge: Charge, awaited: Awaited
+    ) -> ChargeOutcome:
+        """As `ledger.charge`, alone or in a batch; raises what it raises, and `QueueFull`."""
+        try:
+            self._admission.enter(client, charge.account)
+            try:
+                if self.settings.group_commit:
+                    return await self._group_commit.charge(client, sequence_key, charge, awaited)
+                return await ledger.charge(
+                    self.pool, client, sequence_key, charge, self.decline_body, awaited
+                )
+            finally:
+                self._admission.leave(client, charge.account)
+        except QueueFull:
+            self.metrics.charges_shed.inc()
+            raise
+
+    async def drain(self) -> None:
+        """Takes no more charges into batches, and returns when all that were taken have their outcomes."""
+        await self._group_commit.drain()
 
     def decline_body(self, charge: Charge, balance_cents: int) -> str:
         """The body of a 402, which is stored and replayed byte for byte."""
@@ -87,3 +117,7 @@ class Billing:
         """What keeps the service from doing its job."""
         missing = await self.pool.missing(ledger.prove_writable)
         return None if missing is None else f"the database: {missing}"
+
+
+def _share(whole: int, parts: int) -> int:
+    return -(-whole // parts)

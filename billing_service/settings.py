@@ -26,7 +26,10 @@ class Settings(BaseSettings):
     pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
     # Longer than a commit on a busy disk, shorter than a caller's attempt.
     lock_timeout_s: float = Field(
-        1.0, gt=0, le=60, description="wait for a lock; then 409 for a key, 503 for an account"
+        1.0,
+        gt=0,
+        le=60,
+        description="wait for a lock or a transaction; then 409 for a key, 503 for an account",
     )
     transaction_timeout_s: float = Field(
         3.0, gt=0, le=300, description="hard limit of one transaction, waits included"
@@ -34,14 +37,15 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_s: float = Field(
         2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
     )
-    batch_size_min: int = Field(
-        1, ge=1, le=1000, description="fewer waiting charges than this go one by one"
-    )
+    group_commit: bool = Field(True, description="0: each charge has a transaction of its own")
     # More would hold locks for longer and gain little: a commit costs the same for a hundred.
     batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")
     # A third of a second's work on two cores; who waits longer is served better by coming back.
     queue_max: int = Field(
-        1000, ge=1, le=100_000, description="charges that wait; then 503 and nothing is begun"
+        1000,
+        ge=1,
+        le=100_000,
+        description="charges without an outcome, half of them of one client and a quarter of one account; then 503 and nothing is begun",
     )
     # Several times an ordinary commit.
     batch_patience_s: float = Field(

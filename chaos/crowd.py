@@ -44,7 +44,7 @@ class Crowd:
     """Four crowds of `copies` requests, one after the other.
 
     Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
-    each for each process. Then with an impostor of another amount beside them, so that twins meet in one batch as well. Then
+    each for each process. Then with an impostor of another amount beside them, so that twins meet in one process as well. Then
     every third one asks for more than there is: it is declined, and its neighbours in a batch are not. The first and the last
     crowd queue up for their account, so that both processes are in the middle of it, and that there are batches.
     """
@@ -69,7 +69,6 @@ class Crowd:
             for amounts_cents in ((_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
                 keys = range(keys.stop, keys.stop + self.copies // len(amounts_cents))
                 copies += await _let_in(scene, account, dict.fromkeys(keys, amounts_cents))
-            # Twins again: without them, whoever asks for too much is told apart before the batch is judged.
             # Every third one, and not every other one: both processes get some of them.
             keys = range(keys.stop, keys.stop + self.copies * 3 // 7)
             turns = {k: (_CENTS,) * 3 if k % 3 else (_GREEDY_CENTS,) for k in keys}

@@ -1,6 +1,6 @@
 """billing_service on a database of its own, with two clients and an account."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
@@ -21,14 +21,19 @@ TOKENS = {"order_service": SecretStr("token-o"), "curl": SecretStr("token-c")}
 OPENING_CENTS = 10_000
 
 
+@pytest.fixture(params=["in batches", "one by one"])
+def form(request: pytest.FixtureRequest) -> str:
+    """How the service executes charges. What it promises is the same in both forms."""
+    return str(request.param)
+
+
 @pytest.fixture
-def settings(database: Any) -> Settings:
+def settings(database: Any, form: str) -> Settings:
     return Settings(
         database_url=SecretStr(database.billing),
         tokens=TOKENS,
         lock_timeout_s=0.3,
-        # One charge goes alone: the reference, which the tests of batches are compared with.
-        batch_size_min=2,
+        group_commit=form == "in batches",
         transaction_timeout_s=2.0,
     )
 
@@ -46,18 +51,6 @@ async def billing(
         )
         assert response.status_code == 200
         yield client
-
-
-@pytest.fixture
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How batches go: `plain` first, as in the service, or all of them `at length`."""
-    if request.param == "at length":
-        monkeypatch.setattr("billing_service.plain.charge_all", _nothing_is_plain)
-    return str(request.param)
-
-
-async def _nothing_is_plain(_: object, requests: Sequence[object]) -> list[None]:
-    return [None] * len(requests)
 
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]

@@ -18,6 +18,7 @@ from bounded_pool import BoundedPool
 OPENING_CENTS = 10_000
 # The lock timeout below; whoever is done while a lock is held has not waited for it.
 LOCK_TIMEOUT_S = 1.0
+APPLICATION = "group commit under test"
 Owner = Any
 
 
@@ -27,13 +28,12 @@ class Desk:
     def __init__(self, pool: BoundedPool, **bounds: Any) -> None:
         self.metrics = Metrics()
         usual = {
-            "size_min": 1,
             "size_max": 100,
             "halved_from": 100,
-            "queue_max": 1000,
+            "wait_s": LOCK_TIMEOUT_S,
             "patience_s": 5.0,
             "batches_max": 3,
-            "aside_max": 3,
+            "slow_max": 3,
         }
         self.group = GroupCommit(pool, decline, Bounds(**{**usual, **bounds}), self.metrics)
 
@@ -58,9 +58,9 @@ class Desk:
             int(sample(self.metrics.registry, "billing_batch_size_sum")),
         )
 
-    def aside(self, lock: str) -> int:
+    def held(self, lock: str) -> int:
         """Charges that left their batch because of such a lock."""
-        return int(sample(self.metrics.registry, "billing_charges_aside_total", lock=lock))
+        return int(sample(self.metrics.registry, "billing_charges_held_total", lock=lock))
 
 
 def decline(charge: Charge, balance_cents: int) -> str:
@@ -79,14 +79,14 @@ def statuses(outcomes: Iterable[object]) -> list[int]:
 
 @asynccontextmanager
 async def opened(
-    url: str, application: str = "group commit under test"
+    url: str, application: str = APPLICATION, lock_timeout_s: float = LOCK_TIMEOUT_S
 ) -> AsyncIterator[BoundedPool]:
     pool = BoundedPool(
         url,
         application=application,
         size_max=6,
         deadline_s=20.0,
-        lock_timeout_s=LOCK_TIMEOUT_S,
+        lock_timeout_s=lock_timeout_s,
         idle_in_transaction_timeout_s=20.0,
     )
     await pool.open()
@@ -95,7 +95,7 @@ async def opened(
 
 
 async def moved(owner: Owner) -> int:
-    """Cents that left the accounts; the ledger explains each of them."""
+    """Cents that left the accounts. The ledger explains each of them, and each of its balances follows from the one before."""
     cents = await owner.fetchval(
         "SELECT sum(opening_balance_cents - balance_cents)::bigint FROM billing.accounts"
     )
@@ -103,11 +103,58 @@ async def moved(owner: Owner) -> int:
         "SELECT coalesce(sum(amount_cents), 0)::bigint FROM billing.ledger"
     )
     assert cents == explained
+    broken = await owner.fetch(
+        """
+        SELECT *
+        FROM (
+          SELECT account, sequence_key, amount_cents, balance_cents,
+                 coalesce(
+                   lag(ledger.balance_cents) OVER (PARTITION BY account ORDER BY ledger.balance_cents DESC),
+                   opening_balance_cents
+                 ) AS before_cents
+          FROM billing.ledger
+          JOIN (SELECT account, opening_balance_cents FROM billing.accounts) AS opened USING (account)
+        ) AS chain
+        WHERE balance_cents <> before_cents - amount_cents
+        """
+    )
+    assert broken == []
     return int(cents)
 
 
-async def waits_for_a_lock(owner: Owner) -> None:
-    """Evidence that somebody stands before a lock."""
+async def waits_for_a_lock(owner: Owner, sessions: int = 1) -> None:
+    """Evidence that so many sessions stand before a lock."""
     async with asyncio.timeout(10):
-        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        while await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < sessions:
+            pass
+
+
+@asynccontextmanager
+async def inserting_keys_pauses(owner: Owner, keys_max: int = 999) -> AsyncIterator[None]:
+    """A transaction under test that inserts a key up to `keys_max` stands still until the block ends."""
+    await owner.execute(
+        """
+        CREATE FUNCTION billing.stand() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(471149, 0); RETURN NEW; END $$
+        """
+    )
+    await owner.execute(
+        f"""
+        CREATE TRIGGER stand BEFORE INSERT ON billing.processed_keys FOR EACH ROW
+        WHEN (NEW.sequence_key <= {keys_max} AND current_setting('application_name') = '{APPLICATION}')
+        EXECUTE FUNCTION billing.stand()
+        """
+    )
+    await owner.execute("SELECT pg_advisory_lock(471149, 0)")
+    try:
+        yield
+    finally:
+        await owner.execute("SELECT pg_advisory_unlock(471149, 0)")
+
+
+async def stand_still(owner: Owner, sessions: int = 1) -> None:
+    """Evidence that so many sessions stand where `inserting_keys_pauses` pauses them."""
+    standing = "SELECT count(*) FROM pg_locks WHERE classid = 471149 AND NOT granted"
+    async with asyncio.timeout(10):
+        while await owner.fetchval(standing) < sessions:
             pass

@@ -172,6 +172,11 @@ async def late_duplicate_meets_collector(
     return response
 
 
+# Of the single transaction; batches are in test_plain.py.
+ONE_BY_ONE = pytest.mark.parametrize("form", ["one by one"], indirect=True)
+
+
+@ONE_BY_ONE
 async def test_the_race_between_a_late_duplicate_and_the_collector(
     pool: BoundedPool,
     charge: Charge,
@@ -188,6 +193,7 @@ async def test_the_race_between_a_late_duplicate_and_the_collector(
     assert (await charge(1, retry=True)).status_code == 410
 
 
+@ONE_BY_ONE
 async def test_the_race_without_the_share_lock(
     pool: BoundedPool,
     charge: Charge,

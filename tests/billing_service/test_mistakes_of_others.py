@@ -17,6 +17,7 @@ from chaos.strangers import NUMBERS_OF_ORDERS
 from chaos.table import CELLS
 from chaos.theatre import Theatre
 from chaos.verdict import Verdict
+from tests.billing_service.desk import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -133,40 +134,42 @@ async def test_2_a_slow_handler_executes_once(
 
 
 async def test_3_an_exception_strands_no_key(
-    billing: httpx.AsyncClient, charge: Charge, balance: Balance, monkeypatch: pytest.MonkeyPatch
+    billing: httpx.AsyncClient, charge: Charge, balance: Balance, owner: Owner
 ) -> None:
     """A defect in the middle of a charge rolls everything back; the key is free at once."""
-
-    async def broken(*_: Any) -> None:
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("billing_service.ledger.withdraw", broken)
-        failed = await charge(1)
+    await owner.execute(
+        """
+        CREATE FUNCTION billing.defect() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION USING ERRCODE = '22012'; END $$;
+        CREATE TRIGGER defect AFTER INSERT ON billing.ledger
+        FOR EACH ROW EXECUTE FUNCTION billing.defect();
+        """
+    )
+    failed = await charge(1)
+    await owner.execute("DROP FUNCTION billing.defect CASCADE")
     assert failed.status_code == 500
     assert failed.headers["Content-Type"] == "application/problem+json"
-    assert "ZeroDivisionError" not in failed.text
+    assert "DivisionByZero" not in failed.text
     assert (await billing.get("/charges/1")).json()["state"] == "never_seen"
     assert (await charge(1, retry=True)).status_code == 201
     assert await balance() == OPENING_CENTS - 1999
 
 
 async def test_4_there_is_no_ghost_success(
-    billing: httpx.AsyncClient, charge: Charge, balance: Balance, monkeypatch: pytest.MonkeyPatch
+    billing: httpx.AsyncClient, charge: Charge, balance: Balance, owner: Owner
 ) -> None:
     """A commit that fails leaves no answer that could be replayed for a charge that does not exist."""
-    owner_breaks = "billing_service.keys.store_answer"
-
-    async def fails_at_commit(connection: Any, *_: Any) -> None:
-        # The session ends between the last statement and the commit.
-        gone = asyncio.Event()
-        connection.add_termination_listener(lambda _: gone.set())
-        await connection.execute("SET idle_in_transaction_session_timeout = 1")
-        await gone.wait()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner_breaks, fails_at_commit)
-        failed = await charge(1)
+    # The session ends between the last statement and the commit.
+    await owner.execute(
+        """
+        CREATE FUNCTION billing.die() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER die AFTER INSERT ON billing.ledger
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.die();
+        """
+    )
+    failed = await charge(1)
+    await owner.execute("DROP FUNCTION billing.die CASCADE")
     assert failed.status_code == 503
     assert (await billing.get("/charges/1")).json()["state"] == "never_seen"
     assert await balance() == OPENING_CENTS

@@ -34,11 +34,10 @@ PAYLOADS = st.tuples(st.integers(1, 3), st.integers(1, 60))
 
 
 class Receiver(RuleBasedStateMachine):
-    """One client of one billing_service. `database` and `batch_size_min` are set by the test."""
+    """One client of one billing_service. `database` and `group_commit` are set by the test."""
 
     database: Any
-    # With 1 every charge goes through the batch form, also one alone; with more than ever wait, none does.
-    batch_size_min: int
+    group_commit: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class Receiver(RuleBasedStateMachine):
                 else:
                     assert response.status_code == 422
 
-    @precondition(lambda self: self.batch_size_min == 1)
+    @precondition(lambda self: self.group_commit)
     @rule(charges=st.lists(st.tuples(KEYS, PAYLOADS), min_size=2, max_size=8))
     def together(self, charges: list[tuple[int, tuple[int, int]]]) -> None:
         """Different charges in one batch: each is answered as if it had come after those before it."""
@@ -168,7 +167,7 @@ class Receiver(RuleBasedStateMachine):
                 database_url=SecretStr(self.database.billing),
                 tokens={"order_service": SecretStr("t")},
                 forget_pause_s=3600,
-                batch_size_min=self.batch_size_min,
+                group_commit=self.group_commit,
             )
         )
         self.pool = app.state.billing.pool
@@ -202,18 +201,13 @@ class Receiver(RuleBasedStateMachine):
         await keys.forget(self.pool, "order_service", mark)
 
 
-FORMS = pytest.mark.parametrize(
-    ("batch_size_min", "way"),
-    [(1, "plain"), (1, "at length"), (1000, "plain")],
-    indirect=["way"],
-    ids=["plain batches", "batches", "single charges"],
-)
+FORMS = pytest.mark.parametrize("group_commit", [True, False], ids=["in batches", "one by one"])
 
 
 @FORMS
-def test_the_receiver_is_its_model(database: Any, batch_size_min: int, way: str) -> None:
+def test_the_receiver_is_its_model(database: Any, group_commit: bool) -> None:
     """Send, repeat, twins, other payload, out of order, void, forget, restart, flags inverted."""
-    Receiver.database, Receiver.batch_size_min = database, batch_size_min
+    Receiver.database, Receiver.group_commit = database, group_commit
     run_state_machine_as_test(
         Receiver,
         settings=settings(
@@ -229,12 +223,10 @@ def test_the_receiver_is_its_model(database: Any, batch_size_min: int, way: str)
 
 
 @FORMS
-def test_the_model_can_say_no(
-    database: Any, monkeypatch: Any, batch_size_min: int, way: str
-) -> None:
+def test_the_model_can_say_no(database: Any, monkeypatch: Any, group_commit: bool) -> None:
     """The negative control: a receiver that compares no payloads is caught."""
     monkeypatch.setattr("billing_service.ledger.fingerprint", lambda _: b"the same")
-    Receiver.database, Receiver.batch_size_min = database, batch_size_min
+    Receiver.database, Receiver.group_commit = database, group_commit
     caught = None
     try:
         run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""Charges in one round trip: what they hold while they are written, and that nothing else is touched."""
+"""A batch in one round trip: it answers as the single transaction does, and holds the same locks while it writes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,13 +8,28 @@ from uuid import UUID
 
 import pytest
 
-from billing_service import keys, ledger, plain, set_statements
-from billing_service.batch import ClientBusy, KeyBusy, Request
+from billing_service import keys, ledger, plain
 from billing_service.keys import Answer, KeyForgotten, Voided
-from billing_service.ledger import ChargeOutcome, KeyReused
+from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
+from billing_service.plain import Bodies, Held, Obstructed, Request
+from billing_service.process import Billing
+from billing_service.settings import Settings
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble
-from tests.billing_service.desk import OPENING_CENTS, Desk, Owner, decline, moved, opened, statuses
+from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
+from tests.billing_service.desk import (
+    OPENING_CENTS,
+    Desk,
+    Owner,
+    decline,
+    inserting_keys_pauses,
+    moved,
+    opened,
+    stand_still,
+    statuses,
+    waits_for_a_lock,
+)
+
+BODIES = Bodies.of(decline)
 
 
 def asked(
@@ -29,39 +44,50 @@ def asked(
     return Request(client, key, charge, ledger.fingerprint(charge), lambda: here)
 
 
-async def test_what_is_not_plain_is_left_alone(pool: BoundedPool, owner: Owner) -> None:
-    """An account without enough money for all that want it, and one that is not there: nothing of theirs is executed."""
-    outcomes = await plain.charge_all(
+async def charge_all(
+    pool: BoundedPool, requests: list[Request], wait_for: Held | None = None
+) -> list[ChargeOutcome | Held]:
+    return await plain.charge_all(pool, lambda: requests, BODIES, wait_for)
+
+
+async def test_a_new_key(pool: BoundedPool, owner: Owner) -> None:
+    """Charged, declined, without an account, or too late: as in the order of arrival; only the first two spend the key."""
+    outcomes = await charge_all(
         pool,
         [
             asked(1, 6_000),
             asked(2, 10, "bob"),
             asked(3, 5_000),
             asked(4, 10, "nobody"),
-            asked(5, 20, "bob"),
+            asked(5, 4_000),
+            asked(6, 7_000, "bob", here=False),
+            asked(7, 9_990, "bob"),
         ],
     )
-    assert [outcome is None for outcome in outcomes] == [True, False, True, True, False]
-    assert statuses(outcomes) == [0, 201, 0, 0, 201]
-    for key in (1, 3, 4):
+    assert statuses(outcomes) == [201, 201, 402, 0, 201, 0, 201]
+    assert outcomes[2] == Answer(402, '"5000 of 4000"')
+    assert (outcomes[3], outcomes[5]) == (AccountUnknown(), TooLate())
+    for key in (4, 6):
         assert await keys.state(pool, "order_service", key) == keys.NeverSeen()
-    assert await moved(owner) == 30
+    assert await keys.state(pool, "order_service", 3) == Answer(402, '"5000 of 4000"', True)
+    assert await moved(owner) == 20_000
 
 
-async def test_all_the_money_of_an_account_is_plain(pool: BoundedPool, owner: Owner) -> None:
+async def test_all_the_money_of_an_account(pool: BoundedPool, owner: Owner) -> None:
     """To the last cent, and no further."""
-    outcomes = await plain.charge_all(pool, [asked(1, OPENING_CENTS - 1), asked(2, 1)])
-    assert statuses(outcomes) == [201, 201]
-    assert await plain.charge_all(pool, [asked(3, 1)]) == [None]
+    outcomes = await charge_all(
+        pool, [asked(1, OPENING_CENTS + 1), asked(2, OPENING_CENTS - 1), asked(3, 1), asked(4, 1)]
+    )
+    assert statuses(outcomes) == [402, 201, 201, 402]
     assert await moved(owner) == OPENING_CENTS
 
 
 async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> None:
     """A replay, another payload, a voided key, a forgotten one: no second round trip."""
-    await plain.charge_all(pool, [asked(7), asked(8)])
+    await charge_all(pool, [asked(7), asked(8)])
     await keys.void(pool, "order_service", 9)
     await keys.forget(pool, "order_service", 5)
-    replay, reused, voided, forgotten = await plain.charge_all(
+    replay, reused, voided, forgotten = await charge_all(
         pool, [asked(7), asked(8, 11), asked(9), asked(4)]
     )
     assert isinstance(replay, Answer)
@@ -72,43 +98,98 @@ async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> Non
     assert await moved(owner) == 20
 
 
-async def test_an_answer_is_what_one_charge_gets(pool: BoundedPool, owner: Owner) -> None:
-    """The body is the documented one to the byte, also for the longest name and the highest key, and it is what is stored."""
+@pytest.mark.parametrize("form", ["in batches"], indirect=True)
+@pytest.mark.parametrize("public_url", ["", "https://billing.example/100%25/%s/%1$s"])
+async def test_an_answer_is_what_a_single_charge_gets(
+    pool: BoundedPool, owner: Owner, settings: Settings, public_url: str
+) -> None:
+    """To the byte, charged and declined, also for the longest name and the highest key, and it is what is stored."""
+    billing = Billing(settings.model_copy(update={"public_url": public_url}))
+    bodies = Bodies.of(billing.decline_body)
     account = "A" + "z._-" * 15 + "999"
     await ledger.open_account(pool, account, OPENING_CENTS)
-    key = 999_999_999_999_999
-    (outcome,) = await plain.charge_all(pool, [asked(key, 7, account)])
-    assert isinstance(outcome, Answer)
+    top = 999_999_999_999_999
+    requests = [asked(top, 7, account), asked(top - 1, 10**12, account)]
+    charged, declined = await plain.charge_all(pool, lambda: requests, bodies)
     row = await owner.fetchrow("SELECT * FROM billing.ledger")
-    charged = Charged(
-        charge_id=row["charge_id"], account=account, amount_cents=7, balance_cents=OPENING_CENTS - 7
-    )
-    assert outcome == Answer(201, charged.model_dump_json())
-    assert (row["order_id"], row["balance_cents"]) == (UUID(int=key), OPENING_CENTS - 7)
-    stored = await owner.fetchrow("SELECT * FROM billing.processed_keys")
-    assert stored["fingerprint"] == asked(key, 7, account).digest
-    assert stored["body"] == outcome.body
-
-
-async def test_twins_and_who_has_gone_are_not_plain(pool: BoundedPool, owner: Owner) -> None:
-    """Nobody is, when one of them is in the batch: who came later must not take the money of who came before."""
-    assert await plain.charge_all(pool, [asked(1), asked(1), asked(2)]) == [None] * 3
-    assert await plain.charge_all(pool, [asked(1, here=False), asked(2)]) == [None] * 2
-    assert await moved(owner) == 0
+    left_cents = OPENING_CENTS - 7
+    assert (row["order_id"], row["balance_cents"]) == (UUID(int=top), left_cents)
+    body = ledger.charged_body(requests[0].charge, row["charge_id"], left_cents)
+    assert charged == Answer(201, body)
+    assert Charged.model_validate_json(body).charge_id == row["charge_id"]
+    assert declined == Answer(402, billing.decline_body(requests[1].charge, left_cents))
+    for request, outcome in zip(requests, (charged, declined), strict=True):
+        stored = await owner.fetchrow(
+            "SELECT * FROM billing.processed_keys WHERE sequence_key = $1", request.sequence_key
+        )
+        assert isinstance(outcome, Answer)
+        assert stored["fingerprint"] == request.digest
+        assert (stored["status"], stored["body"]) == (outcome.status, outcome.body)
 
 
 async def test_what_is_held_elsewhere(pool: BoundedPool, owner: Owner) -> None:
-    """A key, a client, an account: named or left alone without waiting; the neighbours are charged."""
+    """A key, a client, an account: named without waiting, and nothing of theirs is executed; the others are charged."""
     async with owner.transaction():
         await keys.insert_key(owner, "order_service", 1, b"")
         await keys.lock_client_exclusively(owner, "curl")
-        await owner.execute("SELECT 1 FROM billing.accounts WHERE account = 'bob' FOR UPDATE")
-        outcomes = await plain.charge_all(
+        await ledger.lock_account(owner, "bob")
+        outcomes = await charge_all(
             pool, [asked(1), asked(2, client="curl"), asked(3, 10, "bob"), asked(4)]
         )
-    assert outcomes[:3] == [KeyBusy("order_service", 1), ClientBusy("curl"), None]
+        await owner.execute("DELETE FROM billing.processed_keys WHERE sequence_key = 1")
+    assert outcomes[:3] == [
+        Held("key", "order_service"),
+        Held("client", "curl"),
+        Held("account", "bob"),
+    ]
     assert statuses(outcomes[3:]) == [201]
     assert await moved(owner) == 10
+    again = await charge_all(pool, [asked(1), asked(2, client="curl"), asked(3, 10, "bob")])
+    assert statuses(again) == [201] * 3
+
+
+@pytest.mark.parametrize("held", [Held("account", "alice"), Held("client", "order_service")])
+async def test_a_batch_that_waits_for_a_lock(pool: BoundedPool, owner: Owner, held: Held) -> None:
+    """It is filled when the lock is granted, and reads marks and balances after that. A lock that stays held fills none."""
+
+    async def hold() -> None:
+        await owner.execute("BEGIN")
+        if held.lock == "account":
+            await ledger.lock_account(owner, "alice")
+            await ledger.withdraw(owner, "alice", 9_000)
+            await ledger.insert_withdrawal(owner, "curl", 1, asked(1, 9_000).charge, 1_000)
+        else:
+            await keys.lock_client_exclusively(owner, "order_service")
+            await keys.insert_client(owner, "order_service")
+            await keys.advance_mark(owner, "order_service", 2)
+
+    requests: list[Request] = []
+    await hold()
+    with pytest.raises(LockWaitTooLong):
+        await plain.charge_all(pool, lambda: pytest.fail("filled"), BODIES, held)
+    waiting = asyncio.create_task(charge_all(pool, requests, held))
+    await waits_for_a_lock(owner)
+    requests += [asked(1, 1_001), asked(2, 1_000)]
+    await owner.execute("COMMIT")
+    outcomes = await waiting
+    if held.lock == "account":
+        assert statuses(outcomes) == [402, 201]
+        assert await moved(owner) == OPENING_CENTS
+    else:
+        assert outcomes[0] == KeyForgotten(2)
+        assert statuses(outcomes[1:]) == [201]
+
+
+async def test_a_key_that_is_inserted_unannounced(pool: BoundedPool, owner: Owner) -> None:
+    """The batch does not wait for it, and nothing of the batch is executed: each one is asked again alone."""
+    async with owner.transaction():
+        await owner.execute(
+            "INSERT INTO billing.processed_keys (client, sequence_key, fingerprint) VALUES ('order_service', 2, '')"
+        )
+        with pytest.raises(Obstructed):
+            await charge_all(pool, [asked(1), asked(2)])
+        await owner.execute("DELETE FROM billing.processed_keys")
+    assert await moved(owner) == 0
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -116,17 +197,17 @@ async def test_an_ambiguous_commit(
     desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
     """All learn that it could not be found out; the same keys then move the money once."""
-    charge_plain = set_statements.charge_plain
+    charge_batch = plain.charge_batch
 
     async def lost(connection: Connection, *arguments: Any) -> list[Any]:
         if not committed:
             await connection.execute("BEGIN")
-        await charge_plain(connection, *arguments)
+        await charge_batch(connection, *arguments)
         await owner.execute("SELECT pg_terminate_backend($1, 10000)", connection.get_server_pid())
         return await connection.fetch("SELECT 1")
 
     with monkeypatch.context() as patch:
-        patch.setattr(set_statements, "charge_plain", lost)
+        patch.setattr(plain, "charge_batch", lost)
         outcomes = await asyncio.gather(
             *(desk.charge(key) for key in range(1, 6)), return_exceptions=True
         )
@@ -142,35 +223,18 @@ async def charges_that_have_read(
     desk: Desk, owner: Owner
 ) -> AsyncIterator[list["asyncio.Task[ChargeOutcome]"]]:
     """Keys 1 and 2 stand before the first row that they write, and go on after the block; no other session stops there."""
-    await owner.execute(
-        """
-        CREATE FUNCTION billing.stand() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
-        $$ BEGIN PERFORM pg_advisory_xact_lock(471149, 0); RETURN NEW; END $$
-        """
-    )
-    await owner.execute(
-        """
-        CREATE TRIGGER stand BEFORE INSERT ON billing.processed_keys FOR EACH ROW
-        WHEN (current_setting('application_name') = 'group commit under test')
-        EXECUTE FUNCTION billing.stand()
-        """
-    )
-    await owner.execute("SELECT pg_advisory_lock(471149, 0)")
-    late = [desk.begin(1), desk.begin(2)]
-    standing = "SELECT count(*) FROM pg_locks WHERE classid = 471149 AND NOT granted"
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(standing):
-            pass
-    yield late
-    await owner.execute("SELECT pg_advisory_unlock_all()")
+    async with inserting_keys_pauses(owner):
+        late = [desk.begin(1), desk.begin(2)]
+        await stand_still(owner)
+        yield late
     await asyncio.wait(late)
 
 
 async def test_the_race_with_the_collector(desk: Desk, database: Any, owner: Owner) -> None:
     """The collector waits for charges that have read the old mark, and a twin waits for its key."""
-    async with opened(database.billing, "another replica") as other:
+    async with opened(database.billing, "another replica", lock_timeout_s=10) as other:
         async with charges_that_have_read(desk, owner) as late:
-            twin = Desk(other).begin(1)
+            twin = Desk(other, wait_s=10).begin(1)
             collecting = asyncio.create_task(keys.forget(other, "order_service", 3))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND classid IS DISTINCT FROM 471149"
             async with asyncio.timeout(10):
@@ -191,7 +255,7 @@ async def test_the_race_without_the_locks(
 ) -> None:
     """The negative control: take the function's locks out, and what another replica has charged and forgotten is charged again."""
     if not locked:
-        body = await owner.fetchval("SELECT pg_get_functiondef('billing.charge_plain'::regproc)")
+        body = await owner.fetchval("SELECT pg_get_functiondef('billing.charge_batch'::regproc)")
         open_to_all = body.replace(
             "WHEN NOT pg_try_advisory_xact_lock", "WHEN false AND pg_try_advisory_xact_lock"
         )
@@ -200,23 +264,48 @@ async def test_the_race_without_the_locks(
     async with opened(database.billing, "another replica") as other:
         async with charges_that_have_read(desk, owner) as late:
             if locked:
-                async with asyncio.timeout(10):
-                    assert (
-                        await ledger.charge(
-                            other, "order_service", 1, asked(1).charge, decline, lambda: True
-                        )
-                        == keys.KeyInFlight()
-                    )
+                outcome = await ledger.charge(
+                    other, "order_service", 1, asked(1).charge, decline, lambda: True
+                )
+                assert outcome == keys.KeyInFlight()
             else:
                 for key in (1, 2):
-                    charge = asked(key, account="bob")
+                    charge = asked(key, account="bob").charge
                     outcome = await ledger.charge(
-                        other, "order_service", key, charge.charge, decline, lambda: True
+                        other, "order_service", key, charge, decline, lambda: True
                     )
                     assert isinstance(outcome, Answer)
                 await keys.forget(other, "order_service", 3)
         assert statuses([await task for task in late]) == [201, 201]
     assert await moved(owner) == (20 if locked else 40)
+
+
+async def test_a_mark_that_moves_before_the_lock_is_granted(
+    pool: BoundedPool, owner: Owner
+) -> None:
+    """The function reads marks and keys after its locks: a key that is forgotten until then is not charged again."""
+    await charge_all(pool, [asked(1)])
+    # The function finds this lock first; it stands still, then takes the real one.
+    await owner.execute(
+        """
+        CREATE FUNCTION billing.pg_try_advisory_xact_lock_shared(integer, integer) RETURNS boolean
+        LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+        BEGIN
+          PERFORM pg_catalog.pg_advisory_xact_lock_shared(471149, 0);
+          RETURN pg_catalog.pg_try_advisory_xact_lock_shared($1, $2);
+        END $$;
+        ALTER FUNCTION billing.charge_batch SET search_path = billing, pg_catalog;
+        SELECT pg_advisory_lock(471149, 0);
+        """
+    )
+    late = asyncio.create_task(charge_all(pool, [asked(1), asked(2)]))
+    await stand_still(owner)
+    assert await keys.forget(pool, "order_service", 2) == 1
+    await owner.execute("SELECT pg_advisory_unlock(471149, 0)")
+    forgotten, charged = await late
+    assert forgotten == KeyForgotten(2)
+    assert statuses([charged]) == [201]
+    assert await moved(owner) == 20
 
 
 async def test_the_index_decides(desk: Desk, owner: Owner) -> None:

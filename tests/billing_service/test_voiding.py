@@ -8,6 +8,8 @@ from typing import Any
 import asyncpg
 import httpx
 
+from billing_service import keys
+
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
 OPENING_CENTS = 10_000
@@ -99,15 +101,10 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
     database: Any, billing: httpx.AsyncClient, charge: Charge, balance: Balance
 ) -> None:
     """The caller's deadline passed while a twin held the key and was rolled back: 503, unspent, nothing moved."""
-    owner = await asyncpg.connect(database.owner)
+    owner: Any = await asyncpg.connect(database.owner)
     transaction = owner.transaction()
     await transaction.start()
-    await owner.execute(
-        """
-        INSERT INTO billing.processed_keys (client, sequence_key, fingerprint)
-        VALUES ('order_service', 1, '')
-        """
-    )
+    await keys.insert_key(owner, "order_service", 1, b"")
     late = asyncio.create_task(charge(1, **{"Request-Timeout": "0.005"}))
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     async with asyncio.timeout(10):

@@ -7,15 +7,16 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import billing_service.app
 import chaos.sabotage
-from billing_service import batch, keys, ledger, plain, set_statements
-from billing_service.batch import Request
+from billing_service import keys, ledger, plain
 from billing_service.keys import CHARGED, DECLINED, Answer, Stored
+from billing_service.plain import Bodies, Request
 from billing_service.wire import Charge, Charged
 from bounded_pool import BoundedPool, Connection, DatabaseTrouble
 
@@ -25,8 +26,8 @@ _read_stored = keys.read_stored
 _store_answer = keys.store_answer
 _charge = ledger.charge
 _delete_forgotten = keys.delete_forgotten
-_charge_plain = set_statements.charge_plain
-_charge_all_plain = plain.charge_all
+_charge_batch = plain.charge_batch
+_charge_all = plain.charge_all
 # The retry flag of the request that is being served.
 _retry: ContextVar[bytes] = ContextVar("retry", default=b"?0")
 
@@ -44,7 +45,7 @@ def _ghost(charge: Charge) -> Answer:
 
 def _planted() -> ASGIApp:
     """The service with what was planted, which is in the path of a single charge: so every charge takes it."""
-    os.environ["BILLING_BATCH_SIZE_MIN"] = "1000"
+    os.environ["BILLING_GROUP_COMMIT"] = "0"
     return chaos.sabotage.billing()
 
 
@@ -282,19 +283,6 @@ def keys_of_others_forgotten() -> ASGIApp:
     return _planted()
 
 
-def decline_poisons_its_neighbours() -> ASGIApp:
-    judge = vars(batch)["_Judge"]
-    execute = judge._execute
-
-    def poisoned(self: Any, request: Request, charge_id: uuid.UUID, before_cents: int) -> Answer:
-        answer: Answer = execute(self, request, charge_id, before_cents)
-        self._accounts[request.charge.account] = before_cents - request.charge.amount_cents
-        return answer
-
-    judge._execute = poisoned
-    return chaos.sabotage.billing()
-
-
 def first_incomplete_forgotten_too() -> ASGIApp:
     async def delete_forgotten(connection: Connection, client: str, limit: int) -> int:
         deleted = await _delete_forgotten(connection, client, limit)
@@ -350,20 +338,29 @@ def answer_made_anew() -> ASGIApp:
 
 
 def plain_without_keys() -> ASGIApp:
-    async def charge_plain(connection: Connection, clients: list[str], *rest: Any) -> list[Any]:
+    async def charge_batch(
+        connection: Connection, requests: Sequence[Request], bodies: Bodies
+    ) -> list[Any]:
         # Nothing is ever found under these names, and nothing collides.
-        return await _charge_plain(
-            connection, [f"{each} {uuid.uuid4()}" for each in clients], *rest
-        )
+        renamed = [replace(each, client=f"{each.client} {uuid.uuid4()}") for each in requests]
+        return await _charge_batch(connection, renamed, bodies)
 
-    vars(set_statements)["charge_plain"] = charge_plain
+    vars(plain)["charge_batch"] = charge_batch
     return chaos.sabotage.billing()
 
 
 def plain_in_doubt_is_success() -> ASGIApp:
-    async def charge_all(pool: BoundedPool, requests: Sequence[Request]) -> list[Any]:
+    async def charge_all(
+        pool: BoundedPool, take: Callable[[], Sequence[Request]], *rest: Any
+    ) -> list[Any]:
+        requests: list[Request] = []
+
+        def taken() -> Sequence[Request]:
+            requests.extend(take())
+            return requests
+
         try:
-            return await _charge_all_plain(pool, requests)
+            return await _charge_all(pool, taken, *rest)
         except DatabaseTrouble:
             return [_ghost(each.charge) for each in requests]
 
