@@ -152,6 +152,7 @@ class _Judge:
         else:
             charged = Charged(
                 charge_id=charge_id,
+                order_id=charge.order_id,
                 account=charge.account,
                 amount_cents=charge.amount_cents,
                 balance_cents=after_cents,

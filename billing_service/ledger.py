@@ -97,6 +97,12 @@ async def balance(pool: BoundedPool, account: str) -> int | None:
         return await read_balance(connection, account)
 
 
+async def order_of(pool: BoundedPool, charge_id: UUID) -> UUID | None:
+    """Whose charge it was; None when there is no such charge. Raises `DatabaseTrouble`."""
+    async with pool.connection() as connection:
+        return await read_order_of(connection, charge_id)
+
+
 def fingerprint(request: Charge) -> bytes:
     """Tells payloads apart by what they mean, not by how their JSON is written: SHA-256, 32 bytes.
 
@@ -142,6 +148,7 @@ async def _execute(
     charge_id = await insert_withdrawal(connection, client, sequence_key, request, after_cents)
     charged = Charged(
         charge_id=charge_id,
+        order_id=request.order_id,
         account=request.account,
         amount_cents=request.amount_cents,
         balance_cents=after_cents,
@@ -184,6 +191,14 @@ async def insert_withdrawal(
         balance_cents,
     )
     return charge_id
+
+
+async def read_order_of(connection: Connection, charge_id: UUID) -> UUID | None:
+    """The order that the ledger names for a charge."""
+    order_id: UUID | None = await connection.fetchval(
+        "SELECT order_id FROM billing.ledger WHERE charge_id = $1", charge_id
+    )
+    return order_id
 
 
 async def insert_account(connection: Connection, account: str, opening_balance_cents: int) -> None:

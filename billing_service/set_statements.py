@@ -41,7 +41,7 @@ async def charge_plain(
     """Charges what is plain, and says of each key what it found, in the same order; a transaction of its own.
 
     `verdict`: `charged` (with the new `body`), `known`, `forgotten`, which lock is held elsewhere as in `try_locks`, or that it
-    is `not plain`. The function is part of the schema (migration 0006), because its statements need a snapshot each and
+    is `not plain`. The function is part of the schema (migration 0007), because its statements need a snapshot each and
     should not need a round trip each.
     """
     return await connection.fetch(

@@ -81,7 +81,11 @@ async def test_an_answer_is_what_one_charge_gets(pool: BoundedPool, owner: Owner
     assert isinstance(outcome, Answer)
     row = await owner.fetchrow("SELECT * FROM billing.ledger")
     charged = Charged(
-        charge_id=row["charge_id"], account=account, amount_cents=7, balance_cents=OPENING_CENTS - 7
+        charge_id=row["charge_id"],
+        order_id=UUID(int=key),
+        account=account,
+        amount_cents=7,
+        balance_cents=OPENING_CENTS - 7,
     )
     assert outcome == Answer(201, charged.model_dump_json())
     assert (row["order_id"], row["balance_cents"]) == (UUID(int=key), OPENING_CENTS - 7)
