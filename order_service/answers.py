@@ -20,6 +20,7 @@ from notification_service import wire as notifications
 from notification_service.wire import Notification, Shown
 from order_service.outcomes import (
     CHARGED_OTHERWISE,
+    DECLINED_UNNAMED,
     KEY_OF_ANOTHER,
     VOIDED,
     Acknowledged,
@@ -144,9 +145,15 @@ def _for(charge: Charge, answer: Charged | Declined, saw: str) -> Acknowledged |
 
 def _of_executed(executed: KeyExecuted, charge: Charge, sequence_key: int) -> Outcome:
     saw = "HTTP 409 key-executed"
+    if executed.order_id is None and executed.executed_status == 402:
+        # Stored by an older release. Whoever's it was: nothing was withdrawn under this key, and nothing ever will be.
+        return Refused(
+            f"{saw}, declined for an order that is not named",
+            _told(DECLINED_UNNAMED, f"Key {sequence_key} was declined."),
+        )
     answer = _stored_answer(executed)
-    if answer is None or executed.order_id is None or _named_by(executed) != _named_by(answer):
-        # An older billing_service, or an answer that it has stored. Sent again, the charge is compared by its payload.
+    if answer is None or _named_by(executed) != _named_by(answer):
+        # An older billing_service, or nobody that is known here. Sent again, the charge is compared by its payload.
         return Unknown(f"{saw}, for a charge that is not named")
     if _named_by(answer) == _named_by(charge):
         return Acknowledged(saw, answer)

@@ -23,6 +23,7 @@ from order_service.metrics import Metrics
 from order_service.orders import Beginning, LeaseLost, PendingOrder, Settlement
 from order_service.outcomes import (
     CHARGED_OTHERWISE,
+    DECLINED_UNNAMED,
     FORGOTTEN,
     KEY_OF_ANOTHER,
     VOIDED,
@@ -151,8 +152,13 @@ class Courier:
             refused=refused.caller_saw,
             found=found.caller_saw,
         )
-        if isinstance(found, Refused) and slug_of(found.answer) == VOIDED:
+        shown = slug_of(found.answer) if isinstance(found, Refused) else ""
+        if shown == VOIDED:
             return refused
+        if shown == DECLINED_UNNAMED:
+            # Not this order's, when billing has compared the payloads; else it is compared by sending it again.
+            of_another = slug_of(refused.answer) == KEY_OF_ANOTHER
+            return refused if of_another else Unknown(found.caller_saw)
         self.voiding_for = refused
         return found
 

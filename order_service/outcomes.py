@@ -43,12 +43,13 @@ class Unknown:
 
 Outcome = Acknowledged | Refused | Unknown
 
-# Beside billing's own problems, what `DELETE /charges/{sequence_key}` shows of a charge: it never was and never will be
-# executed, because its key is voided; or because its key was executed for another order; or because it was executed for
-# this order, but with another account or amount.
+# The slugs of refusals that say something about the key. It is voided; or it was executed for another order; or for this
+# order, but with another account or amount; or it was declined, and nobody knows for which order.
 VOIDED = "key-voided"
 KEY_OF_ANOTHER = "key-reused"
 CHARGED_OTHERWISE = "key-executed"
+DECLINED_UNNAMED = "key-declined"
+# It was settled, and what it did is not known to billing any more.
 FORGOTTEN = "key-forgotten"
 
 
