@@ -193,7 +193,7 @@ async def test_an_older_release_finds_its_function_again(empty: str) -> None:
     for key, revision in enumerate(("head", "0006", "head"), 1):
         code, output = await alembic(empty, "downgrade" if key == 2 else "upgrade", revision)
         assert code == 0, output
-        row = await owner.fetchrow(charge, key)
+        row: Any = await owner.fetchrow(charge, key)
         assert row["verdict"] == "charged"
         members[key] = list(json.loads(row["body"]))
     await owner.close()

@@ -81,19 +81,19 @@ def executed(
     )
 
 
-def of_charge(*arguments: Any, **headers: str) -> Outcome:
+def of_charge(*arguments: Any, **headers: Any) -> Outcome:
     return answers.of_charge(received(*arguments, **headers), CHARGE)
 
 
-def of_void(*arguments: Any, **headers: str) -> Outcome:
+def of_void(*arguments: Any, **headers: Any) -> Outcome:
     return answers.of_void(received(*arguments, **headers), CHARGE, KEY)
 
 
-def of_notification(*arguments: Any, **headers: str) -> Outcome:
+def of_notification(*arguments: Any, **headers: Any) -> Outcome:
     return answers.of_notification(received(*arguments, **headers), NOTIFICATION)
 
 
-def of_mark(*arguments: Any, **headers: str) -> Outcome:
+def of_mark(*arguments: Any, **headers: Any) -> Outcome:
     return answers.of_mark(received(*arguments, **headers), KEY)
 
 
