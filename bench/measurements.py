@@ -328,8 +328,8 @@ async def _fill(stage: Stage, keys: int) -> None:
             """
             INSERT INTO billing.processed_keys (client, sequence_key, fingerprint, status, body)
             SELECT 'order_service', number, sha256(number::text::bytea), 201,
-                   format('{"charge_id":"%s","account":"account%s","amount_cents":1,"balance_cents":%s}',
-                          gen_random_uuid(), number % 1000, number)
+                   format('{"charge_id":"%s","order_id":"%s","account":"account%s","amount_cents":1,"balance_cents":%s}',
+                          gen_random_uuid(), gen_random_uuid(), number % 1000, number)
             FROM generate_series(1, $1::bigint) AS number
             """,
             keys,

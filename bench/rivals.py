@@ -4,6 +4,7 @@ Guarantee: they are written in the usual way and have every advantage: no token,
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ def nothing() -> FastAPI:
     async def post_charge(charge: Charge) -> Charged:
         return Charged(
             charge_id=uuid4(),
+            order_id=charge.order_id,
             account=charge.account,
             amount_cents=charge.amount_cents,
             balance_cents=0,
@@ -57,6 +59,7 @@ def unprotected() -> FastAPI:
         charge_id, balance_cents = await withdraw(pools[0], charge)
         return Charged(
             charge_id=charge_id,
+            order_id=charge.order_id,
             account=charge.account,
             amount_cents=charge.amount_cents,
             balance_cents=balance_cents,
@@ -137,9 +140,10 @@ async def _notify(transport: Transport, order_id: UUID, order: NewOrder) -> None
 async def _post(transport: Transport, url: str, body: Charge | Notification) -> object:
     headers = {"Content-Type": "application/json"}
     request = httpx.Request("POST", url, content=body.model_dump_json(), headers=headers)
-    response = await exchange(transport, request)
-    response.raise_for_status()
-    return response.json()
+    received = await exchange(transport, request)
+    if received.status >= 400:
+        raise RuntimeError(f"answered {received.status}")
+    return json.loads(received.content)
 
 
 def silent_notification() -> FastAPI:

@@ -19,7 +19,7 @@ import environment
 import garbage_collector
 import problem_details
 import telemetry
-from billing_service import headers, keys, ledger, problems
+from billing_service import headers, keys, ledger, problems, stored_answers
 from billing_service.admission import QueueFull
 from billing_service.keys import (
     CHARGED,
@@ -181,7 +181,8 @@ async def post_charge(request: Request) -> Response:
             # The pair is a diagnosis; see the table in docs/protocol.md.
             billing.metrics.charges_by[retry, replayed].inc()
             return Response(
-                body,
+                # What is replayed was stored for a charge with this very fingerprint, and so for this order.
+                stored_answers.naming(charge.order_id, body) if replayed else body,
                 status_code=status,
                 media_type=_MEDIA_TYPES[status],
                 headers={REPLAYED_HEADER: "?1"} if replayed else None,
@@ -214,7 +215,8 @@ async def post_charge(request: Request) -> Response:
 async def get_charge(sequence_key: KeyInPath, request: Request, client: Client) -> KeyState:
     state = await keys.state(_billing(request).pool.reads, client, sequence_key)
     match state:
-        case Answer(status, body):
+        case Answer(status):
+            body = await stored_answers.whole(_billing(request).pool, state)
             return KeyState(
                 sequence_key=sequence_key, state=_STATES[status], status=status, answer=body
             )
@@ -246,12 +248,14 @@ async def delete_charge(sequence_key: KeyInPath, request: Request, client: Clien
     match outcome:
         case Voided():
             return KeyState(sequence_key=sequence_key, state="voided")
-        case Answer(status, body):
+        case Answer(status):
+            body = await stored_answers.whole(_billing(request).pool, outcome)
             raise Problem(
                 problems.KEY_EXECUTED,
                 f"Key {sequence_key} was executed: {_STATES[status]}.",
                 executed_status=status,
                 answer=body,
+                **stored_answers.charge_named_by(body),
             )
         case KeyForgotten(first_incomplete):
             raise _forgotten(sequence_key, first_incomplete)

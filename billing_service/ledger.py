@@ -99,6 +99,7 @@ def charged_body(request: Charge, charge_id: UUID, balance_cents: int) -> str:
     """The body of a 201, which is stored and replayed byte for byte; `balance_cents` is what was left."""
     return Charged(
         charge_id=charge_id,
+        order_id=request.order_id,
         account=request.account,
         amount_cents=request.amount_cents,
         balance_cents=balance_cents,
@@ -135,6 +136,12 @@ async def balance(pool: Connections, account: str) -> int | None:
     """The balance in cents; None when there is no such account. Raises `DatabaseTrouble`."""
     async with pool.connection() as connection:
         return await read_balance(connection, account)
+
+
+async def order_of(pool: BoundedPool, charge_id: UUID) -> UUID | None:
+    """Whose charge it was; None when there is no such charge. Raises `DatabaseTrouble`."""
+    async with pool.connection() as connection:
+        return await read_order_of(connection, charge_id)
 
 
 def fingerprint(request: Charge) -> bytes:
@@ -200,6 +207,14 @@ async def insert_withdrawal(
         balance_cents,
     )
     return charge_id
+
+
+async def read_order_of(connection: Connection, charge_id: UUID) -> UUID | None:
+    """The order that the ledger names for a charge."""
+    order_id: UUID | None = await connection.fetchval(
+        "SELECT order_id FROM billing.ledger WHERE charge_id = $1", charge_id
+    )
+    return order_id
 
 
 async def insert_account(connection: Connection, account: str, opening_balance_cents: int) -> None:

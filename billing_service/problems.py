@@ -80,7 +80,8 @@ KEY_EXECUTED = ProblemType(
     "key-executed",
     409,
     "The key was executed and cannot be voided",
-    "The members `executed_status` and `answer` of this problem hold what the charge was answered. This is a final answer.",
+    "The members `executed_status` and `answer` of this problem hold what the charge was answered; `order_id`, `account` and "
+    "`amount_cents` say which charge that was. Compare them with yours. This is a final answer.",
 )
 DEADLINE_PASSED = ProblemType(
     "deadline-passed",

@@ -107,6 +107,7 @@ class Billing:
             Problem(
                 problems.INSUFFICIENT_FUNDS,
                 f"The account {charge.account} has {balance_cents} cents, the charge needs {charge.amount_cents}.",
+                order_id=str(charge.order_id),
                 account=charge.account,
                 amount_cents=charge.amount_cents,
                 balance_cents=balance_cents,

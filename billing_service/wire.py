@@ -4,7 +4,7 @@ Guarantee: money is an integer number of cents in a range that every sum of it s
 because a misspelt one would be ignored money.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,10 +25,48 @@ SEQUENCE_KEY_MAX = 999_999_999_999_999
 # Ten billion in a currency with cents: above any order, and a million of them still fit into a bigint.
 AMOUNT_CENTS_MAX = 1_000_000_000_000
 
+# The last part of a problem's `type` (`/problems/<slug>`), and the only status that it comes with. What is not listed
+# here for a request is no answer of this service to it.
+#
+# `POST /charges`: withdrawing was declined. A final answer.
+DECLINES: Final = {"insufficient-funds": 402}
+# `POST /charges`: this charge was not executed, and is not when it is sent again unchanged.
+REFUSALS: Final = {
+    "key-missing": 400,
+    "key-malformed": 400,
+    "header-malformed": 400,
+    "body-unreadable": 400,
+    "token-wrong": 401,
+    "account-unknown": 404,
+    "key-forgotten": 410,
+    "key-voided": 410,
+    "body-too-large": 413,
+    "key-reused": 422,
+    "validation": 422,
+}
+# `POST /charges`: no answer yet; it has to be sent again with the same key.
+NOT_YET: Final = {
+    "key-in-flight": 409,
+    "deadline-passed": 503,
+    "overloaded": 503,
+    "unavailable": 503,
+}
+# `DELETE /charges/{sequence_key}`: what the key did; that this is not known any more; and what says nothing about the key.
+KEY_EXECUTED: Final = {"key-executed": 409}
+KEY_FORGOTTEN: Final = {"key-forgotten": 410}
+NOT_VOIDED: Final = {
+    "token-wrong": 401,
+    "key-in-flight": 409,
+    "validation": 422,
+    "unavailable": 503,
+}
+
 Account = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", examples=["alice"], strict=True)
 ]
 AmountCents = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_CENTS_MAX, examples=[1999])]
+# Postgres stores no NUL.
+ProblemText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 BalanceCents = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_CENTS_MAX, examples=[1_000_000])]
 
 
@@ -45,12 +83,48 @@ class Charge(_Body):
 
 
 class Charged(_Body):
-    """Body of 201: the money was withdrawn; `balance_cents` is what was left then."""
+    """Body of 201: the money was withdrawn for this order; `balance_cents` is what was left then."""
 
     charge_id: UUID
+    order_id: UUID
     account: str
     amount_cents: int
     balance_cents: int
+
+
+class _Problem(BaseModel):
+    """Problem details (RFC 9457, section 3.1). Members that are not named here are ignored, as section 3.2 asks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    title: ProblemText
+    status: int
+    detail: ProblemText
+
+
+class Declined(_Problem):
+    """Body of 402: nothing was withdrawn for this order, because `balance_cents` was less than `amount_cents`."""
+
+    status: Literal[402]
+    order_id: UUID
+    account: str
+    amount_cents: int
+    balance_cents: int
+
+
+class KeyExecuted(_Problem):
+    """Body of 409 `key-executed`: the key cannot be voided, because it was executed for this charge.
+
+    `order_id` is null for a decline that was stored before declines named their order.
+    """
+
+    status: Literal[409]
+    executed_status: Literal[201, 402]
+    answer: str = Field(description="body of the stored answer")
+    order_id: UUID | None
+    account: str
+    amount_cents: int
 
 
 class KeyState(_Body):
@@ -60,6 +134,12 @@ class KeyState(_Body):
     state: Literal["never_seen", "charged", "declined", "voided", "forgotten"]
     status: int | None = Field(None, description="HTTP status of the stored answer")
     answer: str | None = Field(None, description="body of the stored answer, byte for byte")
+
+
+class SettledBelow(_Body):
+    """Body of 202 of `DELETE /charges`: all keys below `first_incomplete` are settled for this client."""
+
+    first_incomplete: int
 
 
 class OpenAccount(_Body):

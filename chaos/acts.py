@@ -141,19 +141,32 @@ class DetourToAnotherProcess:
 
 @dataclass(frozen=True)
 class DetourToAStranger:
-    """The retry goes to a service that knows no charges, as behind a balancer with a wrong entry: a definite 404."""
+    """Attempts go to a service that knows no charges, as behind a balancer with a wrong entry: a 404, and not billing's."""
 
     needs: ClassVar[Needs] = PROCESSES
+    first: int = 2
     label: str = ONLY
 
     async def perform(self, scene: Scene) -> None:
         placed = await scene.order(self.label)
         stack = scene.theatre.stack
         via = stack.url_of(stack.children("order_service")[0]).removeprefix("http://")
-        scene.rules["detour"] = scene.theatre.control.detour(placed.account, 2, via)
+        scene.rules["detour"] = scene.theatre.control.detour(placed.account, self.first, via)
         scene.theatre.history.note(
             "detour", placed.account, text="from here on, attempts go where nobody knows charges"
         )
+
+
+@dataclass(frozen=True)
+class WrongToken:
+    """The retry carries a token that billing does not know, as in the middle of a rotation: a definite 401."""
+
+    needs: ClassVar[Needs] = WRAPPED
+    label: str = ONLY
+
+    async def perform(self, scene: Scene) -> None:
+        placed = await scene.order(self.label)
+        scene.rules["token"] = scene.theatre.control.use_token(placed.account, 2, "unknown-token")
 
 
 @dataclass(frozen=True)

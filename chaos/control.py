@@ -5,7 +5,7 @@ waits for a rule waits for the event itself.
 
 A wrapped service opens one TCP connection an event, sends one JSON line and waits for one: `{"do": "go"}` or
 `{"do": "die"}`. A service that is held simply gets its line later. Beside "go" an attempt may be told another way to
-billing (`"via": "host:port"`) and to send the opposite of its retry flag (`"invert": true`).
+billing (`"via": "host:port"`), to send the opposite of its retry flag (`"invert": true`), or another token (`"token": "…"`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 Seam = Literal["attempt", "answer", "notify", "arrival", "reply", "body"]
-Action = Literal["hold", "die", "detour", "invert"]
+Action = Literal["hold", "die", "detour", "invert", "token"]
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Rule:
     nth: int
     action: Action
     via: str = ""
+    token: str = ""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,6 +97,10 @@ class Control:
         """Inverts the retry flag of every attempt."""
         return self._arm(Rule("order_service", "attempt", account, 1, "invert"))
 
+    def use_token(self, account: str, nth: int, token: str) -> Rule:
+        """Sends attempts from the `nth` on with another bearer token."""
+        return self._arm(Rule("order_service", "attempt", account, nth, "token", token=token))
+
     def _arm(self, rule: Rule) -> Rule:
         self._rules.append(rule)
         return rule
@@ -126,4 +131,6 @@ class Control:
                         decision["via"] = rule.via
                     case "invert":
                         decision["invert"] = True
+                    case "token":
+                        decision["token"] = rule.token
         return decision

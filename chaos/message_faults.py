@@ -14,6 +14,7 @@ from chaos.acts import (
     Refuse,
     Release,
     Settled,
+    WrongToken,
 )
 from chaos.crashes import KillUnseen, Restarted
 from chaos.questions import EachAnswerLate, Unanswered
@@ -206,7 +207,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "refused/by_a_stranger",
-        "the charge was executed, its answer is lost, and the retry is refused by somebody who knows no charges",
+        "the charge was executed, its answer is lost, and the retries are refused by a service that knows no charges",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
@@ -215,7 +216,41 @@ MESSAGE_FAULTS = (
             Heal(),
             DetourToAStranger(),
             Release(),
-            Outcome("refused", "HTTP 404", attempt=2),
+            Tried(3),
+            Saw(effects=1),
+            Release("detour"),
+            Outcome("unknown", "HTTP 404", attempt=2),
+            Outcome("acknowledged", "replayed", attempt=None),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "refused/by_a_stranger_at_first",
+        "the first attempts are refused by a service that knows no charges, until the way is right again",
+        (
+            Connection("warm"),
+            DetourToAStranger(first=1),
+            Place(),
+            Tried(2),
+            Saw(arrivals=0, effects=0),
+            Release("detour"),
+            Outcome("unknown", "HTTP 404"),
+            Outcome("acknowledged", "HTTP 201", attempt=None),
+            Settled(),
+        ),
+    ),
+    Scenario(
+        "refused/with_a_wrong_token",
+        "the charge was executed, its answer is lost, and billing refuses the retry because of its token",
+        (
+            Connection("warm"),
+            Arm("billing", LimitData(bytes=0)),
+            *FIRST_LOST,
+            Saw(arrivals=1, effects=1),
+            Heal(),
+            WrongToken(),
+            Release(),
+            Outcome("refused", "HTTP 401 token-wrong", attempt=2),
             Settled(),
         ),
     ),

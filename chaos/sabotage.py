@@ -246,13 +246,15 @@ def _name(exc: BaseException) -> str:
 
 
 def _obeying(request: httpx.Request, decision: dict[str, Any]) -> None:
-    """Changes where an attempt goes and which flag it carries, when the control server says so."""
+    """Changes where an attempt goes and which flag and token it carries, when the control server says so."""
     if "via" in decision:
         host, _, port = decision["via"].rpartition(":")
         request.url = request.url.copy_with(host=host, port=int(port))
     if "invert" in decision:
         inverted = "?0" if request.headers["Idempotency-Retry"] == "?1" else "?1"
         request.headers["Idempotency-Retry"] = inverted
+    if "token" in decision:
+        request.headers["Authorization"] = f"Bearer {decision['token']}"
 
 
 def _digest(content: bytes) -> str:

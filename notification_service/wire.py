@@ -1,10 +1,19 @@
 """What notification_service promises on the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+# `POST /notifications`: not shown and never will be, by the last part of the problem's `type` (`/problems/<slug>`) and the
+# only status that it comes with. What is not listed here may have been shown.
+REFUSALS: Final = {
+    "body-unreadable": 400,
+    "token-wrong": 401,
+    "body-too-large": 413,
+    "validation": 422,
+}
 
 # No control characters: Postgres stores no NUL, and no customer reads the others. The length is that of a long message.
 Text = Annotated[

@@ -28,7 +28,8 @@ from order_service.books import Books
 from order_service.courier import Surroundings
 from order_service.dispatcher import Dispatcher
 from order_service.metrics import Metrics
-from order_service.peers import Peers, Transport, Unknown, open_transport
+from order_service.outcomes import Unknown
+from order_service.peers import Peers, Transport, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import (

@@ -1,7 +1,7 @@
 """Carries one order: sends its attempts, settles it by the answer, and tells the customer.
 
 Guarantee: what billing answered is written down until it is there; only the one whose settling took effect notifies,
-and it does so once.
+and it does so once. An order is called failed, declined or cancelled only when it is certain that nothing was withdrawn.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import structlog
 
 import telemetry
-from billing_service.wire import Charge
+from billing_service.wire import Charge, Charged, Declined
 from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.backoff import Backoff
@@ -21,21 +21,32 @@ from order_service.books import Books
 from order_service.delivery import SEMANTICS
 from order_service.metrics import Metrics
 from order_service.orders import Beginning, LeaseLost, PendingOrder, Settlement
-from order_service.peers import (
+from order_service.outcomes import (
+    CHARGED_OTHERWISE,
+    DECLINED_UNNAMED,
+    FORGOTTEN,
+    KEY_OF_ANOTHER,
+    VOIDED,
     Acknowledged,
     Outcome,
-    Peers,
     Refused,
     Unknown,
-    notification_of,
     slug_of,
 )
+from order_service.peers import Peers, notification_of
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import Attempt, Delivery, Fate, Order, Status
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+# What only a caller can meet that was restored or cloned, or whose order was changed: the alarm of each answer.
+_ALARMS = {
+    KEY_OF_ANOTHER: "key_reused",
+    CHARGED_OTHERWISE: "key_reused",
+    FORGOTTEN: "key_forgotten",
+}
 
 
 @dataclass
@@ -68,6 +79,8 @@ class Courier:
     world: Surroundings
     attempts: list[Attempt] = field(default_factory=list)
     latest: Attempt | None = None
+    # For what refusal the key is being voided, as long as the answer to that is not there.
+    voiding_for: Refused | None = None
     troubles: int = 0
 
     async def deliver(self, settled: "asyncio.Future[Order | None]") -> None:
@@ -96,15 +109,13 @@ class Courier:
         return order
 
     async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
-        charge = Charge(
-            order_id=self.order.order_id,
-            account=self.order.customer,
-            amount_cents=self.order.amount_cents,
-        )
         async with self.world.slots:
             started_s = self.world.clock()
             outcome = await self.world.peers.charge(
-                charge, sequence_key, retry=retry, first_incomplete=self.world.first_incomplete
+                charge_of(self.order),
+                sequence_key,
+                retry=retry,
+                first_incomplete=self.world.first_incomplete,
             )
             seconds = self.world.clock() - started_s
         self.latest = Attempt(
@@ -121,23 +132,35 @@ class Courier:
         ).inc()
         if isinstance(outcome, Acknowledged):
             self.world.budget.give()
+        if isinstance(outcome, Unknown) and outcome.misdirected:
+            self.world.metrics.alarms.labels(alarm="answer_misdirected").inc()
         self._log_attempt(self.latest)
         return outcome
 
     async def make_sure(self, sequence_key: int, refused: Refused) -> Outcome:
-        if slug_of(refused.answer) in ("key-voided", "key-forgotten"):
-            return refused
-        voided = await self.world.peers.void(sequence_key)
+        match slug_of(refused.answer):
+            case slug if slug == VOIDED:
+                # By this courier, whose own voiding had no answer; or by a cancellation.
+                return self.voiding_for or refused
+            case slug if slug == FORGOTTEN:
+                return refused
+        found = await self.world.peers.void(charge_of(self.order), sequence_key)
         log.info(
             "made sure of a refusal",
             order_id=str(self.order.order_id),
             sequence_key=sequence_key,
             refused=refused.caller_saw,
-            found=voided.caller_saw,
+            found=found.caller_saw,
         )
-        if isinstance(voided, Refused) and slug_of(voided.answer) == "key-voided":
+        shown = slug_of(found.answer) if isinstance(found, Refused) else ""
+        if shown == VOIDED:
             return refused
-        return voided
+        if shown == DECLINED_UNNAMED:
+            # Not this order's, when billing has compared the payloads; else it is compared by sending it again.
+            of_another = slug_of(refused.answer) == KEY_OF_ANOTHER
+            return refused if of_another else Unknown(found.caller_saw)
+        self.voiding_for = refused
+        return found
 
     async def pause(self, attempt: int, outcome: Outcome) -> None:
         retry_after_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
@@ -182,9 +205,7 @@ class Courier:
         )
 
     async def _settle(self, outcome: Outcome) -> Order | None:
-        # Nothing else of this order was ever sent: its only attempt is the one that was refused.
-        alone = not self.order.taken_over and len(self.attempts) == 1
-        status, answer = final_state(outcome, alone=alone)
+        status, answer = final_state(outcome, self.order.delivery, doubtful=self._doubtful())
         fate = Fate.ATTEMPTED if status in (Status.BILLED, Status.DECLINED) else None
         settlement = Settlement(self.order.order_id, self.latest, status, answer, fate)
         settled_at = await self._until_written(lambda: self.world.books.settle(settlement))
@@ -204,6 +225,12 @@ class Courier:
             created_at=self.order.created_at,
             settled_at=settled_at,
         )
+
+    def _doubtful(self) -> bool:
+        """Whether an attempt before the latest one may have been executed without anybody's knowing."""
+        if self.order.taken_over or self.latest is None:
+            return True
+        return any(attempt.outcome == "unknown" for attempt in self.attempts[:-1])
 
     async def _notify(self, order: Order) -> None:
         notification = notification_of(
@@ -264,8 +291,8 @@ class Courier:
         metrics.settled.labels(status=order.status).inc()
         if order.settled_at is not None:
             metrics.settle_seconds.observe((order.settled_at - order.created_at).total_seconds())
-        alarm = slug_of(order.answer).replace("-", "_")
-        if alarm in ("key_reused", "key_forgotten"):
+        alarm = _ALARMS.get(slug_of(order.answer))
+        if alarm is not None:
             metrics.alarms.labels(alarm=alarm).inc()
             log.error(
                 "billing knows this key otherwise: was this service restored or cloned?",
@@ -282,22 +309,37 @@ class Courier:
         )
 
 
-def final_state(outcome: Outcome, *, alone: bool) -> tuple[Status, dict[str, Any] | None]:
-    """What an order's last outcome makes of it; `alone` when there was no other attempt."""
+def charge_of(order: PendingOrder) -> Charge:
+    """What billing is asked for: the same in every attempt, because an order never changes."""
+    return Charge(order_id=order.order_id, account=order.customer, amount_cents=order.amount_cents)
+
+
+def final_state(
+    outcome: Outcome, delivery: Delivery, *, doubtful: bool
+) -> tuple[Status, dict[str, Any] | None]:
+    """What an order's last outcome makes of it; `doubtful` when an attempt before it may have been executed."""
+    # An attempt under a key of its own is answered for itself alone, and says nothing of those before.
+    other_keys = doubtful and delivery is Delivery.AT_LEAST_ONCE
     match outcome:
-        case Acknowledged(status=201, answer=answer):
-            return Status.BILLED, answer
-        case Acknowledged(answer=answer):
-            return Status.DECLINED, answer
-        case Refused(answer=answer) if slug_of(answer) == "key-voided":
+        case Acknowledged(answer=Charged() as charged):
+            return Status.BILLED, charged.model_dump(mode="json")
+        case Acknowledged(answer=Declined() as declined):
+            status = Status.UNKNOWN if other_keys else Status.DECLINED
+            return status, declined.model_dump(mode="json")
+        case Refused(answer=answer) if slug_of(answer) == CHARGED_OTHERWISE:
+            # Money moved for this order, and not what it costs: a person has to look.
+            return Status.UNKNOWN, answer
+        case Refused(answer=answer) if answer and other_keys:
+            return Status.UNKNOWN, answer
+        case Refused(answer=answer) if slug_of(answer) == VOIDED:
             # Somebody cancelled, and had no time to write it down.
             return Status.CANCELLED, answer
-        case Refused(answer=answer) if slug_of(answer) == "key-forgotten" and not alone:
+        case Refused(answer=answer) if slug_of(answer) == FORGOTTEN and doubtful:
             # An attempt before may have been charged under this key: a fact that billing does not hold any more.
             return Status.UNKNOWN, answer
         case Refused(caller_saw=saw, answer=answer):
             return Status.FAILED, answer or {"detail": saw}
-        case Unknown():
+        case _:
             return Status.UNKNOWN, None
 
 

@@ -7,7 +7,7 @@ again. `at_least_once` shows the harm of a fresh key for each attempt.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from order_service.peers import Acknowledged, Outcome, Refused, Unknown
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.wire import Delivery
 
 

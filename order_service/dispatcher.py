@@ -11,12 +11,23 @@ import structlog
 
 from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from order_service import orders
-from order_service.courier import Courier, Surroundings
+from order_service.courier import Courier, Surroundings, charge_of
 from order_service.orders import LeaseLost, PendingOrder
-from order_service.peers import Acknowledged, Outcome, Refused, slug_of
+from order_service.outcomes import (
+    CHARGED_OTHERWISE,
+    KEY_OF_ANOTHER,
+    VOIDED,
+    Acknowledged,
+    Outcome,
+    Refused,
+    slug_of,
+)
 from order_service.wire import Order
 
 log = structlog.get_logger()
+
+# What a voided key shows that settles an order whose charge was not executed.
+_SETTLES = frozenset({VOIDED, KEY_OF_ANOTHER, CHARGED_OTHERWISE})
 
 
 class Dispatcher:
@@ -25,6 +36,7 @@ class Dispatcher:
     def __init__(self, world: Surroundings) -> None:
         self._world = world
         self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._unsettled: dict[UUID, asyncio.Future[Order | None]] = {}
         self._declared = 1
 
     @property
@@ -38,25 +50,27 @@ class Dispatcher:
         courier = Courier(order, self._world)
         task = asyncio.create_task(courier.deliver(settled), name=f"deliver {order.order_id}")
         self._running[order.order_id] = task
+        self._unsettled[order.order_id] = settled
         task.add_done_callback(lambda done: self._ended(order.order_id, done, settled))
         return settled
 
     async def wait(self, order_id: UUID, timeout_s: float) -> None:
-        """Waits until this process has no more to do for an order, at most `timeout_s` seconds."""
-        task = self._running.get(order_id)
-        if task is not None:
-            await asyncio.wait((task,), timeout=timeout_s)
+        """Waits until an order that this process delivers is settled, at most `timeout_s` seconds; not for its notification."""
+        settled = self._unsettled.get(order_id)
+        if settled is not None:
+            await asyncio.wait((settled,), timeout=timeout_s)
 
     async def cancel(self, order: PendingOrder) -> Outcome:
         """Voids a pending order's key and settles the order by what that shows.
 
-        The outcome is `key-voided` when the order is cancelled, an answer when it was executed, else unknown. The
-        delivery that may be under way finds the order settled, or the key voided, and ends.
+        The outcome is `key-voided` when the order is cancelled, an answer when it was executed, another refusal when its key
+        was executed for something else, else unknown. The delivery that may be under way finds the order settled, or the key
+        voided, and ends.
         """
-        outcome = await self._world.peers.void(order.sequence_key)
+        outcome = await self._world.peers.void(charge_of(order), order.sequence_key)
         log.info("cancel", order_id=str(order.order_id), found=outcome.caller_saw)
-        voided = isinstance(outcome, Refused) and slug_of(outcome.answer) == "key-voided"
-        if voided or isinstance(outcome, Acknowledged):
+        settles = isinstance(outcome, Refused) and slug_of(outcome.answer) in _SETTLES
+        if settles or isinstance(outcome, Acknowledged):
             # A process that stops in between leaves the order pending; its next attempt will find the same answer.
             with suppress(LeaseLost):
                 await Courier(order, self._world).settle(outcome)
@@ -138,6 +152,7 @@ class Dispatcher:
         self, order_id: UUID, task: asyncio.Task[None], settled: "asyncio.Future[Order | None]"
     ) -> None:
         self._running.pop(order_id, None)
+        self._unsettled.pop(order_id, None)
         if not settled.done():
             settled.set_result(None)
         if not task.cancelled() and (exc := task.exception()) is not None:

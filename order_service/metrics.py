@@ -56,7 +56,8 @@ class Metrics:
         )
         self.alarms = Counter(
             "order_alarms",
-            "Answers that only a restored or cloned caller can get: key_reused, key_forgotten",
+            "Answers that only a restored or cloned caller can get: key_reused, key_forgotten; and answer_misdirected, "
+            "a whole answer of billing to another charge",
             ["alarm"],
             registry=self.registry,
         )
@@ -73,7 +74,7 @@ class Metrics:
             self.notifications.labels(fate=fate)
         for end in ("done", "failed"):
             self.takeover_rounds.labels(end=end)
-        for alarm in ("key_reused", "key_forgotten"):
+        for alarm in ("key_reused", "key_forgotten", "answer_misdirected"):
             self.alarms.labels(alarm=alarm)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:

@@ -5,10 +5,8 @@ certain is called refused; whatever is not certain is unknown.
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import aiohttp
@@ -19,49 +17,25 @@ from httpx_aiohttp import AiohttpTransport
 from billing_service.wire import (
     FIRST_INCOMPLETE_HEADER,
     KEY_HEADER,
-    REPLAYED_HEADER,
     RETRY_HEADER,
     TIMEOUT_HEADER,
     Charge,
 )
 from notification_service.wire import Notification
+from order_service import answers
+from order_service.answers import Received
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from telemetry import TRACE_HEADER, traceparent
 
 Transport = httpx.AsyncBaseTransport
 
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """A final answer came: charged (201) or declined (402)."""
-
-    status: int
-    answer: dict[str, Any]
-    caller_saw: str
+# The services answer with a few hundred bytes, and with some thousand when they list what is wrong with a request. What is
+# larger comes from somewhere else, and would be held in memory for each attempt in flight.
+ANSWER_BYTES_MAX = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Definitely not executed. `answer` is the problem when the peer said no; None when it could not be reached.
-
-    Without an answer another attempt may do better; with one, the same request gets the same answer again.
-    """
-
-    caller_saw: str
-    answer: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """It may have happened. `retry_after_s` is the peer's wish, in seconds."""
-
-    caller_saw: str
-    retry_after_s: float = 0.0
-
-
-Outcome = Acknowledged | Refused | Unknown
-
-# Refusals that time can heal: the request was not executed because of now, not because of itself.
-_TRANSIENT = frozenset({408, 409, 425, 429})
+class _NotRead(Exception):
+    """The answer is none of the services', as its head or its length shows: it was not read to its end."""
 
 
 def open_transport(connections_max: int) -> Transport:
@@ -74,18 +48,30 @@ def open_transport(connections_max: int) -> Transport:
     return AiohttpTransport(client=session)
 
 
-async def exchange(transport: Transport, request: httpx.Request) -> httpx.Response:
-    """The response with its whole body. Raises `httpx.RequestError`.
+async def exchange(transport: Transport, request: httpx.Request) -> Received:
+    """The whole answer. Raises what the transport raises, see `_outcome_of_failure`, and `_NotRead`.
 
     Without httpx's timeouts: they bound single reads, and a slow drip passes them.
     """
     response = await transport.handle_async_request(request)
     try:
-        await response.aread()
+        content = await _content(response)
     finally:
         # Also when the deadline passes in the middle: the rest of this answer may never be taken for another one.
         await response.aclose()
-    return response
+    return Received(response.status_code, response.headers, content)
+
+
+async def _content(response: httpx.Response) -> bytes:
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A few bytes could become any number of them.
+        raise _NotRead("in an encoding that was not asked for")
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > ANSWER_BYTES_MAX:
+            raise _NotRead(f"longer than {ANSWER_BYTES_MAX} bytes")
+    return bytes(content)
 
 
 class Peers:
@@ -108,9 +94,10 @@ class Peers:
         self._transport = transport
         # Parsed once and not for each request.
         self._charges_url = httpx.URL(billing_url.rstrip("/") + "/charges")
-        self._billing_headers = {"Authorization": f"Bearer {billing_token}"}
+        asked_for = {"Accept-Encoding": "identity"}
+        self._billing_headers = {"Authorization": f"Bearer {billing_token}", **asked_for}
         self._notifications_url = httpx.URL(notification_url.rstrip("/") + "/notifications")
-        self._notification_headers = {"Authorization": f"Bearer {notification_token}"}
+        self._notification_headers = {"Authorization": f"Bearer {notification_token}", **asked_for}
         self._attempt_timeout_s = attempt_timeout_s
 
     async def charge(
@@ -129,14 +116,18 @@ class Peers:
         request = httpx.Request(
             "POST", self._charges_url, headers=headers, content=charge.model_dump_json()
         )
-        return await self._attempt(request, _outcome_of_charge)
+        return await self._attempt(request, partial(answers.of_charge, charge=charge))
 
-    async def void(self, sequence_key: int) -> Outcome:
-        """Takes a key out of use: `Refused` with `key-voided`, or what it was answered, or unknown."""
+    async def void(self, charge: Charge, sequence_key: int) -> Outcome:
+        """Takes the key of a charge out of use: `Refused` when it never was and never will be executed, or what it was
+        answered, or unknown.
+        """
         request = httpx.Request(
             "DELETE", f"{self._charges_url}/{sequence_key}", headers=self._billing_headers
         )
-        return await self._attempt(request, _outcome_of_void)
+        return await self._attempt(
+            request, partial(answers.of_void, charge=charge, sequence_key=sequence_key)
+        )
 
     async def declare_settled(self, first_incomplete: int) -> bool:
         """Lets billing forget all keys below; whether it has heard. Nothing is lost when it has not."""
@@ -146,7 +137,9 @@ class Peers:
             params={"below": first_incomplete},
             headers=self._billing_headers,
         )
-        outcome = await self._attempt(request, _outcome_of_notice)
+        outcome = await self._attempt(
+            request, partial(answers.of_mark, first_incomplete=first_incomplete)
+        )
         return isinstance(outcome, Acknowledged)
 
     async def notify(self, notification: Notification) -> Outcome:
@@ -155,29 +148,28 @@ class Peers:
         request = httpx.Request(
             "POST", self._notifications_url, headers=headers, content=notification.model_dump_json()
         )
-        return await self._attempt(request, _outcome_of_notice)
+        return await self._attempt(
+            request, partial(answers.of_notification, notification=notification)
+        )
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._transport.aclose()
 
     async def _attempt(
-        self, request: httpx.Request, outcome: Callable[[httpx.Response], Outcome]
+        self, request: httpx.Request, outcome: Callable[[Received], Outcome]
     ) -> Outcome:
         request.headers[TRACE_HEADER] = traceparent()
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                response = await exchange(self._transport, request)
+                received = await exchange(self._transport, request)
         except TimeoutError:
             return Unknown(f"Timeout: no answer within {self._attempt_timeout_s:g} s")
-        except httpx.RequestError as exc:
+        except _NotRead as exc:
+            return Unknown(f"an answer {exc}")
+        except (httpx.RequestError, aiohttp.ClientError, OSError, ValueError) as exc:
             return _outcome_of_failure(exc)
-        return outcome(response)
-
-
-def slug_of(answer: Mapping[str, Any] | None) -> str:
-    """The last part of a problem's type; empty when it is no problem."""
-    return str((answer or {}).get("type", "")).rpartition("/")[2]
+        return outcome(received)
 
 
 def notification_of(
@@ -189,77 +181,19 @@ def notification_of(
     )
 
 
-def _outcome_of_failure(exc: httpx.RequestError) -> Refused | Unknown:
+def _outcome_of_failure(exc: Exception) -> Refused | Unknown:
+    """What a failure of the transport says of the request.
+
+    Beside httpx's exceptions it lets through those that its own mapping does not know: aiohttp's, when what came is no
+    HTTP, and `ValueError`, when a reason phrase is no text.
+    """
     # The transport's own mapping cannot be trusted here: it turns a connection that the server closed *after* the
     # request was sent into httpx.ConnectTimeout. What counts is aiohttp's exception beneath it.
     cause = exc.__cause__ or exc
-    saw = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    saw = answers.printable(f"{type(cause).__name__}: {cause}".rstrip(": "))
     never_connected = (
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
         httpx.ConnectError,
     )
     return Refused(saw) if isinstance(cause, never_connected) else Unknown(saw)
-
-
-def _outcome_of_charge(response: httpx.Response) -> Outcome:
-    saw = f"HTTP {response.status_code}"
-    answer = _json_object(response)
-    if answer is None:
-        # Half an answer, or somebody else's: whatever it was, billing may have executed the charge.
-        return Unknown(f"{saw} without a JSON object")
-    match response.status_code:
-        case 201 | 402:
-            replayed = response.headers.get(REPLAYED_HEADER) == "?1"
-            return Acknowledged(
-                response.status_code, answer, f"{saw}, replayed" if replayed else saw
-            )
-        case status if status in _TRANSIENT:
-            return Unknown(_with_problem(saw, answer), _retry_after_s(response))
-        case status if 400 <= status < 500:
-            return Refused(_with_problem(saw, answer), answer)
-    return Unknown(_with_problem(saw, answer), _retry_after_s(response))
-
-
-def _outcome_of_notice(response: httpx.Response) -> Outcome:
-    saw = f"HTTP {response.status_code}"
-    if response.status_code == 202:
-        return Acknowledged(202, {}, saw)
-    if 400 <= response.status_code < 500:
-        return Refused(saw, _json_object(response) or {})
-    return Unknown(saw)
-
-
-def _outcome_of_void(response: httpx.Response) -> Outcome:
-    saw = f"HTTP {response.status_code}"
-    answer = _json_object(response)
-    if answer is None:
-        return Unknown(f"{saw} without a JSON object")
-    if response.status_code == 200 and answer.get("state") == "voided":
-        return Refused(f"{saw} voided", {"type": "key-voided", "detail": "The key was voided."})
-    if response.status_code == 409 and slug_of(answer) == "key-executed":
-        executed = json.loads(str(answer["answer"]))
-        return Acknowledged(int(answer["executed_status"]), executed, f"{saw} key-executed")
-    if response.status_code == 410:
-        return Refused(_with_problem(saw, answer), answer)
-    # Also a wrong token: without an answer about the key nothing is certain.
-    return Unknown(_with_problem(saw, answer), _retry_after_s(response))
-
-
-def _with_problem(saw: str, answer: dict[str, Any]) -> str:
-    slug = slug_of(answer)
-    return f"{saw} {slug}" if slug else saw
-
-
-def _json_object(response: httpx.Response) -> dict[str, Any] | None:
-    try:
-        parsed = json.loads(response.content)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    """Delay in seconds; RFC 9110 also allows a date, which billing never sends and which clocks would spoil."""
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else 0.0

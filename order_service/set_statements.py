@@ -140,9 +140,14 @@ async def settle_all(
 ) -> list[datetime | Exception | None]:
     """Gives pending orders their final state and records their last attempts; `Alone` for those that are not free.
 
-    The notifications are marked attempted here, before they are sent.
+    The notifications are marked attempted here, before they are sent. Of two settlements of one order (its delivery's and a
+    cancellation's) the first takes part: if both were told that theirs took effect, both would notify.
     """
-    latest = [each for each in settlements if each.attempt is not None]
+    first: dict[UUID, Settlement] = {}
+    for each in settlements:
+        first.setdefault(each.order_id, each)
+    taking_part = list(first.values())
+    latest = [each for each in taking_part if each.attempt is not None]
     attempts = [each.attempt for each in latest if each.attempt is not None]
     rows = await connection.fetch(
         """
@@ -172,10 +177,10 @@ async def settle_all(
         )
         SELECT order_id, settled_at FROM settled
         """,
-        [each.order_id for each in settlements],
-        [each.status.value for each in settlements],
-        [None if each.answer is None else json.dumps(each.answer) for each in settlements],
-        [None if each.notification is None else each.notification.value for each in settlements],
+        [each.order_id for each in taking_part],
+        [each.status.value for each in taking_part],
+        [None if each.answer is None else json.dumps(each.answer) for each in taking_part],
+        [None if each.notification is None else each.notification.value for each in taking_part],
         [each.order_id for each in latest],
         [attempt.attempt for attempt in attempts],
         [attempt.sequence_key for attempt in attempts],
@@ -185,7 +190,10 @@ async def settle_all(
         [attempt.seconds for attempt in attempts],
     )
     settled = {row["order_id"]: row["settled_at"] for row in rows}
-    return [settled.get(each.order_id, Alone()) for each in settlements]
+    return [
+        settled.get(each.order_id, Alone()) if each is first[each.order_id] else Alone()
+        for each in settlements
+    ]
 
 
 async def record_fates(

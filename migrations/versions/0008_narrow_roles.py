@@ -1,7 +1,7 @@
 """Roles that reach no further than their work: columns, locks, connections, and what marks may never do.
 
 Revision ID: 0008
-Revises: 0006
+Revises: 0007
 
 What needs a superuser, or the owner of another database, is tried and left alone when it is refused: `env.py` says at
 the end of each run what is still open, and docs/running.md what a superuser has to execute once.
@@ -10,7 +10,7 @@ the end of each run what is still open, and docs/running.md what a superuser has
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,7 @@
 """The schema: made once, made twice, made by two at once, taken away again; and who may read what."""
 
 import asyncio
+import json
 import os
 import sys
 from typing import Any
@@ -144,3 +145,25 @@ async def test_durability_is_as_it_comes(database: Any) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert await connection.fetchval(f"SHOW {setting}") == "on"
     await connection.close()
+
+
+async def test_an_older_release_finds_its_function_again(empty: str) -> None:
+    """0007 only changes what a charge in one round trip is answered; going back gives the former answers."""
+    await migrate(empty, PASSWORDS)
+    owner = await asyncpg.connect(empty)
+    await owner.execute("INSERT INTO billing.accounts VALUES ('alice', 100, 100)")
+    charge = """
+        SELECT verdict, body
+        FROM billing.charge_plain(ARRAY['curl'], ARRAY[$1::bigint], ARRAY[''::bytea], ARRAY['alice'], ARRAY[10::bigint],
+                                  ARRAY['00000000-0000-4000-8000-000000000001'::uuid])
+        """
+    named = ["charge_id", "order_id", "account", "amount_cents", "balance_cents"]
+    members = {}
+    for key, revision in enumerate(("head", "0006", "head"), 1):
+        code, output = await alembic(empty, "downgrade" if key == 2 else "upgrade", revision)
+        assert code == 0, output
+        row: Any = await owner.fetchrow(charge, key)
+        assert row["verdict"] == "charged"
+        members[key] = list(json.loads(row["body"]))
+    await owner.close()
+    assert members == {1: named, 2: [name for name in named if name != "order_id"], 3: named}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -207,3 +208,17 @@ async def test_fates_are_recorded_together(books: Books, owner: Any) -> None:
         fates = (Fate.UNKNOWN, Fate.REFUSED, Fate.ACKNOWLEDGED)
     rows = await owner.fetch("SELECT notification FROM orders.orders ORDER BY sequence_key")
     assert [row["notification"] for row in rows] == ["acknowledged", "unknown", "refused"]
+
+
+async def test_one_order_is_settled_twice_in_a_group(books: Books, owner: Any) -> None:
+    """Its delivery and a cancellation hold an answer at the same moment: the first took effect, the other is told so."""
+    one, two = await recorded(books, 2)
+    late = replace(settlement(one), status=Status.FAILED, notification=None)
+    first, neighbour, second = await asyncio.gather(
+        *map(books.settle, (settlement(one), settlement(two), late))
+    )
+    assert first is not None
+    assert neighbour is not None
+    assert second is None
+    statuses = await owner.fetch("SELECT status FROM orders.orders")
+    assert {row["status"] for row in statuses} == {"billed"}

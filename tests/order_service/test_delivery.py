@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from order_service.delivery import at_least_once, at_most_once, exactly_once, is_final
-from order_service.peers import Acknowledged, Outcome, Refused, Unknown
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 
-CHARGED = Acknowledged(201, {"charge_id": "x"}, "HTTP 201")
+CHARGED = Acknowledged("HTTP 201")
 LOST = Unknown("ServerDisconnectedError")
 UNREACHABLE = Refused("ClientConnectorError")
+IN_FLIGHT = Unknown("HTTP 409 key-in-flight")
 NO_ACCOUNT = Refused("HTTP 404 account-unknown", {"type": "account-unknown"})
 
 
@@ -140,3 +141,50 @@ async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
     world = World([NO_ACCOUNT])
     await exactly_once(Order(taken_over=True), world)
     assert ("make sure", 7) in world.done
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [LOST, UNREACHABLE],
+        [UNREACHABLE, LOST],
+        [LOST, UNREACHABLE, UNREACHABLE, UNREACHABLE],
+        [IN_FLIGHT, UNREACHABLE],
+        [UNREACHABLE, IN_FLIGHT, UNREACHABLE],
+    ],
+    ids=lambda before: "-".join(outcome.caller_saw for outcome in before),
+)
+async def test_a_refusal_long_after_a_lost_attempt_is_made_sure_of(before: list[Outcome]) -> None:
+    """What was lost once may still arrive, however many attempts after it are known to have gone nowhere."""
+    world = World([*before, NO_ACCOUNT], found=CHARGED)
+    assert await exactly_once(Order(), world) == CHARGED
+    assert world.done[-1] == ("make sure", 7)
+
+
+async def test_a_refusal_long_after_a_takeover_is_made_sure_of() -> None:
+    """What the dead process may have sent is not forgotten because this one could not connect at first."""
+    world = World([UNREACHABLE, NO_ACCOUNT], found=CHARGED)
+    assert await exactly_once(Order(taken_over=True), world) == CHARGED
+    assert world.done[-1] == ("make sure", 7)
+
+
+async def test_a_refusal_after_attempts_that_went_nowhere_is_a_fact() -> None:
+    """No connection was ever made before it, so nothing is under way."""
+    world = World([UNREACHABLE, UNREACHABLE, NO_ACCOUNT])
+    assert await exactly_once(Order(), world) == NO_ACCOUNT
+    assert ("make sure", 7) not in world.done
+
+
+@pytest.mark.parametrize("found", [LOST, UNREACHABLE])
+async def test_what_could_not_be_made_sure_of_is_made_sure_of_again(found: Outcome) -> None:
+    """The next refusal is as doubtful as the one before it."""
+    world = World([LOST, NO_ACCOUNT, NO_ACCOUNT, CHARGED], found=found)
+    assert await exactly_once(Order(), world) == CHARGED
+    assert world.done.count(("make sure", 7)) == 2
+
+
+async def test_at_least_once_takes_a_fresh_key_after_a_takeover() -> None:
+    """The harm has to show after a crash as well: the dead process's key is not sent again."""
+    world = World([CHARGED])
+    assert await at_least_once(Order(attempts=3, taken_over=True), world) == CHARGED
+    assert world.done == [("begin with fresh key", 4), ("send", 4, 101, False)]

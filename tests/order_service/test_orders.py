@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -503,3 +504,108 @@ async def test_a_process_that_stops_keeps_what_is_in_flight(
     assert order["status"] == "billed"
     assert [attempt["outcome"] for attempt in order["attempts"]] == ["acknowledged"]
     assert shop.network.charges() == [('"1"', "?0")]
+
+
+class Away(httpx.AsyncBaseTransport):
+    """Nobody listens: each charge is refused at once; its times are written down."""
+
+    def __init__(self) -> None:
+        self.at_s: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/charges" and request.method == "POST":
+            self.at_s.append(time.monotonic())
+        raise httpx.ConnectError("nobody listens")
+
+
+async def test_a_refused_connection_is_retried_within_the_budget(
+    shop: Shop, order_settings: Settings, serve: Any
+) -> None:
+    """Many orders, short pauses: the burst of the budget goes at once, and then no more than its trickle."""
+    away = Away()
+    changes = {"retry_budget": 2, "retry_refill_per_s": 20.0, "wait_budget_s": 0.01}
+    settings = order_settings.model_copy(update=changes)
+    orders_placed, retries = 5, 12
+    async with serve(order_service.app.create(settings, lambda: away)) as client:
+        body = {"customer": "alice", "amount_cents": 1, "item": "x"}
+        for _ in range(orders_placed):
+            assert (await client.post("/orders", json=body)).status_code == 202
+        async with asyncio.timeout(20):
+            while len(away.at_s) < orders_placed + retries:
+                await client.get("/orders")
+    # Each retry beyond the burst had to wait for a token; the first tokens may have come while orders were placed.
+    trickled = retries - 2
+    assert away.at_s[orders_placed + retries - 1] - away.at_s[0] >= (trickled - 1) / 20.0
+
+
+@pytest.mark.parametrize(("wish", "seconds"), [("1", 1.0), ("3600", 0.0)])
+async def test_billing_asks_for_a_pause(
+    shop: Shop, order_settings: Settings, serve: Any, wish: str, seconds: float
+) -> None:
+    """Retry-After is honoured by the whole service, up to ORDER_RETRY_AFTER_MAX_S."""
+    at_s: list[float] = []
+    maximum_s = 1.5 if seconds else 0.01
+
+    class Asks(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/charges" and request.method == "POST":
+                at_s.append(time.monotonic())
+                if len(at_s) == 1:
+                    return httpx.Response(503, headers={"Retry-After": wish}, json={})
+            return await shop.network.handle_async_request(request)
+
+    settings = order_settings.model_copy(update={"retry_after_max_s": maximum_s})
+    async with serve(order_service.app.create(settings, Asks)) as client, asyncio.timeout(20):
+        response = await client.post(
+            "/orders", json={"customer": "alice", "amount_cents": 1, "item": "x"}
+        )
+        order_id = response.json()["order_id"]
+        assert (await settled(shop, order_id))["status"] == "billed"
+    assert at_s[1] - at_s[0] >= seconds
+
+
+async def test_a_process_that_stops_leaves_its_orders_to_the_others(
+    shop: Shop, order_settings: Settings, serve: Any
+) -> None:
+    """At once, however long its leases would last."""
+    settings = order_settings.model_copy(update={"lease_s": 3600.0, "wait_budget_s": 0.01})
+    async with serve(order_service.app.create(settings, Away)) as client:
+        response = await client.post(
+            "/orders", json={"customer": "alice", "amount_cents": 1999, "item": "book"}
+        )
+        assert response.status_code == 202
+    order = await settled(shop, response.json()["order_id"])
+    assert order["status"] == "billed"
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_pauses_are_drawn_by_chance(order_settings: Settings, serve: Any) -> None:
+    """From nothing to the bound: callers that failed together do not come back together."""
+    app = order_service.app.create(order_settings, Network)
+    async with serve(app):
+        backoff = app.state.desk.dispatcher._world.backoff
+        drawn = [backoff.pause_s(10) for _ in range(200)]
+    cap_s = order_settings.backoff_cap_s
+    assert max(drawn) <= cap_s
+    assert min(drawn) < 0.2 * cap_s
+    assert max(drawn) > 0.8 * cap_s
+
+
+async def test_a_customer_who_comes_back_does_not_wait_for_the_notification(shop: Shop) -> None:
+    """The order is settled: its customer is told so, although the notification hangs."""
+    hanging = asyncio.Event()
+
+    class Hangs(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            hanging.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    shop.network.services["notification"] = Hangs()
+    headers = {"Idempotency-Key": '"a7f3"'}
+    first = await shop.place(headers=headers)
+    await hanging.wait()
+    again = await shop.place(headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    # It was asked while the notification was still on its way.
+    assert again.json()["notification"] == "attempted"

@@ -1,15 +1,18 @@
 """The border at which HTTP's failures become outcomes, against real sockets that misbehave."""
 
 import asyncio
+import gzip
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import pytest
 
-from billing_service.wire import Charge
-from order_service.peers import Acknowledged, Outcome, Peers, Refused, Unknown, open_transport
+from billing_service.wire import Charge, Charged
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
+from order_service.peers import ANSWER_BYTES_MAX, Peers, open_transport
 
 CHARGE = Charge(order_id=UUID(int=1), account="alice", amount_cents=5)
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -64,6 +67,10 @@ def answering(raw: bytes, seen: list[bytes] | None = None) -> Server:
 def http(status: int, body: bytes, *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
+
+
+def undocumented(status: int, retry_after_s: float = 0.0) -> Unknown:
+    return Unknown(f"HTTP {status} application/json, as no answer is documented", retry_after_s)
 
 
 async def outcome_of(serve: Server, attempt_timeout_s: float = 5.0) -> Outcome:
@@ -164,32 +171,129 @@ async def test_an_answer_that_cannot_be_unpacked_is_unknown() -> None:
     assert isinstance(await outcome_of(answering(raw)), Unknown)
 
 
+JSON = "Content-Type: application/json"
+PROBLEM = "Content-Type: application/problem+json"
+CHARGED = Charged(
+    charge_id=UUID(int=9), order_id=UUID(int=1), account="alice", amount_cents=5, balance_cents=95
+)
+
+
+def problem(status: int, slug: str) -> bytes:
+    body = {
+        "type": f"http://billing/problems/{slug}",
+        "title": "t",
+        "status": status,
+        "detail": "d",
+    }
+    return json.dumps(body).encode()
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (http(201, b'{"a": 1}'), Acknowledged(201, {"a": 1}, "HTTP 201")),
+        (http(201, CHARGED.model_dump_json().encode(), JSON), Acknowledged("HTTP 201", CHARGED)),
         (
-            http(201, b'{"a": 1}', "Idempotency-Replayed: ?1"),
-            Acknowledged(201, {"a": 1}, "HTTP 201, replayed"),
-        ),
-        (http(402, b'{"a": 1}'), Acknowledged(402, {"a": 1}, "HTTP 402")),
-        (
-            http(404, b'{"type": "/problems/account-unknown"}'),
-            Refused("HTTP 404 account-unknown", {"type": "/problems/account-unknown"}),
+            http(201, CHARGED.model_dump_json().encode(), JSON, "Idempotency-Replayed: ?1"),
+            Acknowledged("HTTP 201, replayed", CHARGED),
         ),
         (
-            http(409, b'{"type": "/problems/key-in-flight"}', "Retry-After: 7"),
+            http(404, problem(404, "account-unknown"), PROBLEM),
+            Refused(
+                "HTTP 404 account-unknown", json.loads(problem(404, "account-unknown").decode())
+            ),
+        ),
+        (
+            http(409, problem(409, "key-in-flight"), PROBLEM, "Retry-After: 7"),
             Unknown("HTTP 409 key-in-flight", 7.0),
         ),
-        (http(429, b"{}", "Retry-After: nonsense"), Unknown("HTTP 429", 0.0)),
-        (http(503, b"{}", "Retry-After: 3"), Unknown("HTTP 503", 3.0)),
-        (http(500, b"{}"), Unknown("HTTP 500", 0.0)),
-        (http(200, b"{}"), Unknown("HTTP 200", 0.0)),
-        (http(201, b"no JSON"), Unknown("HTTP 201 without a JSON object")),
-        (http(404, b"<html>"), Unknown("HTTP 404 without a JSON object")),
-        (http(302, b"{}", "Location: /elsewhere"), Unknown("HTTP 302", 0.0)),
+        (
+            http(503, problem(503, "unavailable"), PROBLEM, "Retry-After: 3"),
+            Unknown("HTTP 503 unavailable", 3.0),
+        ),
+        (http(429, b"{}", JSON, "Retry-After: nonsense"), undocumented(429)),
+        (http(503, b"{}", JSON, "Retry-After: " + "9" * 400), undocumented(503, 86_400.0)),
+        (http(302, b"{}", JSON, "Location: /elsewhere"), undocumented(302)),
     ],
 )
 async def test_an_answer_becomes_an_outcome(raw: bytes, expected: Outcome) -> None:
     """Only what is documented is final; every other answer may hide an execution."""
     assert await outcome_of(answering(raw)) == expected
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_answer_without_an_end_is_not_read_to_it(chunked: bool) -> None:
+    """Whoever sends more than any answer has is cut off, whether the length was announced or not."""
+    taken = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await read_request(reader)
+        length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**12}"
+        writer.write(f"HTTP/1.1 201 X\r\n{JSON}\r\n{length}\r\n\r\n".encode())
+        piece = b" " * 10_000
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"2710\r\n" + piece + b"\r\n" if chunked else piece)
+                await writer.drain()
+                taken += len(piece)
+        writer.close()
+
+    outcome = await outcome_of(endless, attempt_timeout_s=20.0)
+    assert outcome == Unknown(f"an answer longer than {ANSWER_BYTES_MAX} bytes")
+    # What lies in the buffers of both sockets on top of what was read.
+    assert taken < 100 * ANSWER_BYTES_MAX
+
+
+@pytest.mark.parametrize(("spare", "believed"), [(0, True), (1, False)])
+async def test_the_longest_answer(spare: int, believed: bool) -> None:
+    """To the byte."""
+    body = CHARGED.model_dump_json().encode()
+    body += b" " * (ANSWER_BYTES_MAX + spare - len(body))
+    outcome = await outcome_of(answering(http(201, body, JSON)))
+    assert isinstance(outcome, Acknowledged) is believed
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    """Nobody asked for one: a few bytes could become any number of them."""
+    seen: list[bytes] = []
+    packed = gzip.compress(CHARGED.model_dump_json().encode())
+    outcome = await outcome_of(
+        answering(http(201, packed, JSON, "Content-Encoding: gzip"), seen), attempt_timeout_s=20.0
+    )
+    assert outcome == Unknown("an answer in an encoding that was not asked for")
+    assert b"accept-encoding: identity" in seen[0].lower()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"HTTP/1.1 201 \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 twohundred X\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 201 X\r\nContent-Length: -1\r\n\r\n{}",
+        b"HTTP/1.1 201 X\r\nX: " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 201 X\r\nContent-Encoding: \xff\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+async def test_what_is_no_http_is_unknown(raw: bytes) -> None:
+    """Whatever a port answers that somebody else has taken, an attempt ends with an outcome that every record can hold."""
+    outcome = await outcome_of(answering(raw))
+    assert isinstance(outcome, Unknown)
+    assert outcome.caller_saw.isascii()
+    assert outcome.caller_saw.isprintable()
+    assert len(outcome.caller_saw) <= 200
+
+
+async def test_a_silent_peer_ends_at_the_deadline() -> None:
+    """Not a byte of an answer: the deadline covers the head as well."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await reader.read()
+        writer.close()
+
+    async with asyncio.timeout(20):
+        outcome = await outcome_of(silent, attempt_timeout_s=0.2)
+    assert outcome == Unknown("Timeout: no answer within 0.2 s")

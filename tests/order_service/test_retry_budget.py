@@ -119,3 +119,22 @@ async def test_a_second_outage_trickles_as_the_first_one(waiters: Waiters) -> No
     assert waiters.went == 7
     await waiters.time.pass_to(11.0)
     assert waiters.went == 9
+
+
+async def test_answers_fill_it_up_to_its_capacity(waiters: Waiters) -> None:
+    """However many answers there were before, an outage begins with the burst and no more."""
+    for _ in range(100):
+        waiters.budget.give()
+    assert waiters.budget.tokens == 3.0
+    await waiters.ask(10)
+    assert waiters.went == 3
+
+
+async def test_they_go_in_the_order_of_their_arrival(waiters: Waiters) -> None:
+    """Who has waited for longest goes first, for a token of time as for one of an answer."""
+    await waiters.ask(6)
+    await waiters.time.pass_to(0.5)
+    assert [task.done() for task in waiters.tasks] == [True] * 4 + [False] * 2
+    waiters.budget.give()
+    await waiters.time.pass_to(0.5)
+    assert [task.done() for task in waiters.tasks] == [True] * 6

@@ -282,8 +282,14 @@ BUGS = (
     _caller(
         "refusal_at_face_value",
         "a refusal after a lost answer is believed",
-        ("refused/by_a_stranger",),
+        ("refused/with_a_wrong_token",),
         "C2",
+        "X1c",
+    ),
+    _caller(
+        "any_problem_is_billings",
+        "a refusal is believed, whoever says so in whatever words",
+        ("refused/by_a_stranger_at_first",),
         "X1c",
     ),
     _caller(

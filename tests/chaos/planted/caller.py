@@ -1,27 +1,30 @@
 """Bugs planted into order_service."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from starlette.types import ASGIApp
 
 import chaos.sabotage
 import order_service.app
-from billing_service.wire import Charge
+from billing_service.wire import Charge, Charged
 from bounded_pool import DatabaseTrouble, LockWaitTooLong, pool, translated
 from bounded_pool.groups import Group
 from notification_service.wire import Notification
-from order_service import courier, delivery, listing, orders, peers
-from order_service.courier import Courier
+from order_service import answers, courier, delivery, listing, orders, peers
+from order_service.answers import Received
+from order_service.courier import Courier, charge_of
 from order_service.delivery import Pending, Steps
 from order_service.dispatcher import Dispatcher
-from order_service.peers import Acknowledged, Outcome, Peers, Refused, Unknown
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
+from order_service.peers import Peers
 from order_service.wire import Delivery, Status
 
 _charge = Peers.charge
@@ -30,6 +33,12 @@ _settle = Courier.settle
 _notify = Peers.notify
 _record = orders.record
 _read_unsettled = orders.read_unsettled
+
+
+# An answer that nobody gave.
+_GHOST = Charged(
+    charge_id=UUID(int=0), order_id=UUID(int=0), account="", amount_cents=0, balance_cents=0
+)
 
 
 def _exactly_once_is(semantics: Any) -> None:
@@ -52,7 +61,7 @@ def unknown_is_failure() -> ASGIApp:
 
 def unknown_is_success() -> ASGIApp:
     def outcome_of_failure(exc: httpx.TransportError) -> Outcome:
-        return Acknowledged(201, {}, f"{type(exc.__cause__ or exc).__name__}")
+        return Acknowledged(f"{type(exc.__cause__ or exc).__name__}", _GHOST)
 
     vars(peers)["_outcome_of_failure"] = outcome_of_failure
     return chaos.sabotage.order()
@@ -214,7 +223,7 @@ def gives_up_after_ten_attempts() -> ASGIApp:
 def cancel_takes_any_certainty() -> ASGIApp:
     async def cancel(self: Dispatcher, order: Any) -> Outcome:
         world = vars(self)["_world"]
-        outcome: Outcome = await world.peers.void(order.sequence_key)
+        outcome: Outcome = await world.peers.void(charge_of(order), order.sequence_key)
         if not isinstance(outcome, Unknown):
             with suppress(orders.LeaseLost):
                 await Courier(order, world).settle(outcome)
@@ -225,13 +234,25 @@ def cancel_takes_any_certainty() -> ASGIApp:
 
 
 def executed_means_charged() -> ASGIApp:
-    outcome_of_void = vars(peers)["_outcome_of_void"]
+    of_void = answers.of_void
 
-    def always_charged(response: httpx.Response) -> Outcome:
-        outcome: Outcome = outcome_of_void(response)
-        return replace(outcome, status=201) if isinstance(outcome, Acknowledged) else outcome
+    def always_charged(received: Received, charge: Charge, sequence_key: int) -> Outcome:
+        outcome = of_void(received, charge, sequence_key)
+        return replace(outcome, answer=_GHOST) if isinstance(outcome, Acknowledged) else outcome
 
-    vars(peers)["_outcome_of_void"] = always_charged
+    vars(answers)["of_void"] = always_charged
+    return chaos.sabotage.order()
+
+
+def any_problem_is_billings() -> ASGIApp:
+    of_charge = answers.of_charge
+
+    def believed(received: Received, charge: Charge) -> Outcome:
+        if received.status == httpx.codes.NOT_FOUND:
+            return Refused(f"HTTP {received.status}", json.loads(received.content))
+        return of_charge(received, charge)
+
+    vars(answers)["of_charge"] = believed
     return chaos.sabotage.order()
 
 
@@ -307,12 +328,12 @@ def deadline_of_the_head() -> ASGIApp:
         try:
             async with asyncio.timeout(timeout_s):
                 response = await transport.handle_async_request(request)
-            await response.aread()
+            content = await response.aread()
         except TimeoutError:
             return Unknown("Timeout")
         except httpx.RequestError as exc:
             return Unknown(type(exc).__name__)
-        answer: Outcome = outcome(response)
+        answer: Outcome = outcome(Received(response.status_code, response.headers, content))
         return answer
 
     setattr(Peers, "_attempt", attempt)  # noqa: B010

@@ -36,6 +36,7 @@ def _ghost(charge: Charge) -> Answer:
     """An answer to a charge that was not executed."""
     body = Charged(
         charge_id=uuid.uuid4(),
+        order_id=charge.order_id,
         account=charge.account,
         amount_cents=charge.amount_cents,
         balance_cents=0,

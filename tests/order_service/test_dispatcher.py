@@ -1,0 +1,252 @@
+"""All deliveries of one process: what it takes over, what it keeps, what it leaves behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from bounded_pool import DatabaseTrouble, LockWaitTooLong
+from order_service import orders
+from order_service.wire import Status
+from tests.order_service.replica import LOST, Replica, running, until
+
+
+@pytest.fixture
+async def replica(database: Any) -> AsyncIterator[Replica]:
+    async with running(database) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def owner(database: Any) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+class RoundsOver(Exception):
+    """Ends the loop of a dispatcher where it would sleep."""
+
+
+async def rounds(replica: Replica, count: int = 1) -> None:
+    """So many rounds of the loop."""
+    left = count
+
+    async def sleep(_: float) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise RoundsOver
+
+    replica.surroundings.sleep, usual = sleep, replica.surroundings.sleep
+    with pytest.raises(RoundsOver):
+        await replica.dispatcher.run()
+    replica.surroundings.sleep = usual
+
+
+async def left_behind(owner: Any, count: int) -> list[UUID]:
+    """Orders of a dead process, the oldest key first."""
+    order_ids = [uuid4() for _ in range(count)]
+    for order_id in order_ids:
+        await owner.execute(
+            """
+            WITH minted AS (UPDATE orders.sequence_counter SET last_key = last_key + 1 RETURNING last_key)
+            INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                       lease_owner, lease_until)
+            SELECT $1, 'alice', 'book', 5, 'exactly_once', last_key, '', gen_random_uuid(), '-infinity'
+            FROM minted
+            """,
+            order_id,
+        )
+    return order_ids
+
+
+def sent(replica: Replica) -> list[UUID]:
+    return [order_id for order_id, _, _ in replica.peers.sent]
+
+
+async def in_hand(replica: Replica, owner: Any) -> UUID:
+    """An order that this process has sent and that is not answered yet."""
+    replica.peers.charging.clear()
+    order = await replica.recorded()
+    replica.dispatcher.start(order)
+    await until(lambda: order.order_id in sent(replica), lambda: owner.fetchval("SELECT 1"))
+    return order.order_id
+
+
+async def test_what_is_in_hand_is_not_taken_over_by_itself(replica: Replica, owner: Any) -> None:
+    """The loop was slow and the lease ran out: it is renewed, and the order is not sent once more beside its delivery."""
+    order_id = await in_hand(replica, owner)
+    await owner.execute("UPDATE orders.orders SET lease_until = '-infinity'")
+    assert await replica.dispatcher.run_once() == 1
+    assert await owner.fetchval("SELECT lease_until > now() FROM orders.orders")
+    for _ in range(10):
+        await owner.fetchval("SELECT 1")
+    assert sent(replica) == [order_id]
+    assert replica.dispatcher.in_hand == 1
+
+
+async def test_a_round_keeps_what_is_in_hand(replica: Replica, owner: Any) -> None:
+    """However long an order waits, its lease does not run out while its process looks around."""
+    await in_hand(replica, owner)
+    await owner.execute("UPDATE orders.orders SET lease_until = now() + interval '1 second'")
+    await rounds(replica)
+    assert await owner.fetchval(
+        "SELECT lease_until > now() + interval '5 seconds' FROM orders.orders"
+    )
+
+
+async def test_no_more_is_taken_over_than_there_is_room_for(database: Any, owner: Any) -> None:
+    """The oldest keys first; the rest is left to others, and taken when there is room again."""
+    async with running(database, attempts_in_flight_max=2) as replica:
+        dead = await left_behind(owner, 5)
+        replica.peers.charging.clear()
+        assert await replica.dispatcher.run_once() == 2
+        await until(lambda: len(sent(replica)) == 2, lambda: owner.fetchval("SELECT 1"))
+        assert set(sent(replica)) == set(dead[:2])
+        replica.peers.charging.set()
+        await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
+        # A full batch means that there is more: the loop does not sleep before the last one is taken.
+        await rounds(replica)
+        await until(lambda: len(sent(replica)) == 5, lambda: owner.fetchval("SELECT 1"))
+
+
+async def test_a_taken_over_order_is_sent_as_a_retry(replica: Replica, owner: Any) -> None:
+    """Under its key; the attempt of the dead process is on record as unknown."""
+    (dead,) = await left_behind(owner, 1)
+    await replica.dispatcher.run_once()
+    await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
+    assert replica.peers.sent == [(dead, 1, True)]
+    outcomes = await owner.fetch("SELECT outcome FROM orders.attempts ORDER BY attempt")
+    assert [row["outcome"] for row in outcomes] == ["unknown", "acknowledged"]
+
+
+@pytest.mark.parametrize("trouble", [DatabaseTrouble, LockWaitTooLong])
+@pytest.mark.parametrize("step", ["read_unsettled", "keep_leases", "take_over"])
+async def test_a_look_that_fails_is_not_the_last_one(
+    replica: Replica,
+    owner: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    trouble: type[Exception],
+) -> None:
+    """Whatever the database is away for, the loop comes back, and takes over then."""
+    await in_hand(replica, owner)
+    real, failures = getattr(orders, step), [trouble("away")]
+
+    async def fails_once(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await real(*arguments)
+
+    monkeypatch.setattr(orders, step, fails_once)
+    (dead,) = await left_behind(owner, 1)
+    await rounds(replica, 2)
+    assert not failures
+    await until(lambda: dead in sent(replica), lambda: owner.fetchval("SELECT 1"))
+    registry = replica.surroundings.metrics.registry
+    ends = {
+        end: registry.get_sample_value("order_takeover_rounds_total", {"end": end})
+        for end in ("done", "failed")
+    }
+    assert ends == {"done": 1.0, "failed": 1.0}
+
+
+async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any) -> None:
+    """Not while anything is in hand, again until it is heard, and then never again."""
+    replica.peers.marks = [False, True]
+    await in_hand(replica, owner)
+    await rounds(replica)
+    assert replica.peers.declared == []
+    replica.peers.charging.set()
+    await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
+    await rounds(replica, 4)
+    assert replica.peers.declared == [2, 2]
+    await replica.delivered(await replica.recorded())
+    await rounds(replica, 2)
+    assert replica.peers.declared == [2, 2, 3]
+
+
+async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> None:
+    """The lowest key without an answer, whoever's it is: nothing above it is declared, and nothing from it on."""
+    for _ in range(2):
+        await replica.delivered(await replica.recorded())
+    (others,) = await left_behind(owner, 1)
+    await owner.execute(
+        "UPDATE orders.orders SET lease_until = 'infinity' WHERE order_id = $1", others
+    )
+    await replica.delivered(await replica.recorded())
+    await rounds(replica)
+    assert replica.surroundings.first_incomplete == 3
+    assert replica.peers.declared == [3]
+
+
+async def test_the_mark_does_not_go_back(replica: Replica) -> None:
+    """A look at an older state (a replica that answers late) changes nothing."""
+    replica.surroundings.first_incomplete = 9
+    await rounds(replica)
+    assert replica.surroundings.first_incomplete == 9
+
+
+async def test_a_process_that_stops_leaves_its_orders_at_once(
+    replica: Replica, database: Any, owner: Any
+) -> None:
+    """Another one need not wait until the leases run out."""
+    replica.peers.charges = [LOST] * 1000
+    order = await replica.recorded()
+    replica.dispatcher.start(order)
+    await until(lambda: len(replica.peers.sent) > 3, lambda: owner.fetchval("SELECT 1"))
+    await replica.dispatcher.stop()
+    assert replica.dispatcher.in_hand == 0
+    so_far = len(replica.peers.sent)
+    async with running(database) as other:
+        assert await other.dispatcher.run_once() == 1
+        await until(lambda: not other.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
+        assert sent(other) == [order.order_id]
+    assert len(replica.peers.sent) == so_far
+    assert await owner.fetchval("SELECT status FROM orders.orders") == Status.BILLED
+
+
+async def test_only_its_own_orders_are_left(replica: Replica, owner: Any) -> None:
+    """Those of other living processes stay theirs, and settled ones are not touched."""
+    await replica.delivered(await replica.recorded())
+    (others,) = await left_behind(owner, 1)
+    await owner.execute(
+        "UPDATE orders.orders SET lease_until = 'infinity' WHERE order_id = $1", others
+    )
+    before = await owner.fetch("SELECT order_id, lease_until FROM orders.orders ORDER BY 1")
+    await replica.dispatcher.stop()
+    assert await owner.fetch("SELECT order_id, lease_until FROM orders.orders ORDER BY 1") == before
+
+
+async def test_what_is_in_flight_ends_before_the_leases_do(replica: Replica, owner: Any) -> None:
+    """While its attempt is open nobody else may take the order over."""
+    await in_hand(replica, owner)
+    stopping = asyncio.create_task(replica.dispatcher.stop())
+    await until(replica.surroundings.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
+    for _ in range(10):
+        assert await owner.fetchval("SELECT lease_until > now() FROM orders.orders")
+    replica.peers.charging.set()
+    await stopping
+    assert await owner.fetchval("SELECT status FROM orders.orders") == Status.BILLED
+
+
+async def test_a_stop_has_an_end(database: Any, owner: Any) -> None:
+    """What is still open after two deadlines of an attempt is given up, and left to others."""
+    async with running(database, attempt_timeout_s=0.1) as replica:
+        await in_hand(replica, owner)
+        async with asyncio.timeout(20):
+            await replica.dispatcher.stop()
+        assert await owner.fetchval("SELECT lease_until < now() FROM orders.orders")
+
+
+async def test_a_wait_for_an_order_has_an_end(replica: Replica, owner: Any) -> None:
+    """Who comes back with its key waits no longer than it may, and not at all for what is not here."""
+    order_id = await in_hand(replica, owner)
+    async with asyncio.timeout(20):
+        await replica.dispatcher.wait(order_id, 0.01)
+        await replica.dispatcher.wait(uuid4(), 1000.0)
+    assert replica.dispatcher.in_hand == 1
