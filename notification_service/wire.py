@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# No control characters: Postgres stores no NUL, and no customer reads the others. The length is that of a long message.
-Text = Annotated[
-    str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+from strict_input import HumanText
+
+# The length is that of a long message.
+Text = Annotated[HumanText, Field(max_length=2000)]
 
 
 class _Body(BaseModel):

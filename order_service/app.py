@@ -13,7 +13,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
 import environment
 import garbage_collector
@@ -33,6 +33,7 @@ from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import (
     KEY_HEADER,
+    REPLAYED_HEADER,
     SHOPPER_KEY_LENGTH_MAX,
     Delivery,
     NewOrder,
@@ -43,12 +44,15 @@ from order_service.wire import (
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
     VALIDATION,
     BodyLimit,
     Problem,
     ProblemCatalogue,
     documented,
 )
+from strict_input import CanonicalInteger, CanonicalUUID
+from strict_input.url import require_documented_url
 from structured_fields import MalformedItem
 
 log = structlog.get_logger()
@@ -193,7 +197,7 @@ def create(
     return app
 
 
-_router = APIRouter(tags=["orders"])
+_router = APIRouter(tags=["orders"], dependencies=[Depends(require_documented_url)])
 # What is asked thousands of times a second.
 _hot = APIRouter(tags=["orders"], route_class=DirectRoute)
 
@@ -215,6 +219,7 @@ def _desk(request: Request) -> OrderDesk:
             BODY_UNREADABLE,
             problems.ORDER_DECLINED,
             BODY_TOO_LARGE,
+            MEDIA_TYPE_UNSUPPORTED,
             problems.KEY_REUSED,
             problems.ORDER_FAILED,
             problems.DELIVERY_REFUSED,
@@ -265,7 +270,7 @@ async def post_order(request: Request) -> Response:
     summary="An order with its attempts and what became of its notification",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
-async def get_order(order_id: UUID, request: Request) -> Order:
+async def get_order(order_id: CanonicalUUID, request: Request) -> Order:
     return await _read(_desk(request), order_id)
 
 
@@ -276,8 +281,8 @@ async def get_order(order_id: UUID, request: Request) -> Order:
 )
 async def get_orders(
     request: Request,
-    before: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
+    before: Annotated[CanonicalUUID | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[CanonicalInteger, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
@@ -301,7 +306,7 @@ async def get_orders(
         problems.UNAVAILABLE,
     ),
 )
-async def cancel_order(order_id: UUID, request: Request) -> Order:
+async def cancel_order(order_id: CanonicalUUID, request: Request) -> Order:
     desk = _desk(request)
     order = await _read(desk, order_id)
     if order.status is Status.PENDING:
@@ -335,7 +340,7 @@ async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Resp
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
     await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk, order_id))
+    return _answer(desk, await _read(desk, order_id), {REPLAYED_HEADER: "?1"})
 
 
 async def _read(desk: OrderDesk, order_id: UUID) -> Order:
@@ -346,8 +351,8 @@ async def _read(desk: OrderDesk, order_id: UUID) -> Order:
     return order
 
 
-def _answer(desk: OrderDesk, order: Order) -> Response:
-    location = {"Location": f"/orders/{order.order_id}"}
+def _answer(desk: OrderDesk, order: Order, headers: dict[str, str] | None = None) -> Response:
+    location = {"Location": f"/orders/{order.order_id}", **(headers or {})}
     match order.status:
         case Status.BILLED:
             return _whole(order, 201, location)
@@ -377,7 +382,10 @@ def _shopper_key(request: Request) -> str | None:
     try:
         value = structured_fields.item(request.headers.getlist(KEY_HEADER))
     except MalformedItem as exc:
-        raise Problem(problems.KEY_MALFORMED, f"{KEY_HEADER} is not an RFC 9651 item.") from exc
+        raise Problem(
+            problems.KEY_MALFORMED,
+            f'{KEY_HEADER} must be in double quotes, and once: {KEY_HEADER}: "a7f3".',
+        ) from exc
     if value is None:
         return None
     if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
