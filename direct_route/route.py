@@ -56,7 +56,7 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     except ClientDisconnect as exc:
         raise HTTPException(400, "The body is not complete.") from exc
     _require_json(request)
-    if request.scope["query_string"]:
+    if request.scope.get("query_string"):
         # A parameter that is ignored would be taken for one that was heeded.
         raise _refused("query", "url", "This route has no query parameters.")
     try:

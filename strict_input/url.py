@@ -13,7 +13,7 @@ def require_documented_url(request: Request) -> None:
     scope = request.scope
     if b"%" in (scope.get("raw_path") or b""):
         raise _refused("path", "Nothing in this path may be percent-encoded.")
-    query: bytes = scope["query_string"]
+    query: bytes = scope.get("query_string", b"")
     if not query:
         return
     if b"%" in query or b"+" in query:
