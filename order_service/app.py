@@ -18,11 +18,10 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 import environment
 import garbage_collector
 import problem_details
-import structured_fields
 import telemetry
 from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
-from order_service import listing, orders, problems
+from order_service import headers, listing, orders, problems
 from order_service.backoff import Backoff
 from order_service.books import Books
 from order_service.courier import Surroundings
@@ -32,9 +31,7 @@ from order_service.peers import Peers, Transport, Unknown, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import (
-    KEY_HEADER,
     REPLAYED_HEADER,
-    SHOPPER_KEY_LENGTH_MAX,
     Delivery,
     NewOrder,
     Order,
@@ -53,7 +50,6 @@ from problem_details import (
 )
 from strict_input import CanonicalInteger, CanonicalUUID
 from strict_input.url import require_documented_url
-from structured_fields import MalformedItem
 
 log = structlog.get_logger()
 
@@ -231,22 +227,13 @@ def _desk(request: Request) -> OrderDesk:
     },
     openapi_extra={
         "requestBody": documented_body(NewOrder),
-        "parameters": [
-            {
-                "in": "header",
-                "name": KEY_HEADER,
-                "required": False,
-                "description": "the shopper's own key: an RFC 9651 String of 1 to 255 characters",
-                "schema": {"type": "string", "minLength": 3, "maxLength": 257},
-                "example": '"a7f3"',
-            }
-        ],
+        "parameters": headers.PARAMETERS,
     },
 )
 async def post_order(request: Request) -> Response:
     desk = _desk(request)
     new = await read_body(request, NewOrder)
-    shopper_key = _shopper_key(request)
+    shopper_key = headers.shopper_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
@@ -340,7 +327,7 @@ async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Resp
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
     await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk, order_id), {REPLAYED_HEADER: "?1"})
+    return _answer(desk, await _read(desk, order_id), replayed=True)
 
 
 async def _read(desk: OrderDesk, order_id: UUID) -> Order:
@@ -351,8 +338,10 @@ async def _read(desk: OrderDesk, order_id: UUID) -> Order:
     return order
 
 
-def _answer(desk: OrderDesk, order: Order, headers: dict[str, str] | None = None) -> Response:
-    location = {"Location": f"/orders/{order.order_id}", **(headers or {})}
+def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Response:
+    location = {"Location": f"/orders/{order.order_id}"}
+    if replayed:
+        location[REPLAYED_HEADER] = "?1"
     match order.status:
         case Status.BILLED:
             return _whole(order, 201, location)
@@ -376,24 +365,6 @@ def _answer(desk: OrderDesk, order: Order, headers: dict[str, str] | None = None
 
 def _whole(order: Order, status: int, headers: dict[str, str]) -> Response:
     return Response(order.model_dump_json(), status, headers, "application/json")
-
-
-def _shopper_key(request: Request) -> str | None:
-    try:
-        value = structured_fields.item(request.headers.getlist(KEY_HEADER))
-    except MalformedItem as exc:
-        raise Problem(
-            problems.KEY_MALFORMED,
-            f'{KEY_HEADER} must be in double quotes, and once: {KEY_HEADER}: "a7f3".',
-        ) from exc
-    if value is None:
-        return None
-    if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
-        raise Problem(
-            problems.KEY_MALFORMED,
-            f"{KEY_HEADER} must be 1 to {SHOPPER_KEY_LENGTH_MAX} characters in double quotes.",
-        )
-    return value
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:

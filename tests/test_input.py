@@ -171,7 +171,7 @@ async def test_a_name_twice(services: Services) -> None:
 async def test_colons_in_a_text(services: Services) -> None:
     """They are no names: a text may hold a whole object."""
     for route in services.routes:
-        if route.text in ("item", "text"):
+        if route.text is not None and route.text != "account":
             body = route.changed(**{route.text: '{"item": 1, "item": 2, "text": 3, "text": 4}'})
             assert (await route.send(body)).status_code == route.accepted
 

@@ -162,7 +162,7 @@ def test_a_key_without_quotes(value: str) -> None:
 
 def test_what_is_published_is_what_is_enforced() -> None:
     """The bounds of the OpenAPI document are those of the functions."""
-    schemas: dict[str, Any] = {each["name"]: each["schema"] for each in headers.PARAMETERS}
+    schemas: dict[str, Any] = {str(each["name"]): each["schema"] for each in headers.PARAMETERS}
     mark = schemas["Idempotency-First-Incomplete"]
     for value in (mark["minimum"], mark["maximum"]):
         assert (
