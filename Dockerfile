@@ -12,6 +12,7 @@ COPY direct_route /app/direct_route
 COPY garbage_collector /app/garbage_collector
 COPY environment /app/environment
 COPY problem_details /app/problem_details
+COPY strict_input /app/strict_input
 COPY structured_fields /app/structured_fields
 COPY telemetry /app/telemetry
 COPY billing_service /app/billing_service

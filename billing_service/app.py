@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -21,6 +21,7 @@ import problem_details
 import telemetry
 from billing_service import headers, keys, ledger, problems, stored_answers
 from billing_service.admission import QueueFull
+from billing_service.collector import MarkLeap
 from billing_service.keys import (
     CHARGED,
     DECLINED,
@@ -47,12 +48,15 @@ from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
     VALIDATION,
     BodyLimit,
     Problem,
     documented,
 )
 from problem_details.problem import MEDIA_TYPE
+from strict_input import CanonicalInteger
+from strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
@@ -95,6 +99,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     billing.catalogue = problem_details.install(app, billing.catalogue)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_exception_handler(MarkLeap, _mark_leaps)
     app.add_exception_handler(QueueFull, _overloaded)
     app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
     telemetry.install(
@@ -109,14 +114,19 @@ def _billing(request: Request) -> Billing:
 
 
 class _Bearer(SecurityBase):
-    """Gives an endpoint the name of its caller, and the OpenAPI document the scheme."""
+    """Gives an endpoint the name of its caller, and the OpenAPI document the scheme.
+
+    Only after the caller is known is its URL judged.
+    """
 
     def __init__(self) -> None:
         self.model = HTTPBearerModel()
         self.scheme_name = "HTTPBearer"
 
     async def __call__(self, request: Request) -> str:
-        return _client(request)
+        client = _client(request)
+        require_documented_url(request)
+        return client
 
 
 def _client(request: Request) -> str:
@@ -131,7 +141,9 @@ def _client(request: Request) -> str:
 
 
 Client = Annotated[str, Depends(_Bearer())]
-KeyInPath = Annotated[int, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")]
+KeyInPath = Annotated[
+    CanonicalInteger, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")
+]
 AccountName = Annotated[Account, Path(description="the account's name")]
 _router = APIRouter()
 # What is asked thousands of times a second.
@@ -158,9 +170,11 @@ async def post_charge(request: Request) -> Response:
     mark = headers.first_incomplete(request)
     timeout_s = headers.timeout_s(request)
     if mark is not None:
+        await billing.collector.announce(client, mark)
         if sequence_key < mark:
+            # "Never executed again" has to be true of this key from now on, also when it comes without its mark.
+            await keys.move_mark(billing.pool, client, mark)
             raise _forgotten(sequence_key, mark)
-        billing.collector.announce(client, mark)
     outcome = await billing.charge(
         client,
         sequence_key,
@@ -268,14 +282,18 @@ async def delete_charge(sequence_key: KeyInPath, request: Request, client: Clien
     status_code=202,
     tags=["charges"],
     summary="Declare all keys below one as settled; they are forgotten soon, and refused for ever",
-    responses=documented(problems.TOKEN_WRONG, VALIDATION, problems.UNAVAILABLE),
+    responses=documented(
+        problems.TOKEN_WRONG, problems.MARK_LEAP, VALIDATION, problems.UNAVAILABLE
+    ),
 )
 async def delete_charges(
-    below: Annotated[int, Query(ge=1, le=SEQUENCE_KEY_MAX, description="first incomplete")],
+    below: Annotated[
+        CanonicalInteger, Query(ge=1, le=SEQUENCE_KEY_MAX, description="first incomplete")
+    ],
     request: Request,
     client: Client,
 ) -> dict[str, int]:
-    _billing(request).collector.announce(client, below)
+    await _billing(request).collector.announce(client, below)
     return {"first_incomplete": below}
 
 
@@ -289,13 +307,14 @@ async def delete_charges(
         problems.TOKEN_WRONG,
         problems.ACCOUNT_OPENED_OTHERWISE,
         BODY_TOO_LARGE,
+        MEDIA_TYPE_UNSUPPORTED,
         VALIDATION,
         problems.UNAVAILABLE,
     ),
+    openapi_extra={"requestBody": documented_body(OpenAccount)},
 )
-async def put_account(
-    account: AccountName, opening: OpenAccount, request: Request, _: Client
-) -> AccountState:
+async def put_account(account: AccountName, request: Request, _: Client) -> AccountState:
+    opening = await read_body(request, OpenAccount)
     pool = _billing(request).pool
     balance_cents = await ledger.open_account(pool, account, opening.opening_balance_cents)
     if balance_cents is None:
@@ -339,6 +358,19 @@ def _in_flight(sequence_key: int) -> Problem:
 def _name(outcome: object) -> str:
     """An outcome's name for the log: the class, or what the answer says."""
     return _STATES[outcome.status] if isinstance(outcome, Answer) else type(outcome).__name__
+
+
+async def _mark_leaps(request: Request, exc: Exception) -> Response:
+    leap = cast(MarkLeap, exc)
+    log.warning("mark leaps", client=leap.client, first_incomplete=leap.first_incomplete)
+    return problem_details.answer(
+        _billing(request).catalogue,
+        Problem(
+            problems.MARK_LEAP,
+            f"{leap.first_incomplete} lies more than {leap.leap_max} above {leap.highest_key}.",
+            highest_key=leap.highest_key,
+        ),
+    )
 
 
 async def _overloaded(request: Request, exc: Exception) -> Response:

@@ -1,7 +1,7 @@
 """Reads the idempotency headers of a charge: RFC 9651 structured fields, to the letter.
 
-Guarantee: a header that is not exactly as documented is refused, never guessed at; a key in another form than the one
-canonical form (quoted, decimal, no leading zero) cannot become a second name for the same key.
+Guarantee: a header that is not exactly as documented is refused, never guessed at; a key or a mark in another form than the one
+canonical form (decimal, no leading zero, a key in double quotes) cannot become a second name for the same key.
 """
 
 import re
@@ -54,6 +54,9 @@ PARAMETERS = [
     },
 ]
 
+# Nobody waits for an hour; `PARAMETERS` publishes it.
+TIMEOUT_S_MAX = 3600
+
 _DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"', re.ASCII)
 
@@ -90,8 +93,11 @@ def first_incomplete(request: Request) -> int | None:
     value = _item(request, FIRST_INCOMPLETE_HEADER, HEADER_MALFORMED)
     if value is None:
         return None
-    if type(value) is not int or value < 1:
-        raise Problem(HEADER_MALFORMED, f"{FIRST_INCOMPLETE_HEADER} must be an integer from 1.")
+    if type(value) is not int or value < 1 or _has_leading_zeros(request, FIRST_INCOMPLETE_HEADER):
+        raise Problem(
+            HEADER_MALFORMED,
+            f"{FIRST_INCOMPLETE_HEADER} must be an integer from 1 without leading zeros.",
+        )
     return value
 
 
@@ -100,13 +106,30 @@ def timeout_s(request: Request) -> float | None:
     value = _item(request, TIMEOUT_HEADER, HEADER_MALFORMED)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value <= 0:
-        raise Problem(HEADER_MALFORMED, f"{TIMEOUT_HEADER} must be a number of seconds above 0.")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | Decimal)
+        or not 0 < value <= TIMEOUT_S_MAX
+        or _has_leading_zeros(request, TIMEOUT_HEADER)
+    ):
+        raise Problem(
+            HEADER_MALFORMED,
+            f"{TIMEOUT_HEADER} must be a number of seconds above 0 and at most {TIMEOUT_S_MAX}.",
+        )
     return float(value)
+
+
+def _has_leading_zeros(request: Request, name: str) -> bool:
+    """RFC 9651 lets a parser accept them; here a number has one spelling."""
+    written: str = request.headers[name].strip(" ")
+    return written[0] == "0" and written[1:2].isdigit()
 
 
 def _item(request: Request, name: str, malformed: ProblemType) -> object | None:
     try:
         return structured_fields.item(request.headers.getlist(name))
     except MalformedItem as exc:
-        raise Problem(malformed, f"{name} is not an RFC 9651 item.") from exc
+        detail = f"{name} is not an RFC 9651 item."
+        if malformed is KEY_MALFORMED:
+            detail = f'{name} must be in double quotes, and once: {name}: "42".'
+        raise Problem(malformed, detail) from exc

@@ -4,6 +4,7 @@ Guarantee: a key is in one of five states, and moves only forward: never seen, t
 forgotten. From none of them does it come back to be executed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bounded_pool import (
@@ -110,13 +111,36 @@ async def void(pool: BoundedPool, client: str, sequence_key: int) -> VoidOutcome
 
 
 async def forget(
-    pool: BoundedPool, client: str, first_incomplete: int, patience_s: float | None = None
+    pool: BoundedPool,
+    client: str,
+    first_incomplete: int,
+    patience_s: float | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> int:
     """Advances a client's mark and deletes the keys below it; how many were deleted. Raises `DatabaseTrouble`.
 
-    The mark is committed before the first key is deleted. Its update waits for every charge that has read the old mark
-    and lets none in meanwhile, so a charge either finds its key or is refused. `patience_s` bounds that wait below the
-    lock timeout; raises `LockWaitTooLong`.
+    The mark is committed before the first key is deleted. `patience_s` bounds each wait for a lock below the lock timeout;
+    raises `LockWaitTooLong`. It stops after a chunk when that was `enough`; the rest is for another call.
+    """
+    await move_mark(pool, client, first_incomplete, patience_s)
+    deleted = 0
+    while True:
+        async with pool.transaction() as connection:
+            if patience_s is not None:
+                await limit_lock_waits(connection, patience_s)
+            chunk = await delete_forgotten(connection, client, FORGOTTEN_AT_ONCE_MAX)
+        deleted += chunk
+        if chunk < FORGOTTEN_AT_ONCE_MAX or enough():
+            return deleted
+
+
+async def move_mark(
+    pool: BoundedPool, client: str, first_incomplete: int, patience_s: float | None = None
+) -> None:
+    """Advances a client's mark; on return no key below it is executed any more. Raises `DatabaseTrouble`.
+
+    It waits for every charge that has read the old mark and lets none in meanwhile, so a charge either finds its key or is
+    refused. Raises `LockWaitTooLong`, after `patience_s` if that is given.
     """
     async with pool.transaction() as connection:
         if patience_s is not None:
@@ -124,13 +148,6 @@ async def forget(
         await lock_client_exclusively(connection, client)
         await insert_client(connection, client)
         await advance_mark(connection, client, first_incomplete)
-    deleted = 0
-    while True:
-        async with pool.connection() as connection:
-            chunk = await delete_forgotten(connection, client, FORGOTTEN_AT_ONCE_MAX)
-        deleted += chunk
-        if chunk < FORGOTTEN_AT_ONCE_MAX:
-            return deleted
 
 
 async def claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
@@ -241,6 +258,25 @@ async def read_marks(connection: Connection) -> dict[str, int]:
     """The first incomplete key of each client."""
     rows = await connection.fetch("SELECT client, first_incomplete FROM billing.clients")
     return {row["client"]: row["first_incomplete"] for row in rows}
+
+
+async def read_highest(connection: Connection, client: str) -> int:
+    """The highest key that a client was answered for or had declared settled; 0 when there is none.
+
+    A voided key does not count: to void one costs nothing and proves nothing.
+    """
+    highest: int = await connection.fetchval(
+        """
+        SELECT greatest(
+          0,
+          (SELECT first_incomplete - 1 FROM billing.clients WHERE client = $1),
+          (SELECT max(sequence_key) FROM billing.processed_keys WHERE client = $1 AND status <> $2)
+        )
+        """,
+        client,
+        VOIDED,
+    )
+    return highest
 
 
 async def insert_key(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:

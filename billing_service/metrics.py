@@ -32,7 +32,13 @@ class Metrics:
         )
         self.collector_rounds = Counter(
             "billing_collector_rounds",
-            "Rounds of the collector: it lives as long as they grow",
+            "Rounds in which the collector served every client",
+            registry=self.registry,
+        )
+        self.collector_failures = Counter(
+            "billing_collector_failures",
+            "Clients that the collector did not serve in a round, and rounds that could not begin: a lock, the database, a defect",
+            ["cause"],
             registry=self.registry,
         )
         self.lock_waits = Counter(
@@ -75,6 +81,8 @@ class Metrics:
         for lock in ("client", "key", "account"):
             self.lock_waits.labels(lock=lock)
             self.charges_held.labels(lock=lock)
+        for cause in ("lock", "database", "defect"):
+            self.collector_failures.labels(cause=cause)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""

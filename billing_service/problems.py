@@ -3,7 +3,13 @@
 Guarantee: every status of 400 and above that a charge can get is one of these or of the built-in ones.
 """
 
-from problem_details import BODY_TOO_LARGE, BODY_UNREADABLE, VALIDATION, ProblemType
+from problem_details import (
+    BODY_TOO_LARGE,
+    BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
+    VALIDATION,
+    ProblemType,
+)
 
 RETENTION = (
     "A key is a decimal integer from 1 to 999999999999999 in double quotes. Its answer is kept until its client "
@@ -29,7 +35,8 @@ HEADER_MALFORMED = ProblemType(
     400,
     "A header is malformed",
     "Idempotency-Retry is an RFC 9651 Boolean (?0 or ?1), Idempotency-First-Incomplete an RFC 9651 Integer from 1 "
-    "upwards, Request-Timeout an RFC 9651 Decimal above 0. Nothing was executed.",
+    "upwards, Request-Timeout an RFC 9651 Decimal above 0 and not above 3600; numbers have no leading zeros. Nothing was "
+    "executed.",
 )
 TOKEN_WRONG = ProblemType(
     "token-wrong",
@@ -68,6 +75,14 @@ KEY_FORGOTTEN = ProblemType(
     "The key was settled and is forgotten",
     "The client declared all keys below a mark as settled and this key lies below it. It is refused for ever: "
     "nothing was executed now, and nothing ever will be.",
+)
+MARK_LEAP = ProblemType(
+    "mark-leap",
+    422,
+    "First incomplete lies too far above the keys of this client",
+    "All keys below first incomplete are refused for ever, so a mark that is wrong would end the client. It may lie at most "
+    "BILLING_MARK_LEAP_MAX above the highest key that the client was answered for or had declared settled; the member "
+    "`highest_key` says which that is. Nothing was executed, the mark has not moved and no key is spent.",
 )
 KEY_VOIDED = ProblemType(
     "key-voided",
@@ -124,6 +139,7 @@ ALL = (
     KEY_VOIDED,
     KEY_EXECUTED,
     KEY_REUSED,
+    MARK_LEAP,
     DEADLINE_PASSED,
     OVERLOADED,
     UNAVAILABLE,
@@ -141,7 +157,9 @@ OF_A_CHARGE = (
     KEY_FORGOTTEN,
     KEY_VOIDED,
     BODY_TOO_LARGE,
+    MEDIA_TYPE_UNSUPPORTED,
     KEY_REUSED,
+    MARK_LEAP,
     VALIDATION,
     DEADLINE_PASSED,
     OVERLOADED,

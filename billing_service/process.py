@@ -4,6 +4,7 @@ Guarantee: it is made without touching anything outside; pool and queue work fro
 """
 
 import asyncio
+import time
 
 from bearer_tokens import BearerTokens
 from billing_service import ledger, problems
@@ -46,9 +47,10 @@ class Billing:
         self.collector = Collector(
             self.pool,
             pause_s=settings.forget_pause_s,
+            leap_max=settings.mark_leap_max,
             sleep=asyncio.sleep,
-            forgotten=self.metrics.keys_forgotten,
-            rounds=self.metrics.collector_rounds,
+            clock=time.monotonic,
+            metrics=self.metrics,
         )
         self._admission = Admission(
             settings.queue_max,

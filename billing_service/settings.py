@@ -51,6 +51,14 @@ class Settings(BaseSettings):
     batch_patience_s: float = Field(
         0.02, gt=0, le=60, description="a batch under way for longer does not hold the next one up"
     )
+    # A client's keys are a counter: a million is a day of 12 orders a second that billing has not heard of, and far below
+    # what a slip of a digit or the largest number makes of a mark.
+    mark_leap_max: int = Field(
+        1_000_000,
+        ge=1,
+        le=999_999_999_999_999,
+        description="how far a first incomplete key may lie above the highest known key of its client",
+    )
     # Soon enough that the table stays small, seldom enough that charges do not wait for it.
     forget_pause_s: float = Field(
         1.0, gt=0, le=3600, description="pause between two rounds that delete settled keys"

@@ -41,7 +41,9 @@ REFUSALS: Final = {
     "key-forgotten": 410,
     "key-voided": 410,
     "body-too-large": 413,
+    "media-type-unsupported": 415,
     "key-reused": 422,
+    "mark-leap": 422,
     "validation": 422,
 }
 # `POST /charges`: no answer yet; it has to be sent again with the same key.

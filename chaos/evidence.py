@@ -114,11 +114,15 @@ async def connect(owner_url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 
 async def read_snapshot(
-    connection: "asyncpg.Connection[asyncpg.Record]", account: str, amount_cents: int, at_ns: int
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    account: str,
+    amount_cents: int,
+    at_ns: int,
+    client: str = CLIENT,
 ) -> Snapshot:
     """Money, withdrawals and processed keys of one account, in one statement and so of one moment.
 
-    A key that was forgotten counts as processed when its order is billed: only then may it be forgotten.
+    What another client withdrew, as the ledger says, is no effect of this one's. A key that was forgotten counts as processed when its order is billed: only then may it be forgotten.
     """
     row = await connection.fetchrow(
         """
@@ -129,8 +133,13 @@ async def read_snapshot(
           FROM orders.attempts JOIN orders.orders USING (order_id)
           WHERE customer = $1
         )
-        SELECT opening_balance_cents - balance_cents AS moved_cents,
-               (SELECT count(*) FROM billing.ledger WHERE ledger.account = accounts.account) AS commits,
+        SELECT opening_balance_cents - balance_cents
+                 - (SELECT coalesce(sum(amount_cents), 0)::bigint
+                    FROM billing.ledger
+                    WHERE ledger.account = accounts.account AND ledger.client <> $2) AS moved_cents,
+               (SELECT count(*)
+                FROM billing.ledger
+                WHERE ledger.account = accounts.account AND ledger.client = $2) AS commits,
                (SELECT count(*)
                 FROM used LEFT JOIN billing.processed_keys
                   ON processed_keys.client = $2 AND processed_keys.sequence_key = used.sequence_key
@@ -142,7 +151,7 @@ async def read_snapshot(
         WHERE account = $1
         """,
         account,
-        CLIENT,
+        client,
     )
     if row is None:
         # It had been opened: whatever it paid is gone with it.
@@ -153,9 +162,11 @@ async def read_snapshot(
 async def read_withdrawals(
     connection: "asyncpg.Connection[asyncpg.Record]", account: str
 ) -> list[int]:
-    """The amounts that left an account, in cents."""
+    """The amounts that the order service withdrew from an account, in cents."""
     rows = await connection.fetch(
-        "SELECT amount_cents FROM billing.ledger WHERE account = $1 ORDER BY charge_id", account
+        "SELECT amount_cents FROM billing.ledger WHERE account = $1 AND client = $2 ORDER BY charge_id",
+        account,
+        CLIENT,
     )
     return [row["amount_cents"] for row in rows]
 

@@ -57,7 +57,7 @@ class SameNumber:
         theatre.history.note(
             "stranger", placed.account, text=f"it comes again with key {number}: {_told(again)}"
         )
-        effects, commits = await theatre.money(account)
+        effects, commits = await theatre.money(account, _CLIENT)
         told = f"{first.status_code} and then {_told(again)}"
         scene.checks.append(
             Check(

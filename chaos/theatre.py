@@ -244,11 +244,11 @@ class Theatre:
         """The header that names one of the clients of stack.json."""
         return {"Authorization": f"Bearer {self.target.tokens[client]}"}
 
-    async def money(self, account: str) -> tuple[float, int]:
-        """Effects by the account's balance, and the number of committed withdrawals; read past all proxies."""
+    async def money(self, account: str, client: str = evidence.CLIENT) -> tuple[float, int]:
+        """A client's effects by the account's balance, and its committed withdrawals; read past all proxies."""
         connection = await evidence.connect(self.target.owner)
         try:
-            shot = await evidence.read_snapshot(connection, account, AMOUNT_CENTS, 0)
+            shot = await evidence.read_snapshot(connection, account, AMOUNT_CENTS, 0, client)
         finally:
             await connection.close()
         return shot.effects, shot.commits

@@ -1,9 +1,11 @@
 """The route itself, and the body that its endpoint reads.
 
-Guarantee: a body is refused as FastAPI would refuse it, by the same exceptions; an endpoint that asks for more than its
-request cannot be registered.
+Guarantee: what FastAPI would refuse of a body is refused, by the same exceptions, and so is what could be read in two ways:
+an object with a name twice, a coding or a charset that is not read, a query that nothing reads. An endpoint that asks for
+more than its request cannot be registered.
 """
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -44,25 +46,31 @@ class DirectRoute(APIRoute):
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
-    """The request's JSON body as `model`.
+    """The request's JSON body as `model`, an object of plain values.
 
-    Raises `RequestValidationError` for what is not a `model`, and `HTTPException` (400) when the caller has gone before
-    the body was complete.
+    Raises `RequestValidationError` for what is not a `model`, and `HTTPException`: 400 when the caller has gone before the
+    body was complete, 415 when it is not JSON in UTF-8 without a content coding.
     """
     try:
         body = await request.body()
     except ClientDisconnect as exc:
         raise HTTPException(400, "The body is not complete.") from exc
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not _is_json(media_type):
-        raise _refused("The content type must be application/json.")
+    _require_json(request)
+    if request.scope.get("query_string"):
+        # A parameter that is ignored would be taken for one that was heeded.
+        raise _refused("query", "url", "This route has no query parameters.")
     try:
-        return model.model_validate_json(body)
+        read = model.model_validate_json(body)
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in errors]
         ) from exc
+    # Each member of an object has a colon of its own. So as many colons as fields were given mean that no name is there
+    # twice; only a body with more of them, in its texts perhaps, is parsed again.
+    if body.count(b":") != len(read.model_fields_set):
+        _require_unique_names(body)
+    return read
 
 
 def documented_body(model: type[BaseModel]) -> dict[str, Any]:
@@ -75,10 +83,54 @@ def documented_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-def _is_json(media_type: str) -> bool:
+def _require_json(request: Request) -> None:
+    """Raises `HTTPException` (415) with what would be read instead, as RFC 9110 (sections 12.5.1 and 12.5.3) asks."""
+    content_types: list[bytes] = []
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            content_types.append(value)
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise HTTPException(
+                415,
+                "The body must have no content coding.",
+                headers={"Accept-Encoding": "identity"},
+            )
+    if content_types == [b"application/json"]:
+        return
+    if len(content_types) != 1 or not _is_json_in_utf_8(content_types[0].decode("latin-1")):
+        raise HTTPException(
+            415,
+            "The content type must be application/json, in UTF-8.",
+            headers={"Accept": "application/json"},
+        )
+
+
+def _is_json_in_utf_8(content_type: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     kind, _, subtype = media_type.partition("/")
-    return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        return False
+    # RFC 8259, section 11: JSON has no charset parameter. One that names UTF-8 does no harm, another one is not read.
+    charsets = [
+        value.strip('"')
+        for name, _, value in (p.partition("=") for p in parameters)
+        if name == "charset"
+    ]
+    return all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def _refused(message: str) -> RequestValidationError:
-    return RequestValidationError([{"type": "content_type", "loc": ("body",), "msg": message}])
+def _require_unique_names(body: bytes) -> None:
+    """Of a body that is valid JSON; RFC 8259 (section 4) leaves open which of two equal names counts."""
+
+    def unique(members: list[tuple[str, Any]]) -> None:
+        names = set()
+        for name, _ in members:
+            if name in names:
+                raise _refused("body", "name_twice", "A name is there twice.")
+            names.add(name)
+
+    json.loads(body, object_pairs_hook=unique)
+
+
+def _refused(place: str, kind: str, message: str) -> RequestValidationError:
+    return RequestValidationError([{"type": kind, "loc": (place,), "msg": message}])

@@ -6,7 +6,6 @@ Guarantee: 202 leaves after the arrival is committed; what could not be stored i
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
-from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -28,6 +27,7 @@ from notification_service.wire import Arrivals, Notification, Shown
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
     VALIDATION,
     BodyLimit,
     Problem,
@@ -35,6 +35,8 @@ from problem_details import (
     ProblemType,
     documented,
 )
+from strict_input import CanonicalUUID
+from strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
@@ -164,7 +166,14 @@ _hot = APIRouter(tags=["notifications"], route_class=DirectRoute)
     status_code=202,
     response_model=Shown,
     summary="Show a message to a customer",
-    responses=documented(BODY_UNREADABLE, TOKEN_WRONG, BODY_TOO_LARGE, VALIDATION, UNAVAILABLE),
+    responses=documented(
+        BODY_UNREADABLE,
+        TOKEN_WRONG,
+        BODY_TOO_LARGE,
+        MEDIA_TYPE_UNSUPPORTED,
+        VALIDATION,
+        UNAVAILABLE,
+    ),
     dependencies=[Depends(HTTPBearer(auto_error=False))],
     openapi_extra={"requestBody": documented_body(Notification)},
 )
@@ -182,9 +191,10 @@ async def post_notification(request: Request) -> Response:
     "/notifications",
     summary="What arrived: of one order, or the newest 100",
     responses=documented(VALIDATION, UNAVAILABLE),
+    dependencies=[Depends(require_documented_url)],
 )
 async def get_notifications(
-    request: Request, order_id: Annotated[UUID | None, Query()] = None
+    request: Request, order_id: Annotated[CanonicalUUID | None, Query()] = None
 ) -> Arrivals:
     async with _notifications(request).pool.reads.connection() as connection:
         if order_id is None:

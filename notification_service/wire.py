@@ -6,19 +6,20 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from strict_input import HumanText
+
 # `POST /notifications`: not shown and never will be, by the last part of the problem's `type` (`/problems/<slug>`) and the
 # only status that it comes with. What is not listed here may have been shown.
 REFUSALS: Final = {
     "body-unreadable": 400,
     "token-wrong": 401,
     "body-too-large": 413,
+    "media-type-unsupported": 415,
     "validation": 422,
 }
 
-# No control characters: Postgres stores no NUL, and no customer reads the others. The length is that of a long message.
-Text = Annotated[
-    str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+# The length is that of a long message.
+Text = Annotated[HumanText, Field(max_length=2000)]
 
 
 class _Body(BaseModel):

@@ -13,16 +13,15 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
 import environment
 import garbage_collector
 import problem_details
-import structured_fields
 import telemetry
 from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
-from order_service import listing, orders, problems
+from order_service import headers, listing, orders, problems
 from order_service.backoff import Backoff
 from order_service.books import Books
 from order_service.courier import Surroundings
@@ -33,8 +32,7 @@ from order_service.peers import Peers, Transport, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import (
-    KEY_HEADER,
-    SHOPPER_KEY_LENGTH_MAX,
+    REPLAYED_HEADER,
     Delivery,
     NewOrder,
     Order,
@@ -44,13 +42,15 @@ from order_service.wire import (
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
     VALIDATION,
     BodyLimit,
     Problem,
     ProblemCatalogue,
     documented,
 )
-from structured_fields import MalformedItem
+from strict_input import CanonicalInteger, CanonicalUUID
+from strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
@@ -192,7 +192,7 @@ def create(
     return app
 
 
-_router = APIRouter(tags=["orders"])
+_router = APIRouter(tags=["orders"], dependencies=[Depends(require_documented_url)])
 # What is asked thousands of times a second.
 _hot = APIRouter(tags=["orders"], route_class=DirectRoute)
 
@@ -214,6 +214,7 @@ def _desk(request: Request) -> OrderDesk:
             BODY_UNREADABLE,
             problems.ORDER_DECLINED,
             BODY_TOO_LARGE,
+            MEDIA_TYPE_UNSUPPORTED,
             problems.KEY_REUSED,
             problems.ORDER_FAILED,
             problems.DELIVERY_REFUSED,
@@ -225,22 +226,13 @@ def _desk(request: Request) -> OrderDesk:
     },
     openapi_extra={
         "requestBody": documented_body(NewOrder),
-        "parameters": [
-            {
-                "in": "header",
-                "name": KEY_HEADER,
-                "required": False,
-                "description": "the shopper's own key: an RFC 9651 String of 1 to 255 characters",
-                "schema": {"type": "string", "minLength": 3, "maxLength": 257},
-                "example": '"a7f3"',
-            }
-        ],
+        "parameters": headers.PARAMETERS,
     },
 )
 async def post_order(request: Request) -> Response:
     desk = _desk(request)
     new = await read_body(request, NewOrder)
-    shopper_key = _shopper_key(request)
+    shopper_key = headers.shopper_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
@@ -264,7 +256,7 @@ async def post_order(request: Request) -> Response:
     summary="An order with its attempts and what became of its notification",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
-async def get_order(order_id: UUID, request: Request) -> Order:
+async def get_order(order_id: CanonicalUUID, request: Request) -> Order:
     return await _read(_desk(request).pool.reads, order_id)
 
 
@@ -275,8 +267,8 @@ async def get_order(order_id: UUID, request: Request) -> Order:
 )
 async def get_orders(
     request: Request,
-    before: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
+    before: Annotated[CanonicalUUID | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[CanonicalInteger, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
@@ -300,7 +292,7 @@ async def get_orders(
         problems.UNAVAILABLE,
     ),
 )
-async def cancel_order(order_id: UUID, request: Request) -> Order:
+async def cancel_order(order_id: CanonicalUUID, request: Request) -> Order:
     desk = _desk(request)
     order = await _read(desk.pool.reads, order_id)
     if order.status is Status.PENDING:
@@ -334,7 +326,7 @@ async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Resp
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
     await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk.pool, order_id))
+    return _answer(desk, await _read(desk.pool, order_id), replayed=True)
 
 
 async def _read(connections: Connections, order_id: UUID) -> Order:
@@ -345,8 +337,10 @@ async def _read(connections: Connections, order_id: UUID) -> Order:
     return order
 
 
-def _answer(desk: OrderDesk, order: Order) -> Response:
+def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Response:
     location = {"Location": f"/orders/{order.order_id}"}
+    if replayed:
+        location[REPLAYED_HEADER] = "?1"
     match order.status:
         case Status.BILLED:
             return _whole(order, 201, location)
@@ -370,21 +364,6 @@ def _answer(desk: OrderDesk, order: Order) -> Response:
 
 def _whole(order: Order, status: int, headers: dict[str, str]) -> Response:
     return Response(order.model_dump_json(), status, headers, "application/json")
-
-
-def _shopper_key(request: Request) -> str | None:
-    try:
-        value = structured_fields.item(request.headers.getlist(KEY_HEADER))
-    except MalformedItem as exc:
-        raise Problem(problems.KEY_MALFORMED, f"{KEY_HEADER} is not an RFC 9651 item.") from exc
-    if value is None:
-        return None
-    if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
-        raise Problem(
-            problems.KEY_MALFORMED,
-            f"{KEY_HEADER} must be 1 to {SHOPPER_KEY_LENGTH_MAX} characters in double quotes.",
-        )
-    return value
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:

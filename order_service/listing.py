@@ -1,6 +1,7 @@
 """Reads orders with their attempts, as the wire shows them.
 
-Guarantee: an order is shown as it was committed; nothing is changed here.
+Guarantee: an order is shown as it was committed at one moment: each function is one statement, so an order and its attempts
+come from one snapshot. Nothing is changed here.
 """
 
 import json
@@ -17,16 +18,18 @@ async def find(connection: Connection, order_id: UUID) -> Order | None:
     row = await connection.fetchrow(
         """
         SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
-               created_at, settled_at
+               created_at, settled_at,
+               (SELECT json_agg(json_build_object('attempt', attempt, 'sequence_key', attempts.sequence_key, 'retry', retry,
+                                                  'outcome', outcome, 'caller_saw', caller_saw, 'seconds', seconds)
+                                ORDER BY attempt)
+                FROM orders.attempts
+                WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
         WHERE order_id = $1
         """,
         order_id,
     )
-    if row is None:
-        return None
-    attempts = await attempts_of(connection, [order_id])
-    return _order(row, attempts.get(order_id, []))
+    return None if row is None else _order(row)
 
 
 async def find_by_shopper_key(
@@ -46,11 +49,19 @@ async def find_by_shopper_key(
 
 
 async def newest(connection: Connection, before: UUID | None, limit: int) -> list[Order]:
-    """A page of orders, the newest first, those older than `before` when it is given."""
+    """A page of orders, the newest first, those older than `before` when it is given.
+
+    Both columns of the order never change, so an order that is there is on one page, whatever is recorded meanwhile.
+    """
     rows = await connection.fetch(
         """
         SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
-               created_at, settled_at
+               created_at, settled_at,
+               (SELECT json_agg(json_build_object('attempt', attempt, 'sequence_key', attempts.sequence_key, 'retry', retry,
+                                                  'outcome', outcome, 'caller_saw', caller_saw, 'seconds', seconds)
+                                ORDER BY attempt)
+                FROM orders.attempts
+                WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
         WHERE $1::uuid IS NULL
            OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $1)
@@ -60,30 +71,12 @@ async def newest(connection: Connection, before: UUID | None, limit: int) -> lis
         before,
         limit,
     )
-    attempts = await attempts_of(connection, [row["order_id"] for row in rows])
-    return [_order(row, attempts.get(row["order_id"], [])) for row in rows]
+    return [_order(row) for row in rows]
 
 
-async def attempts_of(connection: Connection, order_ids: list[UUID]) -> dict[UUID, list[Attempt]]:
-    """The finished attempts of some orders, in their order."""
-    rows = await connection.fetch(
-        """
-        SELECT order_id, attempt, sequence_key, retry, outcome, caller_saw, seconds
-        FROM orders.attempts
-        WHERE order_id = ANY($1)
-        ORDER BY order_id, attempt
-        """,
-        order_ids,
-    )
-    attempts: dict[UUID, list[Attempt]] = {}
-    for row in rows:
-        fields = {name: value for name, value in row.items() if name != "order_id"}
-        attempts.setdefault(row["order_id"], []).append(Attempt.model_validate(fields))
-    return attempts
-
-
-def _order(row: asyncpg.Record, attempts: list[Attempt]) -> Order:
+def _order(row: asyncpg.Record) -> Order:
     answer = row["answer"]
+    attempts = json.loads(row["attempts"] or "[]")
     return Order(
         order_id=row["order_id"],
         customer=row["customer"],
@@ -92,7 +85,7 @@ def _order(row: asyncpg.Record, attempts: list[Attempt]) -> Order:
         delivery=row["delivery"],
         status=row["status"],
         sequence_key=row["sequence_key"],
-        attempts=attempts,
+        attempts=[Attempt.model_validate(attempt) for attempt in attempts],
         answer=None if answer is None else json.loads(answer),
         notification=row["notification"],
         created_at=row["created_at"],

@@ -7,8 +7,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from strict_input import HumanText
+
 # An opaque RFC 9651 String of the shopper, who may retry too.
 KEY_HEADER = "Idempotency-Key"
+# RFC 9651 Boolean; ?1 on the answer of an order that the key had named before.
+REPLAYED_HEADER = "Idempotency-Replayed"
 SHOPPER_KEY_LENGTH_MAX = 255
 # Ten billion in a currency with cents: above any order, and a million of them still fit into a bigint.
 AMOUNT_CENTS_MAX = 1_000_000_000_000
@@ -16,13 +20,8 @@ AMOUNT_CENTS_MAX = 1_000_000_000_000
 Customer = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", examples=["alice"], strict=True)
 ]
-# No control characters: Postgres stores no NUL, and no item's name needs the others.
-Item = Annotated[
-    str,
-    Field(
-        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["book"], strict=True
-    ),
-]
+# The length is that of a long title.
+Item = Annotated[HumanText, Field(max_length=200, examples=["book"])]
 AmountCents = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_CENTS_MAX, examples=[1999])]
 
 

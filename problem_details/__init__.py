@@ -10,6 +10,7 @@ from problem_details.body_limit import BodyLimit
 from problem_details.install import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    MEDIA_TYPE_UNSUPPORTED,
     VALIDATION,
     answer,
     documented,
@@ -20,6 +21,7 @@ from problem_details.problem import Problem, ProblemCatalogue, ProblemType
 __all__ = [
     "BODY_TOO_LARGE",
     "BODY_UNREADABLE",
+    "MEDIA_TYPE_UNSUPPORTED",
     "VALIDATION",
     "BodyLimit",
     "Problem",

@@ -34,6 +34,13 @@ BODY_TOO_LARGE = ProblemType(
     "The request body is too large",
     "A body may have 64 KiB at most. Nothing was executed.",
 )
+MEDIA_TYPE_UNSUPPORTED = ProblemType(
+    "media-type-unsupported",
+    415,
+    "The body is in a form that is not read",
+    "A body is application/json in UTF-8, without a content coding (no gzip). The header Accept or Accept-Encoding of this "
+    "answer says which of the two was not so. Nothing was executed.",
+)
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "No resource has this URL.")
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -48,7 +55,15 @@ INTERNAL = ProblemType(
     "The service failed in a way that it does not know. Whether the request was executed is unknown: "
     "send it again with the same key.",
 )
-_BUILT_IN = (VALIDATION, BODY_UNREADABLE, BODY_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL)
+_BUILT_IN = (
+    VALIDATION,
+    BODY_UNREADABLE,
+    BODY_TOO_LARGE,
+    MEDIA_TYPE_UNSUPPORTED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    INTERNAL,
+)
 _BY_STATUS = {kind.status: kind for kind in _BUILT_IN}
 
 # RFC 9457, section 3.1.

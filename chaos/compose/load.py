@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from chaos.audit import Audit, audit
+from chaos.audit import CLIENT, Audit, audit
 from chaos.compose.project import Project
 from chaos.compose.shop import AMOUNT_CENTS, Shop
 from chaos.processes import StackError
@@ -161,10 +161,12 @@ async def _billed_once(shop: Shop, acknowledged: list[str]) -> int:
     count: int = await shop.fetch(
         """
         SELECT count(*) FROM unnest($1::uuid[]) AS o (order_id)
-        WHERE (SELECT array_agg(amount_cents) FROM billing.ledger l WHERE l.order_id = o.order_id) = ARRAY[$2::bigint]
+        WHERE (SELECT array_agg(amount_cents) FROM billing.ledger l WHERE l.order_id = o.order_id AND l.client = $3)
+              = ARRAY[$2::bigint]
         """,
         acknowledged,
         AMOUNT_CENTS,
+        CLIENT,
     )
     return count
 

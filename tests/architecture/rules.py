@@ -15,6 +15,7 @@ STANDALONE = (
     "garbage_collector",
     "environment",
     "problem_details",
+    "strict_input",
     "structured_fields",
     "telemetry",
 )
@@ -22,7 +23,8 @@ HARNESS = ("chaos", "bench", "tests")
 OURS = (*SERVICES, *STANDALONE, *HARNESS, "migrations")
 
 HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
-WIRE_IMPORTS = {"pydantic", "datetime", "enum", "typing", "uuid"}
+# strict_input holds types for pydantic and nothing else.
+WIRE_IMPORTS = {"pydantic", "datetime", "enum", "strict_input", "typing", "uuid"}
 SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",

@@ -64,6 +64,17 @@ async def test_the_same_key_with_another_payload(
     assert await balance() == OPENING_CENTS - 1999
 
 
+def test_every_field_of_a_charge_is_told_apart() -> None:
+    """The fingerprint of a charge is another one when any of its fields is, also one that is added later."""
+    charge = {"order_id": UUID(int=1), "account": "alice", "amount_cents": 1999}
+    other = {"order_id": UUID(int=2), "account": "alicf", "amount_cents": 2000}
+    assert set(other) == set(wire.Charge.model_fields)
+    fingerprint = ledger.fingerprint(wire.Charge.model_validate(charge))
+    for name, value in other.items():
+        changed = wire.Charge.model_validate({**charge, name: value})
+        assert ledger.fingerprint(changed) != fingerprint, name
+
+
 async def test_the_same_number_of_another_client(charge: Charge, balance: Balance) -> None:
     """The token names the client and the client is the namespace: nobody can burn or read another's key."""
     await charge(1)

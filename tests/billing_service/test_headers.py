@@ -1,10 +1,15 @@
 """The idempotency headers, read to the letter of RFC 9651."""
 
+import re
+from typing import Any
+
 import pytest
 from fastapi import Request
 
 from billing_service import headers
+from billing_service.wire import SEQUENCE_KEY_MAX
 from problem_details import Problem
+from tests.strict_input.spellings import OF_42
 
 
 def request(*lines: tuple[str, str]) -> Request:
@@ -84,7 +89,25 @@ def test_any_other_flag_is_malformed(value: str) -> None:
     assert caught.value.kind.slug == "header-malformed"
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", '"5"', "1000000000000000", "x"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0",
+        "-1",
+        "1.5",
+        '"5"',
+        "1000000000000000",
+        "x",
+        "007",
+        "0042",
+        "00",
+        "+7",
+        "7_0",
+        "7, 7",
+        "?1",
+        "",
+    ],
+)
 def test_any_other_mark_is_malformed(value: str) -> None:
     """First incomplete is an RFC 9651 Integer from 1."""
     with pytest.raises(Problem) as caught:
@@ -95,3 +118,65 @@ def test_any_other_mark_is_malformed(value: str) -> None:
 def test_the_mark_is_an_integer() -> None:
     """37 means that all keys below 37 are settled."""
     assert headers.first_incomplete(request(("Idempotency-First-Incomplete", "37"))) == 37
+
+
+def test_a_mark_given_twice_is_malformed() -> None:
+    """Two lines are a list, also when they are equal."""
+    with pytest.raises(Problem) as caught:
+        headers.first_incomplete(
+            request(("Idempotency-First-Incomplete", "7"), ("Idempotency-First-Incomplete", "7"))
+        )
+    assert caught.value.kind.slug == "header-malformed"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("2", 2.0), ("2.0", 2.0), ("0.5", 0.5), ("3600", 3600.0)]
+)
+def test_the_timeout_is_a_number_of_seconds(value: str, seconds: float) -> None:
+    """An Integer or a Decimal; absent it means that the caller waits for ever."""
+    assert headers.timeout_s(request(("Request-Timeout", value))) == seconds
+    assert headers.timeout_s(request()) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "0.0", "-1", "02", "00.5", "02.0", "2.0000", "3600.1", "999999999999999", "1e3", "inf", "nan", '"2"', "?1", "", "2, 2"],
+)  # fmt: skip
+def test_any_other_timeout_is_malformed(value: str) -> None:
+    """What is documented is enforced: above 0, at most an hour, one spelling of the whole seconds."""
+    with pytest.raises(Problem) as caught:
+        headers.timeout_s(request(("Request-Timeout", value)))
+    assert caught.value.kind.slug == "header-malformed"
+
+
+@pytest.mark.parametrize(
+    "value", ["42", "abc", "8e03978e-40d5-43e8-bc93-6894a57f9324", "4 2", "'42'"]
+)
+def test_a_key_without_quotes(value: str) -> None:
+    """The mistake that is made most: the answer says what is missing."""
+    with pytest.raises(Problem) as caught:
+        headers.sequence_key(request(("Idempotency-Key", value)))
+    assert caught.value.kind.slug == "key-malformed"
+    assert "in double quotes" in caught.value.detail
+
+
+def test_what_is_published_is_what_is_enforced() -> None:
+    """The bounds of the OpenAPI document are those of the functions."""
+    schemas: dict[str, Any] = {str(each["name"]): each["schema"] for each in headers.PARAMETERS}
+    mark = schemas["Idempotency-First-Incomplete"]
+    for value in (mark["minimum"], mark["maximum"]):
+        assert (
+            headers.first_incomplete(request(("Idempotency-First-Incomplete", str(value)))) == value
+        )
+    assert schemas["Request-Timeout"]["maximum"] == headers.TIMEOUT_S_MAX
+    assert mark["maximum"] == SEQUENCE_KEY_MAX
+    key = re.compile(schemas["Idempotency-Key"]["pattern"])
+    for text in (*OF_42, "1", "42", str(SEQUENCE_KEY_MAX), str(SEQUENCE_KEY_MAX + 1), "0"):
+        line = f'"{text}"'.encode().decode("latin-1")
+        try:
+            headers.sequence_key(request(("Idempotency-Key", line)))
+        except Problem:
+            accepted = False
+        else:
+            accepted = True
+        assert accepted == (key.fullmatch(line) is not None)

@@ -1,5 +1,6 @@
 """The audit finds what is wrong with the money, each kind of it, and nothing on a clean stack."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -15,51 +16,72 @@ from chaos.verdict import Verdict
 async def books(database: Any) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """One account, one billed order with its withdrawal and its notification: clean books."""
     connection = await asyncpg.connect(database.owner)
-    await connection.execute("INSERT INTO billing.accounts VALUES ('alice', 1000, 900)")
+    await connection.execute("INSERT INTO billing.accounts VALUES ('alice', 1000, 1000)")
     await connection.execute("UPDATE orders.sequence_counter SET last_key = 1")
-    await order(connection, 1)
-    await withdrawal(connection, 1)
+    charge_id = await withdrawal(connection, 1)
+    await order(connection, 1, charge_id=charge_id)
     await notification(connection, 1)
     yield connection
     await connection.close()
 
 
 async def order(
-    connection: Any, number: int, *, status: str = "billed", delivery: str = "exactly_once"
+    connection: Any,
+    number: int,
+    *,
+    status: str = "billed",
+    delivery: str = "exactly_once",
+    charge_id: UUID | None = None,
 ) -> None:
     await connection.execute(
         """
         INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, status, answer,
                                    fingerprint, lease_owner, lease_until, created_at, settled_at)
-        VALUES ($1, 'alice', 'book', 100, $3, $2::int, $4::text, '{}', '', gen_random_uuid(), now(),
+        VALUES ($1, 'alice', 'book', 100, $3, $2::int, $4::text, $5::jsonb, '', gen_random_uuid(), now(),
                 now() - interval '1 hour', CASE WHEN $4::text <> 'pending' THEN now() END)
         """,
         UUID(int=number),
         number,
         delivery,
         status,
+        json.dumps({"charge_id": str(charge_id)}),
     )
 
 
-async def withdrawal(connection: Any, number: int, *, amount_cents: int = 100) -> None:
-    await connection.execute(
+async def withdrawal(
+    connection: Any,
+    number: int,
+    *,
+    amount_cents: int = 100,
+    client: str = "order_service",
+    key: int | None = None,
+) -> UUID:
+    """Moves the money as billing does, under the order's own key or another one."""
+    charge_id: UUID = await connection.fetchval(
         """
+        WITH moved AS (
+          UPDATE billing.accounts SET balance_cents = balance_cents - $3 WHERE account = 'alice' RETURNING balance_cents
+        )
         INSERT INTO billing.ledger (client, sequence_key, order_id, account, amount_cents, balance_cents)
-        VALUES ('order_service', $2, $1, 'alice', $3, 0)
+        SELECT $4, $2, $1, 'alice', $3, balance_cents FROM moved
+        RETURNING charge_id
         """,
         UUID(int=number),
-        number,
+        number if key is None else key,
         amount_cents,
+        client,
     )
+    return charge_id
 
 
-async def notification(connection: Any, number: int) -> None:
+async def notification(connection: Any, number: int, *, client: str = "order_service") -> None:
     await connection.execute(
         """
         INSERT INTO notifications.arrivals (notification_id, client, order_id, customer, text)
-        VALUES (gen_random_uuid(), 'order_service', $1, 'alice', 'x')
+        VALUES (gen_random_uuid(), $2, $1, 'alice', 'x')
         """,
         UUID(int=number),
+        client,
     )
 
 
@@ -76,19 +98,20 @@ async def test_clean_books(database: Any, books: Any) -> None:
 
 
 async def test_a_double_withdrawal(database: Any, books: Any) -> None:
-    """The same order twice in the ledger."""
+    """The same order twice in the ledger, under one key or under two."""
     await withdrawal(books, 1)
-    await books.execute("UPDATE billing.accounts SET balance_cents = 800")
-    assert await kinds(database) == {"double"}
+    assert await kinds(database) == {"double", "key twice"}
+    await books.execute("UPDATE billing.ledger SET sequence_key = 7 WHERE balance_cents = 800")
+    assert await kinds(database) == {"double", "wrong key"}
 
 
 async def test_the_harm_of_at_least_once(database: Any, books: Any) -> None:
     """A double withdrawal of that delivery is what it is there for: counted, and no finding."""
     await books.execute("UPDATE orders.sequence_counter SET last_key = 2")
-    await order(books, 2, delivery="at_least_once")
-    await withdrawal(books, 2)
-    await withdrawal(books, 2)
-    await books.execute("UPDATE billing.accounts SET balance_cents = 700")
+    await withdrawal(books, 2, key=3)
+    await order(books, 2, delivery="at_least_once", charge_id=await withdrawal(books, 2))
+    # Named by another client, it is no harm of this one's.
+    await withdrawal(books, 2, client="curl")
     found = await audit(database.owner)
     assert (found.findings, found.harm) == ([], 1)
 
@@ -119,13 +142,12 @@ async def test_money_for_an_order_that_was_not_billed(
 async def test_money_for_no_order(database: Any, books: Any) -> None:
     """The ledger has an entry that no order knows."""
     await withdrawal(books, 9)
-    await books.execute("UPDATE billing.accounts SET balance_cents = 800")
     assert await kinds(database) == {"unexplained"}
 
 
 async def test_a_wrong_amount(database: Any, books: Any) -> None:
     """Another amount than was ordered."""
-    await books.execute("UPDATE billing.ledger SET amount_cents = 50")
+    await books.execute("UPDATE billing.ledger SET amount_cents = 50, balance_cents = 950")
     await books.execute("UPDATE billing.accounts SET balance_cents = 950")
     assert await kinds(database) == {"wrong amount"}
 
@@ -133,7 +155,7 @@ async def test_a_wrong_amount(database: Any, books: Any) -> None:
 async def test_money_that_vanished(database: Any, books: Any) -> None:
     """The balance is lower than the ledger explains."""
     await books.execute("UPDATE billing.accounts SET balance_cents = 899")
-    assert await kinds(database) == {"balance"}
+    assert await kinds(database) == {"balance", "chain"}
 
 
 async def test_a_gap_in_the_keys(database: Any, books: Any) -> None:
@@ -152,3 +174,74 @@ async def test_a_withdrawal_of_another_client_covers_no_order(database: Any, boo
     """The order's own withdrawal is lost; that somebody else charged under the order's id hides nothing."""
     await books.execute("UPDATE billing.ledger SET client = 'curl'")
     assert await kinds(database) == {"lost"}
+
+
+async def test_another_client_names_an_order(database: Any, books: Any) -> None:
+    """Ids of orders are public: whatever another client charges for one, under whichever key, is no withdrawal of the order."""
+    await withdrawal(books, 1, amount_cents=1, client="curl", key=500)
+    await withdrawal(books, 1, amount_cents=100, client="curl")
+    found = await audit(database.owner)
+    assert found.findings == []
+    assert (found.withdrawals, found.harm) == (1, 0)
+
+
+async def test_a_notification_of_another_client(database: Any, books: Any) -> None:
+    """It is no second one of the order service."""
+    await notification(books, 1, client="curl")
+    assert await kinds(database) == set()
+
+
+async def test_the_key_of_another_order(database: Any, books: Any) -> None:
+    """The order was withdrawn once and in full, under a key that is not its own."""
+    await books.execute("UPDATE billing.ledger SET sequence_key = 7")
+    assert await kinds(database) == {"wrong key"}
+
+
+@pytest.mark.parametrize("answer", ['{"charge_id": "another"}', '{"created": true}', "[]"])
+async def test_the_answer_of_another_charge(database: Any, books: Any, answer: str) -> None:
+    """Billed with an answer that does not name the order's own withdrawal."""
+    await books.execute("UPDATE orders.orders SET answer = $1::jsonb", answer)
+    assert await kinds(database) == {"wrong answer"}
+
+
+async def test_a_key_that_was_executed_twice_for_another_client(database: Any, books: Any) -> None:
+    """There is no order to compare it with, and it is found all the same."""
+    await withdrawal(books, 50, client="curl")
+    await withdrawal(books, 51, client="curl", key=50)
+    assert await kinds(database) == {"key twice"}
+
+
+async def test_two_replicas_left_the_same_balance(database: Any, books: Any) -> None:
+    """The sums agree, but one charge did not see the other: its caller was told a balance that never was."""
+    await withdrawal(books, 50, client="curl")
+    await withdrawal(books, 51, client="curl")
+    assert await kinds(database) == set()
+    await books.execute("UPDATE billing.ledger SET balance_cents = 800 WHERE balance_cents = 700")
+    (finding,) = (await audit(database.owner)).findings
+    assert (finding.kind, finding.subject) == ("chain", "alice")
+    assert "takes 100 cents from 800 and leaves 800" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(950, 900), (900, 750), (1000, 800)], ids=["between", "below", "above"]
+)
+async def test_a_balance_that_follows_from_none(
+    database: Any, books: Any, first: int, second: int
+) -> None:
+    """Two withdrawals of 100 from 1000, and one of the balances is of no order in which they can have come."""
+    await withdrawal(books, 50, client="curl")
+    await books.execute(
+        "UPDATE billing.ledger SET balance_cents = CASE client WHEN 'curl' THEN $2::int ELSE $1::int END",
+        first,
+        second,
+    )
+    assert await kinds(database) == {"chain"}
+
+
+async def test_charges_that_commit_out_of_order(database: Any, books: Any) -> None:
+    """Neither ids nor times order a chain: a charge that began earlier may have found the lower balance."""
+    await withdrawal(books, 50, client="curl", amount_cents=7)
+    await books.execute(
+        "UPDATE billing.ledger SET charge_id = uuidv7(interval '-1 day'), created_at = '2020-01-01' WHERE client = 'curl'"
+    )
+    assert await kinds(database) == set()

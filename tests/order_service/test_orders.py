@@ -17,7 +17,7 @@ import order_service.app
 from order_service import orders
 from order_service.books import Books
 from order_service.settings import Settings
-from order_service.wire import Status
+from order_service.wire import NewOrder, Status
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
@@ -139,6 +139,9 @@ async def test_a_shopper_retries(shop: Shop) -> None:
     first = await shop.place(headers=headers)
     again = await shop.place(headers=headers)
     other = await shop.place(headers=headers, amount_cents=5)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "?1"
+    assert "Idempotency-Replayed" not in other.headers
     assert first.status_code == again.status_code == 201
     assert first.json()["order_id"] == again.json()["order_id"]
     assert other.status_code == 422
@@ -146,6 +149,77 @@ async def test_a_shopper_retries(shop: Shop) -> None:
     assert await shop.balance() == OPENING_CENTS - 1999
     # The refused key spent no sequence key: the next order has the next one.
     assert (await shop.place()).json()["sequence_key"] == 2
+
+
+# Each field of an order, and another value of it.
+OTHER_ORDER = {
+    "customer": "bob",
+    "amount_cents": 2000,
+    "item": "books",
+    "delivery": "at_least_once",
+}
+
+
+def test_every_field_of_an_order_is_told_apart() -> None:
+    """The fingerprint of an order is another one when any of its fields is, also one that is added later."""
+    order = {"customer": "alice", "amount_cents": 1999, "item": "book", "delivery": "exactly_once"}
+    fingerprint = orders.fingerprint(NewOrder.model_validate(order))
+    assert set(OTHER_ORDER) == set(NewOrder.model_fields)
+    for name, value in OTHER_ORDER.items():
+        other = NewOrder.model_validate({**order, name: value})
+        assert orders.fingerprint(other) != fingerprint, name
+    assert orders.fingerprint(NewOrder.model_validate(order)) == fingerprint
+    without = {name: value for name, value in order.items() if name != "delivery"}
+    assert orders.fingerprint(NewOrder.model_validate(without)) == fingerprint
+
+
+@pytest.mark.parametrize("changed", sorted(set(OTHER_ORDER) - {"customer"}))
+async def test_the_customers_key_with_another_order(shop: Shop, changed: str) -> None:
+    """Whichever field is another one, the old order is not replayed for it: 422, and nothing is recorded."""
+    headers = {"Idempotency-Key": '"a7f3"'}
+    await shop.place(headers=headers)
+    other = await shop.place(headers=headers, **{changed: OTHER_ORDER[changed]})
+    assert other.status_code == 422
+    assert other.json()["type"].endswith("/problems/key-reused")
+    assert "order" not in other.json()
+    assert len((await shop.orders.get("/orders")).json()["orders"]) == 1
+    assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_the_key_of_another_customer(shop: Shop) -> None:
+    """The same text of another customer is another key: an order of its own, and no replay."""
+    await shop.billing.put("/accounts/bob", json={"opening_balance_cents": OPENING_CENTS})
+    headers = {"Idempotency-Key": '"a7f3"'}
+    first = await shop.place(headers=headers)
+    other = await shop.place(headers=headers, customer="bob")
+    assert (first.status_code, other.status_code) == (201, 201)
+    assert "Idempotency-Replayed" not in other.headers
+    assert first.json()["order_id"] != other.json()["order_id"]
+
+
+async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
+    """A problem that is given again says so as well: declined, refused, cancelled."""
+    for key, changes, status in (
+        ("declined", {"amount_cents": OPENING_CENTS + 1}, 402),
+        ("failed", {"customer": "nobody"}, 422),
+    ):
+        headers = {"Idempotency-Key": f'"{key}"'}
+        first = await shop.place(headers=headers, **changes)
+        again = await shop.place(headers=headers, **changes)
+        assert (first.status_code, again.status_code) == (status, status)
+        assert "Idempotency-Replayed" not in first.headers
+        assert again.headers["Idempotency-Replayed"] == "?1"
+        assert first.json()["order"]["order_id"] == again.json()["order"]["order_id"]
+
+
+@pytest.mark.parametrize(
+    "key", ["42", "a7f3", "7f3a", "8e03978e-40d5-43e8-bc93-6894a57f9324", "a7 f3"]
+)
+async def test_a_key_without_quotes(shop: Shop, key: str) -> None:
+    """The mistake that is made most: the answer says what is missing."""
+    response = await shop.place(headers={"Idempotency-Key": key})
+    assert response.status_code == 400
+    assert "in double quotes" in response.json()["detail"]
 
 
 async def test_a_shopper_retries_at_once(shop: Shop) -> None:
