@@ -244,7 +244,7 @@ async def test_more_reads_than_may_wait(open_pool: Open) -> None:
 
         async with pool.reads.connection():
             waiting = [asyncio.create_task(read()) for _ in range(20)]
-            await asyncio.sleep(0)
+            await asyncio.wait(waiting, timeout=0.001)
             with pytest.raises(ReadsFull):
                 await read()
         await asyncio.gather(*waiting)
