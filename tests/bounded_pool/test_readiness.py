@@ -35,7 +35,7 @@ async def test_all_connections_are_in_use(open_pool: Open) -> None:
             await held.enter_async_context(pool.connection())
         waiting = [
             asyncio.create_task(held.enter_async_context(pool.reads.connection()))
-            for _ in range(20)
+            for _ in range(32)
         ]
         await asyncio.wait(waiting, timeout=0.001)
         with pytest.raises(ReadsFull):
