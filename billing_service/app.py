@@ -385,7 +385,9 @@ async def _overloaded(request: Request, exc: Exception) -> Response:
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
-    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    # A line for each read that is too many would be a load of its own.
+    if not isinstance(exc, ReadsFull):
+        log.warning("could not find out", path=request.url.path, reason=str(exc))
     if isinstance(exc, LockWaitTooLong):
         lock = "client" if isinstance(exc, ClientHeld) else "account"
         _billing(request).metrics.lock_waits.labels(lock=lock).inc()

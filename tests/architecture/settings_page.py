@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -59,7 +60,7 @@ def _rows(settings: type[BaseSettings]) -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return f"`{_text(field.default)}`" if field.default != "" else "empty"
+    return f"`{_text(field.default)}`" if field.default not in ("", SecretStr("")) else "empty"
 
 
 def _bounds(field: FieldInfo) -> str:

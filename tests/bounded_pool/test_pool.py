@@ -243,12 +243,12 @@ async def test_more_reads_than_may_wait(open_pool: Open) -> None:
                 served += await connection.fetchval("SELECT 1")
 
         async with pool.reads.connection():
-            waiting = [asyncio.create_task(read()) for _ in range(20)]
-            await asyncio.sleep(0)
+            waiting = [asyncio.create_task(read()) for _ in range(32)]
+            await asyncio.wait(waiting, timeout=0.001)
             with pytest.raises(ReadsFull):
                 await read()
         await asyncio.gather(*waiting)
-        assert served == 20
+        assert served == 32
         await read()
 
 

@@ -35,9 +35,9 @@ async def test_all_connections_are_in_use(open_pool: Open) -> None:
             await held.enter_async_context(pool.connection())
         waiting = [
             asyncio.create_task(held.enter_async_context(pool.reads.connection()))
-            for _ in range(20)
+            for _ in range(32)
         ]
-        await asyncio.sleep(0)
+        await asyncio.wait(waiting, timeout=0.001)
         with pytest.raises(ReadsFull):
             await held.enter_async_context(pool.reads.connection())
         assert await pool.missing(prove) is None
@@ -66,7 +66,7 @@ async def test_a_prober_that_leaves(open_pool: Open) -> None:
     """The others get their answer."""
     async with open_pool() as pool:
         first, second = (asyncio.create_task(pool.missing(nothing)) for _ in range(2))
-        await asyncio.sleep(0)
+        await asyncio.wait((first, second), timeout=0)
         first.cancel()
         assert await second is None
 

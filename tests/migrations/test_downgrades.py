@@ -1,5 +1,6 @@
 """Migrations on databases that hold data, by owners who are no superusers, and back again."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from chaos import ports
 from chaos.postgres import PostgresCluster
+from chaos.schema import PROJECT
 from tests.migrations.alembic_command import alembic
 
 # A schema of this revision is what databases have that were made before roles were narrowed.
@@ -99,6 +101,27 @@ async def test_an_owner_who_is_no_superuser_goes_up_and_down(
     superuser = await asyncpg.connect(managed_cluster.url("postgres"))
     assert await superuser.fetch("SELECT FROM pg_roles WHERE rolname LIKE '%\\_service'") == []
     await superuser.close()
+
+
+async def test_what_a_superuser_has_to_execute_once(managed_cluster: PostgresCluster) -> None:
+    """The statements of docs/running.md close what was open: the next run has nothing to say, and still works."""
+    url = await managed_database(managed_cluster)
+    code, output = await alembic(url, "upgrade", "head")
+    assert code == 0, output
+    page = (PROJECT / "docs" / "running.md").read_text()
+    (statements,) = re.findall(r"```sql\n(DO \$\$ DECLARE each.*?)```", page, re.DOTALL)
+    name = url.rpartition("/")[2]
+    await execute(managed_cluster.url(name), statements)
+    try:
+        code, output = await alembic(url, "upgrade", "head")
+        assert (code, "WARNING" in output) == (0, False), output
+        code, output = await alembic(url, "downgrade", "base")
+        assert (code, "Traceback" in output) == (0, False), output
+    finally:
+        await execute(
+            managed_cluster.url("postgres"),
+            "GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC",
+        )
 
 
 async def test_roles_that_another_database_needs(managed_cluster: PostgresCluster) -> None:
