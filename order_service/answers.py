@@ -14,9 +14,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from billing_service import wire as billing
+import billing_service.wire as billing
+import notification_service.wire as notifications
 from billing_service.wire import Charge, Charged, Declined, KeyExecuted, KeyState, SettledBelow
-from notification_service import wire as notifications
 from notification_service.wire import Notification, Shown
 from order_service.outcomes import (
     CHARGED_OTHERWISE,

@@ -347,8 +347,7 @@ def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Respons
         case Status.PENDING:
             return _whole(order, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
         case Status.UNKNOWN:
-            # At most once: nobody will send again, so there is nothing to come back for.
-            return _whole(order, 202, location)
+            return _whole(order, 202, location)  # Nobody will send again: nothing to come back for.
         case Status.DECLINED:
             kind = problems.ORDER_DECLINED
         case Status.FAILED:

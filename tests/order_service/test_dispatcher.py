@@ -82,11 +82,12 @@ async def test_what_is_in_hand_is_not_taken_over_by_itself(replica: Replica, own
     order_id = await in_hand(replica, owner)
     await owner.execute("UPDATE orders.orders SET lease_until = '-infinity'")
     assert await replica.dispatcher.run_once() == 1
+    deliveries = [task for task in asyncio.all_tasks() if task.get_name().startswith("deliver")]
+    assert [task.get_name() for task in deliveries] == [f"deliver {order_id}"]
     assert await owner.fetchval("SELECT lease_until > now() FROM orders.orders")
-    for _ in range(10):
-        await owner.fetchval("SELECT 1")
+    replica.peers.charging.set()
+    await asyncio.wait(deliveries)
     assert sent(replica) == [order_id]
-    assert replica.dispatcher.in_hand == 1
 
 
 async def test_a_round_keeps_what_is_in_hand(replica: Replica, owner: Any) -> None:
@@ -158,16 +159,18 @@ async def test_a_look_that_fails_is_not_the_last_one(
 async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any) -> None:
     """Not while anything is in hand, again until it is heard, and then never again."""
     replica.peers.marks = [False, True]
+    await replica.delivered(await replica.recorded())
     await in_hand(replica, owner)
     await rounds(replica)
+    assert replica.surroundings.first_incomplete == 2
     assert replica.peers.declared == []
     replica.peers.charging.set()
     await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
     await rounds(replica, 4)
-    assert replica.peers.declared == [2, 2]
+    assert replica.peers.declared == [3, 3]
     await replica.delivered(await replica.recorded())
     await rounds(replica, 2)
-    assert replica.peers.declared == [2, 2, 3]
+    assert replica.peers.declared == [3, 3, 4]
 
 
 async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> None:
