@@ -186,12 +186,41 @@ async def test_a_client_with_very_many_keys(
     await rig.collector.announce("b", 6)
     assert await rig.collector.run_once() == 30 + 5
     assert await stored(owner, "b") == 0
-    rounds = 0
-    while await stored(owner, "a"):
-        await rig.collector.run_once()
-        rounds += 1
-    assert rounds == 3
+    assert [await rig.collector.run_once() for _ in range(4)] == [30, 30, 10, 0]
+
+
+async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
+    """However often the collector comes and however late it is, what no client has declared settled stays."""
+    await store(owner, "a", 1, 3)
+    for _ in range(3):
+        rig.clock.now_s += 10**9
+        assert await rig.collector.run_once() == 0
+    assert await stored(owner, "a") == 3
+
+
+async def test_a_round_that_a_crash_cut_short(rig: Rig, owner: Owner) -> None:
+    """The mark was moved, the keys were not deleted: another process finds them without hearing the mark again."""
+    await store(owner, "a", 1, 5)
+    await owner.execute("INSERT INTO billing.clients VALUES ('a', 4)")
+    assert await rig.collector.run_once() == 3
     assert await rig.collector.run_once() == 0
+
+
+async def test_the_mark_is_moved_before_a_key_is_deleted(
+    rig: Rig, owner: Owner, pool: BoundedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash in between leaves keys that are refused, never keys that are forgotten and not refused."""
+
+    async def crashes(_: Connection, __: str, ___: int) -> int:
+        assert await marks(owner) == [("a", 4)]
+        raise KeyError("a crash")
+
+    monkeypatch.setattr(keys, "delete_forgotten", crashes)
+    await store(owner, "a", 1, 5)
+    with pytest.raises(KeyError):
+        await keys.forget(pool, "a", 4)
+    assert await stored(owner, "a") == 5
+    assert await keys.state(pool, "a", 3) == keys.KeyForgotten(4)
 
 
 async def test_memory_is_bounded_by_the_clients(
