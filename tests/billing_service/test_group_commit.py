@@ -435,27 +435,39 @@ async def test_two_batches_at_once_share_no_account(desk: Desk, owner: Owner) ->
     assert await moved(owner) == 60
 
 
-@pytest.mark.parametrize("held", [False, True])
-async def test_the_order_of_arrival_holds_for_an_account(
-    desk: Desk, owner: Owner, held: bool
+async def test_the_order_of_arrival_behind_a_batch(pool: BoundedPool, owner: Owner) -> None:
+    """A charge that waits because its account is under way is not overtaken by a later one of it, however small batches are."""
+    desk = Desk(pool, size_max=1)
+    async with inserting_keys_pauses(owner, keys_max=1):
+        first = desk.begin(1)
+        await stand_still(owner)
+        later = [desk.begin(2, OPENING_CENTS - 30), desk.begin(3, account="bob"), desk.begin(4, 30)]
+        assert statuses([await later[1]]) == [201]
+        assert desk.group.queue_length == 2
+    assert statuses([await task for task in (first, *later)]) == [201, 201, 201, 402]
+    assert await moved(owner) == 20 + OPENING_CENTS - 30
+
+
+async def test_the_order_of_arrival_at_a_held_account(
+    database: Any, desk: Desk, owner: Owner
 ) -> None:
-    """A charge that waits because its account is under way, or held elsewhere, is not overtaken by a later one of it."""
-    if held:
-        await owner.execute("BEGIN")
-        await ledger.lock_account(owner, "alice")
-        first = [desk.begin(1), desk.begin(2)]
-        await waits_for_a_lock(owner)
-        later = [desk.begin(3, OPENING_CENTS - 30), desk.begin(4, 20)]
-        await desk.charge(5, account="bob")
-        await owner.execute("ROLLBACK")
-    else:
-        async with inserting_keys_pauses(owner, keys_max=2):
-            first = [desk.begin(1), desk.begin(2)]
-            await stand_still(owner)
-            later = [desk.begin(3, OPENING_CENTS - 30), desk.begin(4, 20)]
-            await desk.charge(5, account="bob")
-    assert statuses([await task for task in (*first, *later)]) == [201, 201, 201, 402]
-    assert await moved(owner) == 20 + OPENING_CENTS - 30 + 10
+    """Charges that met a held account go before those that came while it was tried."""
+    await owner.execute("BEGIN")
+    await ledger.lock_account(owner, "alice")
+    other: Owner = await asyncpg.connect(database.owner)
+    async with inserting_keys_pauses(other, keys_max=1):
+        tried = [desk.begin(1, account="bob"), desk.begin(2), desk.begin(3)]
+        await stand_still(other)
+        later = [desk.begin(4, OPENING_CENTS - 30), desk.begin(5, 20)]
+        async with asyncio.timeout(10):
+            while desk.group.queue_length < 2:
+                await other.fetchval("SELECT 1")
+    await waits_for_a_lock(other)
+    assert desk.held("account") == 2
+    await owner.execute("ROLLBACK")
+    await other.close()
+    assert statuses([await task for task in (*tried, *later)]) == [201, 201, 201, 201, 402]
+    assert await moved(owner) == 30 + OPENING_CENTS - 30
 
 
 @pytest.fixture
