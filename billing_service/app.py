@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -17,6 +17,7 @@ from fastapi.security.base import SecurityBase
 
 import environment
 import garbage_collector
+import http_guard
 import problem_details
 import telemetry
 from billing_service import headers, keys, ledger, problems
@@ -66,14 +67,19 @@ _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLIN
 def create(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; configured from the environment unless `settings` are given."""
     billing = Billing(settings or environment.read(Settings))
+    guard = http_guard.install(
+        environment.read(http_guard.Settings),
+        public_url=billing.catalogue.public_url,
+        registry=billing.metrics.registry,
+    )
     telemetry.configure_logs("billing_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await billing.pool.open()
         garbage_collector.spare_the_program()
         collecting = asyncio.create_task(billing.collector.run(), name="forget keys")
-        yield
+        yield {http_guard.STATE: guard}
         collecting.cancel()
         with suppress(asyncio.CancelledError):
             await collecting
@@ -85,13 +91,15 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
+        # They would lead to whatever host the caller has named.
+        redirect_slashes=False,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
         # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.billing = billing
-    billing.catalogue = problem_details.install(app, billing.catalogue)
+    billing.catalogue = problem_details.install(app, billing.catalogue, http_guard.REFUSALS)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_exception_handler(QueueFull, _overloaded)

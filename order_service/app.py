@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 
 import environment
 import garbage_collector
+import http_guard
 import problem_details
 import structured_fields
 import telemetry
@@ -164,26 +165,33 @@ def create(
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
     """
     desk = OrderDesk(settings or environment.read(Settings), transport)
+    guard = http_guard.install(
+        environment.read(http_guard.Settings),
+        public_url=desk.catalogue.public_url,
+        registry=desk.metrics.registry,
+    )
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with desk.running():
             garbage_collector.spare_the_program()
-            yield
+            yield {http_guard.STATE: guard}
 
     app = DirectAPI(
         title="order_service",
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
+        # They would lead to whatever host the caller has named.
+        redirect_slashes=False,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
         # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
-    desk.catalogue = problem_details.install(app, desk.catalogue)
+    desk.catalogue = problem_details.install(app, desk.catalogue, http_guard.REFUSALS)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
