@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -67,19 +67,14 @@ _STATES: dict[int, Literal["charged", "declined"]] = {CHARGED: "charged", DECLIN
 def create(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; configured from the environment unless `settings` are given."""
     billing = Billing(settings or environment.read(Settings))
-    guard = http_guard.install(
-        environment.read(http_guard.Settings),
-        public_url=billing.catalogue.public_url,
-        registry=billing.metrics.registry,
-    )
     telemetry.configure_logs("billing_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await billing.pool.open()
         garbage_collector.spare_the_program()
         collecting = asyncio.create_task(billing.collector.run(), name="forget keys")
-        yield {http_guard.STATE: guard}
+        yield
         collecting.cancel()
         with suppress(asyncio.CancelledError):
             await collecting
@@ -91,15 +86,14 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
-        # They would lead to whatever host the caller has named.
-        redirect_slashes=False,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.billing = billing
     billing.catalogue = problem_details.install(app, billing.catalogue, http_guard.REFUSALS)
+    http_guard.install(
+        app, environment.read, billing.catalogue.public_url, billing.metrics.registry
+    )
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_exception_handler(QueueFull, _overloaded)

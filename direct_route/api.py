@@ -23,6 +23,16 @@ class DirectAPI(FastAPI):
     without its body (RFC 9110, section 9.3.2): FastAPI's own routes refuse it.
     """
 
+    def __init__(self, **options: Any) -> None:
+        """`options` are FastAPI's."""
+        super().__init__(
+            # A redirect to the same path with or without its last slash would lead to any host that the caller names.
+            redirect_slashes=False,
+            # The services have metrics, logs and traces of their own; FastAPI would ask OpenTelemetry in each request.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            **options,
+        )
+
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, when the first request comes: routes and middleware that are added later are not seen."""
         usual = super().build_middleware_stack()

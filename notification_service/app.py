@@ -5,7 +5,7 @@ Guarantee: 202 leaves after the arrival is committed; what could not be stored i
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import structlog
@@ -106,18 +106,13 @@ class Notifications:
 def create(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; configured from the environment unless `settings` are given."""
     notifications = Notifications(settings or environment.read(Settings))
-    guard = http_guard.install(
-        environment.read(http_guard.Settings),
-        public_url=notifications.catalogue.public_url,
-        registry=notifications.registry,
-    )
     telemetry.configure_logs("notification_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await notifications.pool.open()
         garbage_collector.spare_the_program()
-        yield {http_guard.STATE: guard}
+        yield
         await notifications.arriving.drain()
         await notifications.pool.close()
 
@@ -126,16 +121,15 @@ def create(settings: Settings | None = None) -> FastAPI:
         version="1",
         description="Shows what arrives. Called at most once; a second arrival would be listed too.",
         lifespan=lifespan,
-        # They would lead to whatever host the caller has named.
-        redirect_slashes=False,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.notifications = notifications
     notifications.catalogue = problem_details.install(
         app, notifications.catalogue, http_guard.REFUSALS
+    )
+    http_guard.install(
+        app, environment.read, notifications.catalogue.public_url, notifications.registry
     )
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
@@ -66,7 +66,9 @@ class OrderDesk:
     def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.open_transport = transport or self._open_transport
+        self.open_transport = transport or (
+            lambda: open_transport(settings.attempts_in_flight_max * 2)
+        )
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
         )
@@ -153,9 +155,6 @@ class OrderDesk:
             return f"the database: {exc}"
         return None
 
-    def _open_transport(self) -> Transport:
-        return open_transport(self.settings.attempts_in_flight_max * 2)
-
 
 def create(
     settings: Settings | None = None, transport: Callable[[], Transport] | None = None
@@ -165,33 +164,25 @@ def create(
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
     """
     desk = OrderDesk(settings or environment.read(Settings), transport)
-    guard = http_guard.install(
-        environment.read(http_guard.Settings),
-        public_url=desk.catalogue.public_url,
-        registry=desk.metrics.registry,
-    )
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with desk.running():
             garbage_collector.spare_the_program()
-            yield {http_guard.STATE: guard}
+            yield
 
     app = DirectAPI(
         title="order_service",
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
-        # They would lead to whatever host the caller has named.
-        redirect_slashes=False,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
     desk.catalogue = problem_details.install(app, desk.catalogue, http_guard.REFUSALS)
+    http_guard.install(app, environment.read, desk.catalogue.public_url, desk.metrics.registry)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
