@@ -107,6 +107,11 @@ class BoundedReader(HttpToolsProtocol):
                 self._barren_bytes += len(piece)
             self._feed_parser(piece)
             self._check_framing()
+            if self.in_head and self.headers is not self.whole_head:
+                # The next head has begun, after a body in chunks.
+                end = piece.rfind(END_OF_HEAD)
+                self.head_bytes = len(piece) - end - len(END_OF_HEAD) if end >= 0 else len(piece)
+                self._tail = piece[-3:]
             return
         room = self.head_bytes_max - self.head_bytes
         if not self.head_bytes:

@@ -23,14 +23,14 @@ class Echo:
 
     def __init__(self) -> None:
         self._go = asyncio.Event()
-        self._complete = 0
-        self._begun = 0
+        self.complete = 0
+        self.begun = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _lifespan(receive, send)
             return
-        self._begun += 1
+        self.begun += 1
         body = b""
         whole = scope["path"] == "/early"
         while not whole:
@@ -39,7 +39,7 @@ class Echo:
                 return
             body += message["body"]
             whole = not message["more_body"]
-        self._complete += 1
+        self.complete += 1
         if scope["path"] == "/wait":
             await self._go.wait()
         if scope["path"] == "/go":
@@ -50,8 +50,8 @@ class Echo:
             "query": scope["query_string"].decode(),
             "body": body.decode("latin-1"),
             "headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in scope["headers"]],
-            "begun": self._begun,
-            "complete": self._complete,
+            "begun": self.begun,
+            "complete": self.complete,
             "pid": os.getpid(),
         }
         answer = b"x" * 200_000 if scope["path"] == "/large" else json.dumps(told).encode()
