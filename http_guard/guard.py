@@ -87,13 +87,14 @@ class Guard:
         self.crowded = len(self._all) > self.connections_max
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
-        while self.crowded and self._evict():
+        while self.crowded and self._evict(next(iter(self.waiting), None)):
             pass
         return len(self._all) <= self.connections_max + EXTRA_CONNECTIONS
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        self.hold(connection, 0)
+        self._held_bytes -= connection.held_bytes
+        connection.held_bytes = 0
         self.waiting.pop(connection, None)
         self._all.discard(connection)
         self.crowded = len(self._all) > self.connections_max
@@ -105,8 +106,8 @@ class Guard:
         """
         self._held_bytes += held_bytes - connection.held_bytes
         connection.held_bytes = held_bytes
-        while self._held_bytes > self.settings.unfinished_bytes_max:
-            if not self._evict():
+        while self._held_bytes > self.settings.held_bytes_max:
+            if not self._evict(next((each for each in self.waiting if each.held_bytes), None)):
                 return False
         return True
 
@@ -116,8 +117,7 @@ class Guard:
         self._ended[reason] = self._ended.get(reason, 0) + 1
         self._log(reason, asyncio.get_running_loop().time())
 
-    def _evict(self) -> bool:
-        connection = next(iter(self.waiting), None)
+    def _evict(self, connection: Connection | None) -> bool:
         if connection is None:
             return False
         self.forget(connection)

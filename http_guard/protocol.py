@@ -21,6 +21,11 @@ from http_guard.refusals import REQUEST_INCOMPLETE, TOO_MANY_CONNECTIONS, Refuse
 _LINGER_S = 1.0
 
 
+# About what a request takes that is parsed and waits for its turn, beside the bytes of its head.
+_QUEUED_REQUEST_BYTES = 4096
+# From here on the application waits until its peer reads. An ordinary answer is smaller.
+_UNREAD_BYTES_MAX = 16_384
+
 # What a connection waits for. Plain texts: they are compared in each request, and an enumeration's members take longer.
 _NEW = "its first byte"
 _IDLE = "its next request"
@@ -90,6 +95,7 @@ class GuardedProtocol(BoundedReader):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport)
+        transport.set_write_buffer_limits(high=_UNREAD_BYTES_MAX)
         if self.guard.admit(self):
             self._enter(_NEW)
         else:
@@ -229,13 +235,20 @@ class GuardedProtocol(BoundedReader):
             state = _NEW if self._state is _NEW else _IDLE
         if state is not self._state:
             self._enter(state)
-        unfinished = len(self._unparsed)
-        if state is _HEAD or state is _BODY:
-            unfinished += self.head_bytes + self.body_bytes
-        if unfinished != self.held_bytes and not self.guard.hold(self, unfinished):
-            # Everything else is being served. What is not parsed was not begun.
+        held_bytes = self._count_held(state)
+        if held_bytes != self.held_bytes and not self.guard.hold(self, held_bytes):
+            # Everything else is being served. What is queued was not begun.
             self.guard.hold(self, 0)
+            self.pipeline.clear()
             self._refuse(Refused(TOO_MANY_CONNECTIONS, "There is no room for more requests."))
+
+    def _count_held(self, state: str) -> int:
+        held_bytes = len(self._unparsed) + _QUEUED_REQUEST_BYTES * len(self.pipeline)
+        if state is _HEAD or state is _BODY:
+            held_bytes += self.head_bytes + self.body_bytes
+        elif state is _STALLED:
+            held_bytes += self.transport.get_write_buffer_size()
+        return held_bytes
 
     def _enter(self, state: str) -> None:
         self._state = state

@@ -49,9 +49,9 @@ class Settings(BaseSettings):
         description="connections of a process, at most half of its descriptors",
     )
     # Together with the memory of idle connections far below the memory of a small container.
-    unfinished_bytes_max: int = Field(
+    held_bytes_max: int = Field(
         8_388_608,
         ge=65_536,
         le=1_073_741_824,
-        description="bytes of unfinished requests, over all connections",
+        description="bytes that wait for peers or for their turn, over all connections",
     )

@@ -40,6 +40,12 @@ class WrittenTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """A test says itself when the peer does not read."""
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
     def is_closing(self) -> bool:
         return self.aborted or self.ended
 
@@ -59,6 +65,10 @@ class WrittenTransport(asyncio.Transport):
         self.aborted = True
 
 
+# Of the test that runs; its end closes them.
+opened: list["Connection"] = []
+
+
 class Connection:
     """A protocol with its transport and the application behind it."""
 
@@ -70,6 +80,7 @@ class Connection:
         self.protocol = GuardedProtocol(config, self.server, {STATE: self.guard})
         self.transport = WrittenTransport()
         self.protocol.connection_made(self.transport)
+        opened.append(self)
 
     async def receive(self, *segments: bytes) -> None:
         """The segments arrive, one by one; the application gets its turn after each."""
@@ -80,6 +91,13 @@ class Connection:
     async def turn(self) -> None:
         """Everything that can happen without the peer happens."""
         for _ in range(4 * (1 + len(self.protocol.pipeline))):
+            await _next_turn()
+
+    async def close(self) -> None:
+        """The peer is gone; no request of it is left."""
+        self.echo.go.set()
+        self.protocol.connection_lost(None)
+        while self.server.tasks:
             await _next_turn()
 
     async def answers(self) -> list[Answer]:

@@ -22,7 +22,7 @@ class Echo:
     """
 
     def __init__(self) -> None:
-        self._go = asyncio.Event()
+        self.go = asyncio.Event()
         self.complete = 0
         self.begun = 0
 
@@ -41,9 +41,9 @@ class Echo:
             whole = not message["more_body"]
         self.complete += 1
         if scope["path"] == "/wait":
-            await self._go.wait()
+            await self.go.wait()
         if scope["path"] == "/go":
-            self._go.set()
+            self.go.set()
         told = {
             "method": scope["method"],
             "path": scope["path"],
