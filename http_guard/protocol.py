@@ -109,6 +109,15 @@ class GuardedProtocol(BoundedReader):
             # uvicorn tells the newest request alone.
             _disconnect(self.serving)
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Nothing refers to itself through this connection: what it held is free now, not at some garbage collection."""
+        for cycle in (self.cycle, self.serving):
+            if cycle is not None:
+                cycle.body.clear()
+        self.pipeline.clear()
+        self.cycle = self.serving = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
@@ -185,9 +194,13 @@ class GuardedProtocol(BoundedReader):
     def on_response_complete(self) -> None:
         """As uvicorn's, but for its timer: the deadlines of all connections have one."""
         self.server_state.total_requests += 1
-        self.serving = None
+        if self.serving is not None:
+            # What the application did not want to read.
+            self.serving.body.clear()
+            self.serving = None
         if self._state is _WORKING and self.is_between_requests():
-            # Nearly always: nothing else was read.
+            # Nearly always: nothing else was read. An idle connection keeps nothing of its last request.
+            self.cycle = self.scope = self.headers = self.whole_head = None  # type: ignore[assignment]
             self.flow.resume_reading()
             self._enter(_CLOSING if self.transport.is_closing() else _IDLE)
             return
@@ -244,8 +257,10 @@ class GuardedProtocol(BoundedReader):
 
     def _count_held(self, state: str) -> int:
         held_bytes = len(self._unparsed) + _QUEUED_REQUEST_BYTES * len(self.pipeline)
-        if state is _HEAD or state is _BODY:
-            held_bytes += self.head_bytes + self.body_bytes
+        if state is _HEAD:
+            held_bytes += self.head_bytes
+        elif state is _BODY and not self.cycle.response_complete:
+            held_bytes += self.body_bytes
         elif state is _STALLED:
             held_bytes += self.transport.get_write_buffer_size()
         return held_bytes

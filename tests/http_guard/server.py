@@ -69,6 +69,8 @@ class Server:
     async def connect(self) -> socket.socket:
         """A socket that neither reads nor blocks."""
         peer = socket.socket()
+        # What the kernel takes for it is not held by the server: the less, the sooner the server has to hold it.
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.setblocking(False)
         await asyncio.get_running_loop().sock_connect(peer, (ports.LOOPBACK, self.port))
         return peer
