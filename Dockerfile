@@ -11,6 +11,7 @@ COPY bounded_pool /app/bounded_pool
 COPY direct_route /app/direct_route
 COPY garbage_collector /app/garbage_collector
 COPY environment /app/environment
+COPY http_guard /app/http_guard
 COPY problem_details /app/problem_details
 COPY strict_input /app/strict_input
 COPY structured_fields /app/structured_fields
@@ -35,5 +36,5 @@ USER 10001:10001
 # uvicorn stops listening at SIGTERM and finishes what is in flight, for as long as a request can take and no longer.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--no-server-header", \
-            "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
+            "--http", "http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
 CMD ["order_service.app:create", "--port", "8001"]

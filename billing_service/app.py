@@ -17,6 +17,7 @@ from fastapi.security.base import SecurityBase
 
 import environment
 import garbage_collector
+import http_guard
 import problem_details
 import telemetry
 from billing_service import headers, keys, ledger, problems, stored_answers
@@ -92,11 +93,12 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.billing = billing
-    billing.catalogue = problem_details.install(app, billing.catalogue)
+    billing.catalogue = problem_details.install(app, billing.catalogue, http_guard.REFUSALS)
+    http_guard.install(
+        app, environment.read, billing.catalogue.public_url, billing.metrics.registry
+    )
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_exception_handler(MarkLeap, _mark_leaps)

@@ -1,6 +1,7 @@
 """Runs one ASGI factory on sockets that the parent process has opened: `python -m chaos.serve MODULE:FACTORY FD…`.
 
-Guarantee: the service itself is the same as under `uvicorn MODULE:FACTORY --factory`; only its sockets are inherited.
+Guarantee: the service itself is the same as under `uvicorn MODULE:FACTORY --factory --http http_guard:GuardedProtocol`;
+only its sockets are inherited.
 """
 
 import argparse
@@ -26,6 +27,7 @@ def main() -> None:
         uvicorn.Config(
             options.factory,
             factory=True,
+            http="http_guard:GuardedProtocol",
             access_log=False,
             log_config=None,
             server_header=False,

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from direct_route.route import DirectRoute, Endpoint
 
@@ -19,8 +19,19 @@ class DirectAPI(FastAPI):
 
     FastAPI's layers and its router are passed one by one for each request, which takes longer than a small endpoint. All of
     them are left out but the one that answers for a defect; exceptions go to the same handlers. What is not exactly the
-    method and the path of a direct route without parameters goes the usual way.
+    method and the path of a direct route without parameters goes the usual way. There, HEAD is answered as GET would be,
+    without its body (RFC 9110, section 9.3.2): FastAPI's own routes refuse it.
     """
+
+    def __init__(self, **options: Any) -> None:
+        """`options` are FastAPI's."""
+        super().__init__(
+            # A redirect to the same path with or without its last slash would lead to any host that the caller names.
+            redirect_slashes=False,
+            # The services have metrics, logs and traces of their own; FastAPI would ask OpenTelemetry in each request.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            **options,
+        )
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, when the first request comes: routes and middleware that are added later are not seen."""
@@ -39,8 +50,13 @@ class DirectAPI(FastAPI):
         direct = ServerErrorMiddleware(direct, on_defect, self.debug)
 
         async def fork(scope: Scope, receive: Receive, send: Send) -> None:
-            is_direct = scope["type"] == "http" and (scope["method"], scope["path"]) in endpoints
-            await (direct if is_direct else usual)(scope, receive, send)
+            if scope["type"] == "http":
+                if (scope["method"], scope["path"]) in endpoints:
+                    await direct(scope, receive, send)
+                    return
+                if scope["method"] == "HEAD":
+                    scope, send = {**scope, "method": "GET"}, _without_body(send)
+            await usual(scope, receive, send)
 
         return fork
 
@@ -63,6 +79,13 @@ class _Endpoints:
         except self._handled as exc:
             response = ExceptionMiddleware(_raising(exc), self._handlers)
         await response(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_head
 
 
 def _raising(exc: BaseException) -> ASGIApp:

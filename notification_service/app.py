@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 import environment
 import garbage_collector
+import http_guard
 import problem_details
 import telemetry
 from bearer_tokens import BearerTokens
@@ -123,11 +124,14 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.notifications = notifications
-    notifications.catalogue = problem_details.install(app, notifications.catalogue)
+    notifications.catalogue = problem_details.install(
+        app, notifications.catalogue, http_guard.REFUSALS
+    )
+    http_guard.install(
+        app, environment.read, notifications.catalogue.public_url, notifications.registry
+    )
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: notifications.catalogue)

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 
 import environment
 import garbage_collector
+import http_guard
 import problem_details
 import telemetry
 from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
@@ -67,7 +68,9 @@ class OrderDesk:
     def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.open_transport = transport or self._open_transport
+        self.open_transport = transport or (
+            lambda: open_transport(settings.attempts_in_flight_max * 2)
+        )
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
         )
@@ -151,9 +154,6 @@ class OrderDesk:
         missing = await self.pool.missing(orders.prove_writable)
         return None if missing is None else f"the database: {missing}"
 
-    def _open_transport(self) -> Transport:
-        return open_transport(self.settings.attempts_in_flight_max * 2)
-
 
 def create(
     settings: Settings | None = None, transport: Callable[[], Transport] | None = None
@@ -178,11 +178,10 @@ def create(
         lifespan=lifespan,
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
-        # This service has its own metrics, logs and traces; FastAPI would ask OpenTelemetry in each request.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
-    desk.catalogue = problem_details.install(app, desk.catalogue)
+    desk.catalogue = problem_details.install(app, desk.catalogue, http_guard.REFUSALS)
+    http_guard.install(app, environment.read, desk.catalogue.public_url, desk.metrics.registry)
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)

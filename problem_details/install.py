@@ -4,16 +4,23 @@ Guarantee: validation errors, unknown paths, wrong methods and bugs are problems
 repeats a caller's input beyond the names of the fields.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from problem_details.pages import index_page, problem_page
-from problem_details.problem import MEDIA_TYPE, Problem, ProblemCatalogue, ProblemType
+from problem_details.problem import (
+    MEDIA_TYPE,
+    Problem,
+    ProblemCatalogue,
+    ProblemType,
+    ServerRefusal,
+)
 
 VALIDATION = ProblemType(
     "validation",
@@ -85,13 +92,24 @@ _ERRORS_LISTED_MAX = 20
 _DESCRIBED = frozenset({400, 409, 410, 422})
 
 
-def install(app: FastAPI, catalogue: ProblemCatalogue) -> ProblemCatalogue:
-    """Adds handlers and pages to `app`; returns the catalogue with the built-in types added."""
+def install(
+    app: FastAPI, catalogue: ProblemCatalogue, of_the_server: Iterable[ServerRefusal] = ()
+) -> ProblemCatalogue:
+    """Adds handlers and pages to `app`; returns the catalogue with the built-in types added.
+
+    `of_the_server` are the problems with which the server answers in the application's name: they get pages, and every
+    operation of the OpenAPI document names them.
+    """
+    refusals = [
+        ProblemType(each.slug, each.status, each.title, each.explanation) for each in of_the_server
+    ]
     whole = ProblemCatalogue.of(
-        [*catalogue.types.values(), *_BUILT_IN],
+        [*catalogue.types.values(), *_BUILT_IN, *refusals],
         public_url=catalogue.public_url,
         retention=catalogue.retention,
     )
+    if refusals:
+        _document_everywhere(app, documented(*refusals))
 
     async def on_problem(_: Request, exc: Exception) -> Response:
         return answer(whole, cast(Problem, exc))
@@ -99,10 +117,13 @@ def install(app: FastAPI, catalogue: ProblemCatalogue) -> ProblemCatalogue:
     async def on_validation(_: Request, exc: Exception) -> Response:
         return answer(whole, _validation_problem(cast(RequestValidationError, exc).errors()))
 
-    async def on_http(_: Request, exc: Exception) -> Response:
+    async def on_http(request: Request, exc: Exception) -> Response:
         http = cast(HTTPException, exc)
         kind = _BY_STATUS.get(http.status_code, INTERNAL)
-        return answer(whole, Problem(kind, str(http.detail), headers=http.headers))
+        headers = dict(http.headers or {})
+        if kind is METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods(app, request))
+        return answer(whole, Problem(kind, str(http.detail), headers=headers))
 
     async def on_bug(_: Request, exc: Exception) -> Response:
         return answer(whole, Problem(INTERNAL, "The service failed; its log has the reason."))
@@ -151,6 +172,32 @@ def documented(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
         }
         for status, names in slugs.items()
     }
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of the request's path. Starlette names those of the first route alone, and not HEAD."""
+    methods = {
+        method
+        for route in app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+def _document_everywhere(app: FastAPI, responses: Mapping[int | str, Any]) -> None:
+    """Adds the responses to every operation of the OpenAPI document that has none of their status."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, response in responses.items():
+                    operation["responses"].setdefault(str(status), response)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _validation_problem(errors: Sequence[Any]) -> Problem:

@@ -6,7 +6,7 @@ Guarantee: a problem's JSON is pure ASCII, so no text of a caller (a lone surrog
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -19,6 +19,22 @@ class ProblemType:
     status: int
     title: str
     explanation: str
+
+
+class ServerRefusal(Protocol):
+    """A problem that the server answers before the application is asked, as the server describes it."""
+
+    @property
+    def slug(self) -> str: ...
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def explanation(self) -> str: ...
 
 
 class Problem(Exception):

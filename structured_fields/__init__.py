@@ -12,6 +12,8 @@ __all__ = ["MalformedItem", "item"]
 _BOOLEANS = {"?0": False, "?1": True}
 # RFC 9651, section 3.3.1.
 _DIGITS_MAX = 15
+# A parser's time grows with what it reads. A String of 255 characters has 512 at most, when each one is escaped.
+_LENGTH_MAX = 1024
 
 
 class MalformedItem(ValueError):
@@ -33,6 +35,8 @@ def item(lines: Sequence[str]) -> object | None:
             return _BOOLEANS[line]
         if len(line) <= _DIGITS_MAX and line.isascii() and line.isdigit():
             return int(line)
+    if sum(map(len, lines)) > _LENGTH_MAX:
+        raise MalformedItem(f"longer than {_LENGTH_MAX} characters")
     # Several lines of one field are one value, joined by commas (RFC 9110, section 5.3).
     try:
         parsed = http_sf.parse(", ".join(lines).encode("latin-1"), tltype="item")

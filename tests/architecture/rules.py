@@ -14,6 +14,7 @@ STANDALONE = (
     "direct_route",
     "garbage_collector",
     "environment",
+    "http_guard",
     "problem_details",
     "strict_input",
     "structured_fields",

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 import billing_service.settings
+import http_guard.settings
 import notification_service.settings
 import order_service.settings
 from tests.architecture.rules import PROJECT
@@ -24,6 +25,7 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     order_service.settings.Settings,
     billing_service.settings.Settings,
     notification_service.settings.Settings,
+    http_guard.settings.Settings,
 )
 _SIGNS = {Ge: ("ge", "≥"), Gt: ("gt", ">"), Le: ("le", "≤"), Lt: ("lt", "<")}
 

@@ -58,7 +58,9 @@ def application(kind: type[FastAPI]) -> FastAPI:
     async def again(request: Request) -> Response:
         return PlainTextResponse("again")
 
-    app = kind(title="pot", routes=hot.routes)
+    # A direct application never redirects to another path.
+    options: dict[str, Any] = {} if kind is DirectAPI else {"redirect_slashes": False}
+    app = kind(title="pot", routes=hot.routes, **options)
     app.add_middleware(Stamp, name="inner")
     app.add_middleware(Stamp, name="outer")
 
@@ -123,3 +125,25 @@ async def test_the_router_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         app = application(kind)
         monkeypatch.setattr(app.router, "middleware_stack", no_router)
         assert (await answer(app, "POST", "/tea", "green"))[0] == status
+
+
+async def test_a_head_is_a_get_without_its_body() -> None:
+    """The status and the fields of GET, its length too, and not a byte of the body; FastAPI alone answers 405."""
+    answers = {}
+    for kind in (DirectAPI, FastAPI):
+        app = application(kind)
+
+        @app.get("/cup")
+        async def cup() -> Response:
+            return PlainTextResponse("a cup")
+
+        answers[kind] = [await answer(app, method, "/cup") for method in ("GET", "HEAD")]
+    got, head = answers[DirectAPI]
+    assert (got[0], got[2]) == (200, "a cup")
+    assert (head[0], head[1], head[2]) == (200, got[1], "")
+    assert answers[FastAPI][1][0] == 405
+
+
+async def test_a_slash_too_many_is_not_found() -> None:
+    """A redirect would lead to whatever host the caller has named."""
+    assert (await answer(application(DirectAPI), "GET", "/tea/"))[0] == 404

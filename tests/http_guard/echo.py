@@ -1,0 +1,68 @@
+"""An application that tells what it was given, and one that takes its time.
+
+Guarantee: what a test sees in an answer is what came through the guard to the application, and nothing else.
+"""
+
+import asyncio
+import json
+import os
+
+from starlette.types import Receive, Scope, Send
+
+
+def create() -> "Echo":
+    """The factory for uvicorn."""
+    return Echo()
+
+
+class Echo:
+    """`/echo` tells of its request, `/wait` answers after `/go` was asked for, `/large` has a long answer.
+
+    `/early` answers before it has read its body.
+    """
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.complete = 0
+        self.begun = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _lifespan(receive, send)
+            return
+        self.begun += 1
+        body = b""
+        whole = scope["path"] == "/early"
+        while not whole:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            whole = not message["more_body"]
+        self.complete += 1
+        if scope["path"] == "/wait":
+            await self.go.wait()
+        if scope["path"] == "/go":
+            self.go.set()
+        told = {
+            "method": scope["method"],
+            "path": scope["path"],
+            "query": scope["query_string"].decode(),
+            "body": body.decode("latin-1"),
+            "headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in scope["headers"]],
+            "begun": self.begun,
+            "complete": self.complete,
+            "pid": os.getpid(),
+        }
+        answer = b"x" * 200_000 if scope["path"] == "/large" else json.dumps(told).encode()
+        headers = [(b"content-length", b"%d" % len(answer)), (b"x-answer", scope["path"].encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
