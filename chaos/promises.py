@@ -28,13 +28,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise, put to the test; `detail` says of one that is broken what was found, as a clause without its full stop."""
+    """One promise, put to the test; `detail` says of one that is broken what was found, as a clause without its full stop.
+
+    `whatever_struck`: broken, it fails a scenario even when the fault was not witnessed, because it has evidence of its own.
+    """
 
     promise: str
     claim: str
     kind: Kind
     kept: bool
     detail: str = ""
+    whatever_struck: bool = False
 
 
 # What the order did or is that breaks it, as a predicate ("is billed, and ..."), or None.
