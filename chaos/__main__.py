@@ -33,8 +33,8 @@ from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
 from chaos.report import durations, result
 from chaos.report.command import Invocation
-from chaos.report.lines import line
 from chaos.report.curl import print_curl
+from chaos.report.lines import line
 from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS

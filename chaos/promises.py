@@ -28,16 +28,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise, put to the test; `detail` says of one that is broken what was found, as a clause without its full stop.
-
-    `whatever_struck`: broken, it fails a scenario even when the fault was not witnessed, because it has evidence of its own.
-    """
+    """One promise, put to the test; `detail` says of one that is broken what was found, as a clause without its full stop."""
 
     promise: str
     claim: str
     kind: Kind
     kept: bool
     detail: str = ""
+    # Broken, it fails also where no fault was witnessed: it has evidence of its own.
     whatever_struck: bool = False
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from chaos.play import Played, play
-from chaos.report.lines import line
 from chaos.report.diagram import text
+from chaos.report.lines import line
 from chaos.report.result import recorded
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
