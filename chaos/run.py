@@ -73,8 +73,12 @@ async def open_theatre(
     factories: Mapping[str, str] = WRAPPED,
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
+    kind: type[Theatre] = Theatre,
 ) -> AsyncIterator[Theatre]:
-    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end."""
+    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end.
+
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
     journal.unlink(missing_ok=True)
@@ -94,7 +98,7 @@ async def open_theatre(
         ) as stack,
     ):
         target = described(stack.description)
-        theatre = Theatre(
+        theatre = kind(
             target,
             History(journal),
             control=control,
