@@ -65,9 +65,7 @@ class Caller:
         charge = {name: order[name] for name in ("order_id", "account", "amount_cents")}
         headers = {"Idempotency-Key": f'"{key}"', "Idempotency-Retry": "?1" if retry else "?0"}
         with suppress(httpx.TransportError, TimeoutError):
-            async with asyncio.timeout(
-                self.attempt_s
-            ):  # The whole attempt, also a dripping answer.
+            async with asyncio.timeout(self.attempt_s):  # For all of it, a drip included.
                 response = await self.http.post("/charges", json=charge, headers=headers)
             return believed(response, charge)
         return None
