@@ -34,7 +34,6 @@ from chaos.report import console as report
 from chaos.report import durations, result
 from chaos.report.command import Invocation
 from chaos.report.curl import print_curl
-from chaos.report.lines import line
 from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
@@ -253,7 +252,7 @@ async def _play(
     )
     if progress.tabular:
         console.print(progress.table())
-    console.print(line(whole), highlight=False, soft_wrap=True)
+    console.print(report.line(whole), highlight=False, soft_wrap=True)
     console.print(report.summary(played, whole, invocation), highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)

@@ -22,7 +22,8 @@ from chaos.report import durations
 from chaos.report.cells import are_cells, table, with_reasons
 from chaos.report.command import Invocation, chaos
 from chaos.report.lines import STYLE as _STYLE
-from chaos.report.lines import duration, line, reasons, short
+from chaos.report.lines import duration, reasons, short
+from chaos.report.lines import line as line
 from chaos.scenario import Scenario
 from chaos.shrink import REPLAYS
 from chaos.soak import Round

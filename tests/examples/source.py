@@ -26,7 +26,7 @@ AT_MOST_ONCE: tuple[Substitution, ...] = (
 def text(name: str, substitutions: Iterable[Substitution] = ()) -> str:
     """A file of the examples; each replaced text has to be there once."""
     path: Path = EXAMPLES / name
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
     for old, new in substitutions:
         assert source.count(old) == 1, f"{name} has {source.count(old)} times: {old}"
         source = source.replace(old, new)

@@ -55,6 +55,6 @@ def test_it_can_be_typed(command: str) -> None:
     """The command line takes it, and the interpreter is the one that the Makefile installs."""
     python, *rest = shlex.split(command)
     assert python == ".venv/bin/python"
-    assert "VENV := .venv\n" in (PROJECT / "Makefile").read_text()
+    assert "VENV := .venv\n" in (PROJECT / "Makefile").read_text(encoding="utf-8")
     assert rest[:2] == ["-m", "chaos"]
     parser().parse_args(rest[2:])

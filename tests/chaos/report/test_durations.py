@@ -11,7 +11,9 @@ from chaos.report.durations import left_s, recorded
 def written(results: Path, run: str, seconds: dict[str, float]) -> None:
     (results / run).mkdir(parents=True)
     scenarios = [{"name": name, "seconds": each} for name, each in seconds.items()]
-    (results / run / "result.json").write_text(json.dumps({"scenarios": scenarios}))
+    (results / run / "result.json").write_text(
+        json.dumps({"scenarios": scenarios}), encoding="utf-8"
+    )
 
 
 def test_the_newest_result_that_played_it_counts(tmp_path: Path) -> None:
