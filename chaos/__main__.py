@@ -31,7 +31,8 @@ from chaos.plan import read as read_plan
 from chaos.play import Played
 from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
-from chaos.report import result
+from chaos.report import durations, result
+from chaos.report.command import Invocation
 from chaos.report.curl import print_curl
 from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
 from chaos.scenario import Scenario
@@ -240,21 +241,29 @@ async def _play(
 ) -> list[Played]:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{seed}"
-    progress = report.Progress(console, scenarios)
+    progress = report.Progress(console, scenarios, durations.recorded(options.run_dir / "results"))
     played = await play_all(theatre, scenarios, seed, progress)
-    whole = await judge_run(theatre.target, played)
+    whole = await judge_run(theatre, played)
     versions = await server_versions(theatre.target, theatre.toxiproxy)
-    content = result.result(run_name, seed, played, whole, versions)
+    invocation = _invocation(options, seed)
+    content = result.result(run_name, invocation, played, whole, versions)
     written = result.write_run(
         options.run_dir / "results" / run_name, content, result.recorded(played)
     )
     if progress.tabular:
         console.print(progress.table())
     console.print(report.line(whole), highlight=False, soft_wrap=True)
-    console.print(report.summary(played, whole), highlight=False, soft_wrap=True)
+    console.print(report.summary(played, whole, invocation), highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
     return [*played, whole]
+
+
+def _invocation(options: argparse.Namespace, seed: int) -> Invocation:
+    """What was typed, and the seed that was drawn if none was."""
+    command = {demo: "demo", matrix: "matrix"}.get(options.command, "run")
+    names = getattr(options, "names", ())
+    return Invocation(seed, command, names, getattr(options, "target", None))
 
 
 def _say(console: Console) -> Callable[[str], None]:

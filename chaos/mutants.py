@@ -82,7 +82,7 @@ async def hunt(bug: Bug, open_with: Open) -> Hunted:
             for scenario in SCENARIOS
             if scenario.name in bug.scenarios
         ]
-        played.append(await judge_run(theatre.target, played))
+        played.append(await judge_run(theatre, played))
     broken = {f.promise: None for p in played for f in p.findings if not f.kept}
     return Hunted(bug, played, tuple(broken))
 

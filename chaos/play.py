@@ -1,16 +1,17 @@
 """Plays one scenario: its acts in their order, then the evidence, then the verdict.
 
 Guarantee: a scenario that could not be played to its end is unknown, with the reason, and leaves the stage as it found
-it.
+it: what it has ended for good in a service is reported and replaced.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
 import httpx
 
+from chaos.background import Rounds
 from chaos.evidence import Evidence, Observed, Witness
 from chaos.history import Event
 from chaos.probe import NotSeen
@@ -70,6 +71,7 @@ async def play(theatre: Theatre, scenario: Scenario) -> Played:
     started_s = time.monotonic()
     scene = Scene(theatre, scenario.delivery)
     collected = Evidence((), ())
+    rounds: Mapping[str, Rounds] = {}
     try:
         try:
             await theatre.all_ready()
@@ -78,6 +80,7 @@ async def play(theatre: Theatre, scenario: Scenario) -> Played:
             for act in scenario.acts:
                 await act.perform(scene)
             await scene.end_faults()
+            rounds = await theatre.background.rounds()
             collected = await scene.collect()
         finally:
             await scene.clean_up()
@@ -87,6 +90,10 @@ async def play(theatre: Theatre, scenario: Scenario) -> Played:
         reason = f"it could be played to its end ({type(exc).__name__}: {exc})"
         scene.witness(reason, seen=False)
     found = findings(collected, scenario.effects)
+    work = await theatre.background.judge(scenario.name, rounds)
+    # Kept, it is no promise that the scenario was made for: alone it makes no verdict.
+    if work is not None and (found or not work.kept):
+        found.append(work)
     return Played(
         scenario,
         judge(scene.witnesses, found),

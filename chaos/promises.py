@@ -35,6 +35,8 @@ class Finding:
     kind: Kind
     kept: bool
     detail: str = ""
+    # Broken, it fails also where no fault was witnessed: it has evidence of its own.
+    whatever_struck: bool = False
 
 
 # What the order did or is that breaks it, as a predicate ("is billed, and ..."), or None.

@@ -10,10 +10,14 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+import asyncpg
+
+from chaos.audit import audit
 from chaos.control import Control
 from chaos.evidence import connect
 from chaos.history import History
 from chaos.play import Played, play
+from chaos.processes import StackError
 from chaos.sabotage import CONTROL_VARIABLE, JOURNAL_VARIABLE
 from chaos.scenario import Scenario
 from chaos.stack import Stack
@@ -69,8 +73,12 @@ async def open_theatre(
     factories: Mapping[str, str] = WRAPPED,
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
+    kind: type[Theatre] = Theatre,
 ) -> AsyncIterator[Theatre]:
-    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end."""
+    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end.
+
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
     journal.unlink(missing_ok=True)
@@ -90,7 +98,7 @@ async def open_theatre(
         ) as stack,
     ):
         target = described(stack.description)
-        theatre = Theatre(
+        theatre = kind(
             target,
             History(journal),
             control=control,
@@ -105,19 +113,34 @@ async def open_theatre(
 
 @asynccontextmanager
 async def visit(target: Target) -> AsyncIterator[Theatre]:
-    """A stack that runs already and was only described: struck through its Toxiproxy and its Postgres."""
+    """A stack that runs already and was only described: struck through its Toxiproxy and its Postgres.
+
+    What its database has to answer for already is none of the run's. Raises `StackError` when it cannot be audited.
+    """
     with tempfile.TemporaryDirectory() as directory:
         theatre = Theatre(target, History(Path(directory) / "journal.jsonl"))
         try:
+            theatre.found_before = await _found_before(target)
             yield theatre
         finally:
             await theatre.close()
 
 
+async def _found_before(target: Target) -> frozenset[tuple[str, str]]:
+    try:
+        found = await audit(target.owner)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
+        raise StackError(f"the target's database cannot be audited: {exc}") from exc
+    return frozenset((finding.kind, finding.subject) for finding in found.findings)
+
+
 async def play_all(
     theatre: Theatre, scenarios: Iterable[Scenario], seed: int, audience: Audience
 ) -> list[Played]:
-    """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order."""
+    """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order.
+
+    It ends early when a process of the stack does not become ready any more; what was not played is not returned.
+    """
     order = list(scenarios)
     shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
@@ -126,7 +149,9 @@ async def play_all(
             audience.started(scenario)
             played[scenario.name] = await play(theatre, scenario)
             audience.ended(played[scenario.name])
-    return [played[scenario.name] for scenario in order]
+            if theatre.background.beyond_repair:
+                break
+    return [played[scenario.name] for scenario in order if scenario.name in played]
 
 
 async def server_versions(target: Target, toxiproxy: Toxiproxy) -> dict[str, str]:

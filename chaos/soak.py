@@ -21,12 +21,13 @@ from chaos.crashes import stopped
 from chaos.evidence import Evidence, Witness, connect
 from chaos.plan import REPLICAS, TOXICS, Plan, Strike
 from chaos.probe import NotSeen, until
-from chaos.promises import Finding, Kind
+from chaos.promises import Finding
 from chaos.run import WRAPPED, open_theatre
 from chaos.scene import Placed, Scene
 from chaos.theatre import BOUND_S, Theatre
 from chaos.toxics import ToxiproxyError
 from chaos.verdict import Verdict, findings, judge
+from chaos.whole import findings_of_audit
 from order_service.wire import Delivery, Status
 
 # Of the services, so that a round takes seconds and the faults still outlast attempts.
@@ -95,9 +96,10 @@ async def play_round(theatre: Theatre, plan: Plan) -> Round:
         await running.shop()
     finally:
         await running.heal()
-    await theatre.all_ready()
+    # Before anything is asked of a process: one that is not ready any more would not answer.
+    work = await theatre.background.judge("a round", await theatre.background.rounds())
     evidence = await running.collect()
-    found = [*findings(evidence, None), *await _audited(theatre)]
+    found = [*findings(evidence, None), *await _audited(theatre), *([work] if work else [])]
     return Round(
         plan,
         judge(evidence.witnesses, found),
@@ -114,9 +116,7 @@ async def _audited(theatre: Theatre) -> list[Finding]:
         # Also orders whose shopper got no answer may have been recorded; what is pending after the bound is stuck.
         await until(partial(_all_settled, theatre), BOUND_S, "every order is settled")
     found = await audit(theatre.target.owner, stuck_after_s=0)
-    rows = "; ".join(f"{row.kind} {row.subject}: {row.detail}" for row in found.findings)
-    claim = "orders, withdrawals, keys and balances of the whole database agree"
-    return [Finding("X6", claim, Kind.SAFETY, not found.findings, rows)]
+    return findings_of_audit(found.findings)
 
 
 async def _all_settled(theatre: Theatre) -> bool:

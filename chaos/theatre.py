@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 
 from chaos import evidence
+from chaos.background import Background
 from chaos.control import Control
 from chaos.history import History
 from chaos.probe import until
@@ -53,6 +54,9 @@ class Theatre:
         self.history = history
         self.toxiproxy = Toxiproxy(target.toxiproxy) if stack is None else stack.toxiproxy
         self.attempt_deadline_s = attempt_deadline_s
+        self.background = Background(stack)
+        # What the audit finds in a database that had been used before: none of it is this run's.
+        self.found_before: frozenset[tuple[str, str]] = frozenset()
         self._control = control
         self._stack = stack
         self._client = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False)

@@ -54,11 +54,11 @@ def findings(evidence: Evidence, expected: int | None) -> list[Finding]:
 def judge(witnesses: Sequence[Witness], found: Sequence[Finding]) -> Verdict:
     """Pass, fail or unknown.
 
-    Money that moved twice is wrong whatever struck; but a cell of the table, or an order that is still pending, says
-    nothing when the fault did not strike as it should.
+    Money that moved twice is wrong whatever struck, and so is a loop that goes round no more; but a cell of the table, or
+    an order that is still pending, says nothing when the fault did not strike as it should.
     """
-    broken = {finding.kind for finding in found if not finding.kept}
-    if Kind.SAFETY in broken:
+    broken = [finding for finding in found if not finding.kept]
+    if any(finding.kind is Kind.SAFETY or finding.whatever_struck for finding in broken):
         return Verdict.FAIL
     if not witnesses or not all(witness.seen for witness in witnesses) or not found:
         return Verdict.UNKNOWN

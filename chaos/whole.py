@@ -1,28 +1,34 @@
 """What only the whole of a run can show: the audit of the database, and what all callers saw.
 
 Guarantee: it is judged like a scenario, with witnesses of its own: a run in which nothing was ambiguous shows nothing.
+What the database of a target had to answer for before the run is not held against the run.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 
+from chaos.audit import Finding as Row
 from chaos.audit import audit
 from chaos.evidence import Witness
 from chaos.play import Played
 from chaos.promises import Finding, Kind
 from chaos.scenario import Scenario
-from chaos.target import Target
+from chaos.theatre import Theatre
 from chaos.verdict import Verdict, judge
 
+_AGREE = "orders, withdrawals, keys and balances of the whole database agree; keys have no gaps"
+_NOT_STUCK = "no order of the whole database is stuck"
 THE_RUN = Scenario("run/whole", "the whole database after the run", (), effects=None)
 
 
-async def judge_run(target: Target, played: Sequence[Played]) -> Played:
+async def judge_run(theatre: Theatre, played: Sequence[Played]) -> Played:
     """The verdict on the run as a whole. Raises `OSError` or `asyncpg.PostgresError` when the database is gone."""
     started_s = time.monotonic()
-    witnesses = _ambiguity(played)
-    found = [*await _audited(target), *_same_to_the_caller(played)]
+    witnesses = (*_ambiguity(played), *_played_to_its_end(theatre.background.beyond_repair))
+    audited = await audit(theatre.target.owner)
+    new = [row for row in audited.findings if (row.kind, row.subject) not in theatre.found_before]
+    found = [*findings_of_audit(new), *_same_to_the_caller(played)]
     return Played(
         THE_RUN,
         judge(witnesses, found),
@@ -35,11 +41,21 @@ async def judge_run(target: Target, played: Sequence[Played]) -> Played:
     )
 
 
-async def _audited(target: Target) -> list[Finding]:
-    found = await audit(target.owner)
-    rows = "; ".join(f"{row.kind} {row.subject}: {row.detail}" for row in found.findings)
-    claim = "orders, withdrawals, keys and balances of the whole database agree; keys have no gaps"
-    return [Finding("X6", claim, Kind.SAFETY, not found.findings, rows)]
+def findings_of_audit(rows: Sequence[Row]) -> list[Finding]:
+    """What the audit found, as promises: money that does not agree is wrong; an order that is stuck is late.
+
+    An order is also stuck when a fault could not be ended, so that alone shows nothing when no fault was witnessed.
+    """
+    stuck = [row for row in rows if row.kind == "stuck"]
+    wrong = [row for row in rows if row.kind != "stuck"]
+    return [
+        Finding("X6", _AGREE, Kind.SAFETY, not wrong, _listed(wrong)),
+        Finding("L1", _NOT_STUCK, Kind.LIVENESS, not stuck, _listed(stuck)),
+    ]
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    return "; ".join(f"{row.kind} {row.subject}: {row.detail}" for row in rows)
 
 
 def _ambiguity(played: Sequence[Played]) -> tuple[Witness, ...]:
@@ -60,6 +76,13 @@ def _ambiguity(played: Sequence[Played]) -> tuple[Witness, ...]:
         Witness("an attempt without an answer had been executed", (True, True) in unanswered),
         Witness("an attempt without an answer had not been executed", (False, True) in unanswered),
     )
+
+
+def _played_to_its_end(beyond_repair: str) -> tuple[Witness, ...]:
+    if not beyond_repair:
+        return ()
+    reason, *_ = beyond_repair.splitlines()
+    return (Witness(f"all scenarios could be played ({reason})", seen=False),)
 
 
 def _same_to_the_caller(played: Sequence[Played]) -> list[Finding]:

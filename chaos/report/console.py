@@ -1,44 +1,52 @@
-"""The headline table on a terminal, filled in while the scenarios are played.
+"""What a run says on a terminal while it is played, and at its end.
 
-Guarantee: a cell shows what was measured; what was computed stands beside it only as the thing to compare with.
+Guarantee: each scenario has one line that fits 80 columns, with its whole name and what is left of the run; one that did
+not pass has its reasons beneath. Without a terminal the lines are plain.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from chaos.audit import Audit
 from chaos.endurance import Endured
 from chaos.mutants import Hunted
 from chaos.play import Played
+from chaos.report import durations
+from chaos.report.cells import are_cells, table, with_reasons
+from chaos.report.command import Invocation, chaos
+from chaos.report.lines import STYLE as _STYLE
+from chaos.report.lines import duration, reasons, short
+from chaos.report.lines import line as line
 from chaos.scenario import Scenario
 from chaos.shrink import REPLAYS
-from chaos.situations import SITUATIONS, Situation
 from chaos.soak import Round
 from chaos.verdict import Verdict, worst
-from order_service.wire import Delivery
 
-_COLUMNS = {
-    Delivery.AT_MOST_ONCE: "at most\nonce",
-    Delivery.AT_LEAST_ONCE: "at least\nonce*",
-    Delivery.EXACTLY_ONCE: "+ sequence\nkey",
-}
 # As many as a person reads; --json has them all.
 _FINDINGS_SHOWN = 20
-_STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "bold yellow"}
+# Of a log or a pipe, which have no width.
+_COLUMNS = 80
 
 
 class Progress:
-    """The table, growing cell by cell; one plain line a cell where there is no terminal."""
+    """The table, growing cell by cell, or one line a scenario; plain lines where there is no terminal.
 
-    def __init__(self, console: Console, scenarios: Sequence[Scenario]) -> None:
+    `before` has the seconds that scenarios took in earlier runs.
+    """
+
+    def __init__(
+        self, console: Console, scenarios: Sequence[Scenario], before: Mapping[str, float] = {}
+    ) -> None:
         self._console = console
         self._scenarios = scenarios
+        self._before = before
         self._played: dict[str, Played] = {}
         self._current: Scenario | None = None
         self._live: Live | None = None
@@ -46,16 +54,20 @@ class Progress:
     @property
     def tabular(self) -> bool:
         """Whether the scenarios are cells of one family: then they are shown as the table."""
-        families = {(scenario.family, scenario.connection) for scenario in self._scenarios}
-        return len(families) == 1 and all(scenario.situation for scenario in self._scenarios)
+        return are_cells(self._scenarios)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Shows the table live for the length of the block."""
-        if not self._console.is_terminal or not self.tabular:
+        """Shows live, for the length of the block, the table or what is being played."""
+        left_s = self._left_s()
+        if not self.tabular and left_s is not None:
+            self._console.print(
+                f"{len(self._scenarios)} scenarios, about {duration(left_s)}", highlight=False
+            )
+        if not self._console.is_terminal:
             yield
             return
-        with Live(self.table(), console=self._console, transient=True) as live:
+        with Live(self._now(), console=self._console, transient=True) as live:
             self._live = live
             yield
         self._live = None
@@ -63,90 +75,62 @@ class Progress:
     def started(self, scenario: Scenario) -> None:
         """A scenario begins."""
         self._current = scenario
-        if self._live is not None:
-            self._live.update(self.table())
+        self._refresh()
 
     def ended(self, played: Played) -> None:
         """A scenario has its verdict."""
         self._played[played.scenario.name] = played
         self._current = None
-        if self._live is not None:
-            self._live.update(self.table())
+        self._refresh()
+        if self._live is None or not self.tabular:
+            self._print_line(played)
+
+    def table(self) -> RenderableType:
+        """The cells, and on a terminal, where no lines were printed before, why some of them did not pass."""
+        made = table(self._scenarios, self._played, self._current)
+        return with_reasons(made, self._played.values()) if self._console.is_terminal else made
+
+    def _print_line(self, played: Played) -> None:
+        width = min(self._console.width, _COLUMNS) if self._console.is_terminal else _COLUMNS
+        text = short(played, len(self._played), len(self._scenarios), self._left_s(), width)
+        self._console.print(text, highlight=False, soft_wrap=True)
+        if played.verdict is Verdict.PASS:
+            return
+        if self._console.is_terminal:
+            self._console.print(reasons(played), highlight=False)
         else:
-            number = f"{len(self._played):3}/{len(self._scenarios)} "
-            self._console.print(number + line(played), highlight=False, soft_wrap=True)
+            # Whatever reads a log or a pipe has a width of its own.
+            self._console.print(line(played), highlight=False, soft_wrap=True)
 
-    def table(self) -> Table:
-        """Measured cells, with the computed figure beside the ones that differ."""
-        table = Table(
-            title="Money withdrawn ÷ the order's amount, measured",
-            caption="* a fresh key for each attempt",
-            box=box.SIMPLE_HEAD,
+    def _refresh(self) -> None:
+        if self._live is not None:
+            self._live.update(self._now())
+
+    def _now(self) -> RenderableType:
+        if self.tabular:
+            return self.table()
+        name = "" if self._current is None else self._current.name
+        left_s = self._left_s()
+        left = "" if left_s is None else f", {duration(left_s)} left"
+        text = f"{len(self._played) + 1}/{len(self._scenarios)} {name}{left}"
+        return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _left_s(self) -> float | None:
+        return durations.left_s(
+            (s.name for s in self._scenarios if s.name not in self._played),
+            {name: played.seconds for name, played in self._played.items()},
+            self._before,
         )
-        table.add_column("what happened to\nthe first attempt")
-        table.add_column("executed", justify="center")
-        table.add_column("answered", justify="center")
-        for title in _COLUMNS.values():
-            table.add_column(title, justify="center")
-        for number, situation in enumerate(SITUATIONS, start=1):
-            table.add_row(
-                f"{number} {situation.title}",
-                "yes" if situation.executed else "no",
-                "yes" if situation.answered else "no",
-                *(self._cell(situation, delivery) for delivery in _COLUMNS),
-            )
-        return table
-
-    def _cell(self, situation: Situation, delivery: Delivery) -> str:
-        cells = []
-        for scenario in self._scenarios:
-            if (scenario.situation, scenario.delivery) != (situation, delivery):
-                continue
-            played = self._played.get(scenario.name)
-            if played is not None:
-                style = _STYLE[played.verdict]
-                text = "" if played.effects is None else f"{played.effects:g}"
-                if played.verdict is Verdict.FAIL:
-                    text += f" (computed {played.scenario.effects})"
-                if played.verdict is Verdict.UNKNOWN:
-                    text += " ?"
-                cells.append(f"[{style}]{text}[/]")
-            else:
-                cells.append("…" if scenario is self._current else "")
-        return " ".join(cells)
 
 
-def line(played: Played) -> str:
-    """One scenario in one line; what was broken, and which witness is missing, beneath it."""
-    order = played.first
-    counts = ""
-    if order is not None:
-        counts = (
-            f"{len(order.order.attempts) if order.order else 0} attempts, "
-            + (f"{len(order.arrivals('billing_service'))} arrivals, " if order.journaled else "")
-            + f"{order.last.commits} commits, "
-            f"effects {order.last.effects:g}, "
-        )
-    saw = f"caller saw {escape(repr(played.caller_saw))}, " if played.caller_saw else ""
-    seen = sum(witness.seen for witness in played.witnesses)
-    text = (
-        f"[{_STYLE[played.verdict]}]{played.verdict.upper():7}[/] {escape(played.scenario.name)}: "
-        f"{saw}{counts}{seen}/{len(played.witnesses)} witnesses, {played.seconds:.2f} s"
-    )
-    for finding in played.findings:
-        if not finding.kept:
-            text += f"\n        broken: {finding.promise} {escape(finding.claim)}: {escape(finding.detail)}"
-    for witness in played.witnesses:
-        if not witness.seen:
-            text += f"\n        witness missing: {escape(witness.claim)}"
-    return text
-
-
-def summary(played: Sequence[Played], whole: Played) -> str:
+def summary(played: Sequence[Played], whole: Played, invocation: Invocation) -> str:
     """The closing lines of a run: the verdict, and how each scenario that did not pass is repeated."""
     verdict = worst([cell.verdict for cell in (*played, whole)])
     counts = ", ".join(f"{sum(cell.verdict is kind for cell in played)} {kind}" for kind in Verdict)
-    text = f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts}."
+    text = (
+        f"[{_STYLE[verdict]}]{verdict.upper()}[/]: {counts} of {len(played)} scenarios; "
+        f"the run as a whole: {whole.verdict}."
+    )
     saw = {
         cell.caller_saw
         for cell in played
@@ -159,7 +143,7 @@ def summary(played: Sequence[Played], whole: Played) -> str:
         text += "".join(f"\n  {escape(what)}" for what in sorted(saw))
     for cell in played:
         if cell.verdict is not Verdict.PASS:
-            text += f"\nAgain: python -m chaos run {escape(cell.scenario.name)}"
+            text += f"\nAgain: {escape(invocation.one(cell.scenario.name))}"
     return text
 
 
@@ -222,7 +206,7 @@ def soak_summary(endured: Endured, plan_file: str | None) -> str:
             f"the seed)."
         )
     if plan_file is not None:
-        text += f"\nAgain: python -m chaos soak --plan {escape(plan_file)}"
+        text += f"\nAgain: {escape(chaos('soak', '--plan', plan_file))}"
     return text
 
 

@@ -7,7 +7,7 @@ not played has no cell.
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 
-from chaos.report.markup import element
+from chaos.report.markup import Child, element
 from chaos.report.words import Json
 from chaos.situations import SITUATIONS
 
@@ -33,8 +33,16 @@ def table(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> ET.Element |
         _family(family, [s for s in played if s.get("family") == family], anchors)
         for family in families
     ]
-    made = element("table", element("caption", _CAPTION), _head(), *bodies, class_="headline")
-    # Wider than a phone: it scrolls in its own box.
+    made = element(
+        "table",
+        element("caption", _CAPTION),
+        _head(),
+        *bodies,
+        class_="headline",
+        # On a narrow screen its rows are blocks, which takes its roles from it unless they are written down.
+        role="table",
+    )
+    # Where it is wider than its column, it scrolls in its own box.
     return element(
         "div",
         made,
@@ -45,24 +53,32 @@ def table(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> ET.Element |
     )
 
 
+_SAW = "the caller saw"
 _CAPTION = "Money withdrawn ÷ the order's amount"
 
 
 def _head() -> ET.Element:
     titles = [
-        element("th", title, scope="col", class_=classes)
+        element("th", title, scope="col", class_=classes, role="columnheader")
         for title, classes in (
             ("what happened to the first attempt", "what"),
             ("executed", "fact"),
             ("answered", "fact"),
-            ("the caller saw", "saw"),
+            (_SAW, "saw"),
         )
     ]
     titles += [
-        element("th", title, element("small", explanation), scope="col", class_="cell")
+        element(
+            "th",
+            title,
+            element("small", explanation),
+            scope="col",
+            class_="cell",
+            role="columnheader",
+        )
         for _, title, explanation in _COLUMNS
     ]
-    return element("thead", element("tr", *titles))
+    return element("thead", element("tr", *titles, role="row"), role="rowgroup")
 
 
 def _family(
@@ -77,8 +93,10 @@ def _family(
         scope="rowgroup",
         colspan=4 + len(_COLUMNS),
         class_="family",
+        role="rowheader",
     )
-    return element("tbody", element("tr", heading), *_rows(scenarios, anchors))
+    rows = (element("tr", heading, role="row"), *_rows(scenarios, anchors))
+    return element("tbody", *rows, role="rowgroup")
 
 
 def _rows(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> Iterator[ET.Element]:
@@ -99,11 +117,15 @@ def _rows(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> Iterator[ET.
             saw = _same_cell(seen_unanswered.pop(), len(unanswered)) if seen_unanswered else None
         yield element(
             "tr",
-            element("th", f"{number} {row.title}", scope="row", class_="what"),
-            element("td", "yes" if row.executed else "no", class_="fact"),
-            element("td", "yes" if row.answered else "no", class_="fact"),
+            element("th", f"{number} {row.title}", scope="row", class_="what", role="rowheader"),
+            _td("yes" if row.executed else "no", class_="fact", label="executed"),
+            _td("yes" if row.answered else "no", class_="fact", label="answered"),
             saw,
-            *(_cell(of_situation[name], delivery, anchors) for delivery, *_ in _COLUMNS),
+            *(
+                _cell(of_situation[name], delivery, title, anchors)
+                for delivery, title, _ in _COLUMNS
+            ),
+            role="row",
         )
 
 
@@ -113,26 +135,33 @@ def _saw(scenario: Json) -> str:
 
 def _saw_cell(scenarios: Sequence[Json]) -> ET.Element:
     texts = sorted(set(map(_saw, scenarios)))
-    return element("td", *(element("div", element("code", text)) for text in texts), class_="saw")
+    return _td(*(element("div", element("code", text)) for text in texts), class_="saw", label=_SAW)
 
 
 def _same_cell(text: str, rows: int) -> ET.Element:
     explanation = element("small", f"the same in all {rows}: the caller cannot know which it was")
-    return element("td", element("code", text), explanation, rowspan=rows, class_="saw same")
+    return _td(element("code", text), explanation, class_="saw same", label=_SAW, rowspan=rows)
 
 
-def _cell(scenarios: Sequence[Json], delivery: str, anchors: Mapping[str, str]) -> ET.Element:
+def _td(*children: Child, class_: str, label: str, rowspan: int | None = None) -> ET.Element:
+    """A cell that has its heading with it, for screens that show no row of headings."""
+    return element("td", *children, class_=class_, data_label=label, rowspan=rowspan, role="cell")
+
+
+def _cell(
+    scenarios: Sequence[Json], delivery: str, title: str, anchors: Mapping[str, str]
+) -> ET.Element:
     here = [scenario for scenario in scenarios if scenario["delivery"] == delivery]
     if not here:
-        return element("td", element("small", "not played"), class_="cell")
+        return _td(element("small", "not played"), class_="cell", label=title)
     figures = {_figure(scenario) for scenario in here}
     if len(figures) == 1:
-        return element("td", _entry(here[0], anchors), class_="cell")
+        return _td(_entry(here[0], anchors), class_="cell", label=title)
     entries = [
         element("div", _entry(scenario, anchors), element("small", scenario["connection"]))
         for scenario in here
     ]
-    return element("td", *entries, class_="cell")
+    return _td(*entries, class_="cell", label=title)
 
 
 def _broken(scenario: Json) -> str:

@@ -1,7 +1,7 @@
 """JUnit XML of a run, for the test view of a CI system.
 
-Guarantee: one test case a scenario; whatever did not pass is a failure, the unknown too. The text is valid XML whatever
-was recorded.
+Guarantee: one test case a scenario, and one for the run as a whole. A broken promise is a failure; what could not be
+judged is an error, never a failure and never a pass. The text is valid XML whatever was recorded.
 """
 
 import xml.etree.ElementTree as ET
@@ -20,8 +20,8 @@ def junit(result: Json, history: Sequence[Event] = ()) -> str:
     scenarios: Sequence[Json] = result["scenarios"]
     counts = {
         "tests": len(scenarios),
-        "failures": sum(scenario["verdict"] != "pass" for scenario in scenarios),
-        "errors": 0,
+        "failures": sum(scenario["verdict"] == "fail" for scenario in scenarios),
+        "errors": sum(scenario["verdict"] not in ("pass", "fail") for scenario in scenarios),
         "skipped": 0,
     }
     seconds = f"{sum(scenario['seconds'] for scenario in scenarios):.3f}"
@@ -50,14 +50,14 @@ def _case(scenario: Json, history: Sequence[Event]) -> ET.Element:
     group = scenario.get("family") or "catalogue"
     return element(
         "testcase",
-        None if scenario["verdict"] == "pass" else _failure(scenario, history),
+        None if scenario["verdict"] == "pass" else _not_passed(scenario, history),
         classname=f"chaos.{group}",
         name=scenario["name"],
         time=f"{scenario['seconds']:.3f}",
     )
 
 
-def _failure(scenario: Json, history: Sequence[Event]) -> ET.Element:
+def _not_passed(scenario: Json, history: Sequence[Event]) -> ET.Element:
     lines = [outcome(scenario), ""]
     for promise in scenario["promises"]:
         if promise["kept"] is not True:
@@ -72,5 +72,7 @@ def _failure(scenario: Json, history: Sequence[Event]) -> ET.Element:
     events = of_scenario(history, scenario["name"])
     if events:
         lines += ["", diagram.text(events, scenario["effects_expected"])]
-    kind = "unknown" if scenario["verdict"] == "unknown" else "broken promise"
-    return element("failure", "\n".join(lines), type=kind, message=outcome(scenario))
+    tag, kind = (
+        ("failure", "broken promise") if scenario["verdict"] == "fail" else ("error", "unknown")
+    )
+    return element(tag, "\n".join(lines), type=kind, message=outcome(scenario))

@@ -15,6 +15,6 @@
     for (const group of document.querySelectorAll("section.group")) {
       group.hidden = !group.querySelector("details.scenario:not([hidden])");
     }
-    found.textContent = words.length ? `${shown} of ${scenarios.length}` : "";
+    found.textContent = words.length ? `${shown} of ${scenarios.length} entries` : "";
   });
 })();

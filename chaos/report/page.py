@@ -17,7 +17,15 @@ from chaos.report.headline import table
 from chaos.report.history import Event
 from chaos.report.markup import element, html, program
 from chaos.report.section import badge, section
-from chaos.report.words import Json, headline, of_verdict, outcome, played, situation
+from chaos.report.words import (
+    Json,
+    counted,
+    counts,
+    headline,
+    of_verdict,
+    outcome,
+    situation,
+)
 
 _LEAD = (
     "Each figure is money that left the account, divided by the order's amount: "
@@ -83,16 +91,11 @@ def _head(title: str, style: str, script: str) -> ET.Element:
 
 
 def _header(result: Json) -> ET.Element:
-    scenarios = played(result)
-    counts = ", ".join(
-        f"{len(of_verdict(scenarios, verdict))} {verdict}"
-        for verdict in ("pass", "fail", "unknown")
-    )
     return element(
         "header",
         element("p", "Billed Once · chaos report", class_="brand"),
         element("div", badge(result["verdict"]), element("h1", headline(result)), class_="verdict"),
-        element("p", counts, class_="counts"),
+        element("p", counts(result), class_="counts"),
     )
 
 
@@ -155,7 +158,7 @@ def _groups(
             groups.append(
                 element(
                     "section",
-                    element("h2", f"{_TITLES[verdict]} ({len(of_group)})", id=verdict),
+                    element("h2", f"{_TITLES[verdict]} ({counted(of_group)})", id=verdict),
                     *(
                         section(
                             scenario, events.get(scenario["name"], ()), anchors[scenario["name"]]

@@ -15,6 +15,7 @@ from typing import Any
 from chaos.endurance import Endured
 from chaos.play import Played
 from chaos.report import history
+from chaos.report.command import Invocation
 from chaos.report.junit import junit
 from chaos.report.page import page
 from chaos.verdict import Verdict, worst
@@ -23,20 +24,24 @@ _PACKAGES = ("fastapi", "uvicorn", "httpx", "aiohttp", "asyncpg", "toxiproxy-pyt
 
 
 def result(
-    run: str, seed: int, played: Sequence[Played], whole: Played, servers: Mapping[str, str]
+    run: str,
+    invocation: Invocation,
+    played: Sequence[Played],
+    whole: Played,
+    servers: Mapping[str, str],
 ) -> dict[str, Any]:
     """The whole of result.json. `servers` are the versions that Postgres and Toxiproxy themselves reported."""
     return {
         "run": run,
-        "seed": seed,
+        "seed": invocation.seed,
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
             **servers,
         },
         "verdict": worst([cell.verdict for cell in (*played, whole)]),
-        "scenarios": [scenario(cell, seed) for cell in played],
-        "whole": scenario(whole, seed),
+        "scenarios": [scenario(cell, invocation) for cell in played],
+        "whole": scenario(whole, invocation),
     }
 
 
@@ -100,7 +105,7 @@ def recorded(played: Sequence[Played]) -> list[dict[str, Any]]:
     ]
 
 
-def scenario(cell: Played, seed: int) -> dict[str, Any]:
+def scenario(cell: Played, invocation: Invocation) -> dict[str, Any]:
     """One entry of result.json."""
     order = cell.first
     return {
@@ -130,10 +135,7 @@ def scenario(cell: Played, seed: int) -> dict[str, Any]:
             }
             for finding in cell.findings
         ],
-        "reproduce": " ".join(
-            ("python -m chaos run", *([cell.scenario.name] if cell.scenario.acts else []))
-        )
-        + f" --seed {seed}",
+        "reproduce": invocation.one(cell.scenario.name) if cell.scenario.acts else invocation.all(),
         "seconds": cell.seconds,
     }
 

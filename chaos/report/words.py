@@ -25,32 +25,61 @@ _SAID_BY_THE_MONEY = frozenset({"T", "X1"})
 
 
 def headline(result: Json) -> str:
-    """The run in one sentence."""
+    """The run in one sentence: its scenarios, and the run as a whole where that says something else."""
     scenarios = played(result)
-    count = len(scenarios)
-    wrong = of_verdict(scenarios, result["verdict"])
-    if count < len(result["scenarios"]) and count == len(of_verdict(scenarios, "pass")):
-        if result["verdict"] == "fail":
-            return f"{_scenarios(count)} passed, and the run as a whole broke a promise"
-        if result["verdict"] == "unknown":
-            return f"{_scenarios(count)} passed, and the run as a whole could not be judged"
+    wholes = [scenario for scenario in result["scenarios"] if not is_scenario(scenario)]
+    whole = wholes[0]["verdict"] if wholes else None
+    count, passed = len(scenarios), len(of_verdict(scenarios, "pass"))
+    failed, unjudged = (len(of_verdict(scenarios, verdict)) for verdict in ("fail", "unknown"))
     match result["verdict"]:
-        case "pass" if count and len(wrong) == count:
-            return f"All {count} scenarios kept their promises"
-        case "fail" if wrong:
-            unjudged = len(of_verdict(scenarios, "unknown"))
+        case "pass" if count and passed == count and whole in (None, "pass"):
+            so_did = ", and so did the run as a whole" if whole else ""
+            return f"All {_scenarios(count)} kept their promises{so_did}"
+        case "fail" if failed:
             more = f", and {unjudged} could not be judged" if unjudged else ""
-            return f"{len(wrong)} of {_scenarios(count)} broke a promise{more}"
-        case "unknown" if wrong:
-            return f"{len(wrong)} of {_scenarios(count)} could not be judged"
+            return f"{failed} of {_scenarios(count)} broke a promise{more}"
+        case "fail" if whole == "fail":
+            all_or_some = (
+                _scenarios(count) if passed == count else f"{passed} of {_scenarios(count)}"
+            )
+            more = f", {unjudged} could not be judged" if unjudged else ""
+            return f"{all_or_some} passed{more}, and the run as a whole broke a promise"
+        case "unknown" if unjudged:
+            return f"{unjudged} of {_scenarios(count)} could not be judged"
+        case "unknown" if whole == "unknown":
+            return f"{_scenarios(passed)} passed, and the run as a whole could not be judged"
     return f"The run's verdict is {result['verdict']}, of {_scenarios(count)}"
 
 
+def counts(result: Json) -> str:
+    """How many scenarios have which verdict, and the verdict on the run as a whole."""
+    scenarios = played(result)
+    each = ", ".join(
+        f"{len(of_verdict(scenarios, verdict))} {verdict}"
+        for verdict in ("pass", "fail", "unknown")
+    )
+    wholes = [scenario for scenario in result["scenarios"] if not is_scenario(scenario)]
+    whole = "".join(f"; the run as a whole: {scenario['verdict']}" for scenario in wholes)
+    return f"{_scenarios(len(scenarios))}: {each}{whole}"
+
+
+def counted(entries: Sequence[Json]) -> str:
+    """What there is of these: `15 scenarios and the run as a whole`."""
+    scenarios = len([entry for entry in entries if is_scenario(entry)])
+    parts = [_scenarios(scenarios)] if scenarios else []
+    if scenarios < len(entries):
+        parts.append("the run as a whole")
+    return " and ".join(parts) or _scenarios(0)
+
+
+def is_scenario(entry: Json) -> bool:
+    """Not so the judgement on the run as a whole, which has no acts and so no delivery."""
+    return entry.get("delivery", "") is not None
+
+
 def played(result: Json) -> list[Json]:
-    """The scenarios, without the judgement on the run as a whole, which has no acts and so no delivery."""
-    return [
-        scenario for scenario in result["scenarios"] if scenario.get("delivery", "") is not None
-    ]
+    """The scenarios, without the judgement on the run as a whole."""
+    return [entry for entry in result["scenarios"] if is_scenario(entry)]
 
 
 def of_verdict(scenarios: Sequence[Json], verdict: str) -> list[Json]:

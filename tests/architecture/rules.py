@@ -20,8 +20,13 @@ STANDALONE = (
     "structured_fields",
     "telemetry",
 )
-HARNESS = ("chaos", "bench", "tests")
+# The pattern alone, to be copied: it has to work where nothing else of the project is.
+EXAMPLES = "examples"
+# What no service knows, and no image holds.
+HARNESS = ("chaos", "bench", "tests", EXAMPLES)
 OURS = (*SERVICES, *STANDALONE, *HARNESS, "migrations")
+# A reader takes it in at once; so long are the two halves, and no longer.
+EXAMPLE_LINES_MAX = 130
 
 HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
 # strict_input holds types for pydantic and nothing else.
@@ -125,6 +130,22 @@ def standalone_packages_stand_alone(files: Sources) -> list[str]:
         and found.top in OURS
         and found.top != package(found.path)
     ]
+
+
+def examples_stand_alone(files: Sources) -> list[str]:
+    """They import nothing of ours, each other included, and stay as short as a page that is read in one go."""
+    own = {path.removeprefix(f"{EXAMPLES}/").removesuffix(".py") for path in files}
+    imported = [
+        str(found)
+        for found in imports(files)
+        if package(found.path) == EXAMPLES and found.top in {*OURS, *own}
+    ]
+    long = [
+        f"{path} has {source.count(chr(10))} lines"
+        for path, source in files.items()
+        if package(path) == EXAMPLES and source.count("\n") > EXAMPLE_LINES_MAX
+    ]
+    return imported + long
 
 
 def migrations_know_no_service(files: Sources) -> list[str]:
@@ -259,6 +280,7 @@ RULES = (
     services_import_only_wires_of_others,
     services_do_not_know_the_harness,
     standalone_packages_stand_alone,
+    examples_stand_alone,
     migrations_know_no_service,
     wires_are_plain,
     only_peers_speak_http,

@@ -10,7 +10,13 @@ from billing_service import problems
 from problem_details.problem import ProblemType
 from tests.architecture.rules import PROJECT
 
-DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md", "docs/running.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/copy.md",
+    "docs/protocol.md",
+    "docs/decisions.md",
+    "docs/running.md",
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -24,7 +30,9 @@ def test_every_test_that_is_named_exists(document: str) -> None:
 def test_every_file_that_is_named_exists(document: str) -> None:
     """Paths in backticks and links lead somewhere."""
     text = (PROJECT / document).read_text()
-    named = re.findall(r"`((?:tests|chaos|order_service|billing_service|docs)/[\w/.]+)`", text)
+    named = re.findall(
+        r"`((?:tests|chaos|examples|order_service|billing_service|docs)/[\w/.]+)`", text
+    )
     linked = re.findall(r"\]\((?!http)([\w/.]+)\)", text)
     base = (PROJECT / document).parent
     for path in named:

@@ -20,6 +20,7 @@ OFFENCES: dict[Rule, tuple[str, str]] = {
         "telemetry/logs.py",
         "from billing_service.wire import Charge",
     ),
+    rules.examples_stand_alone: ("examples/caller.py", "from billing_service.wire import Charge"),
     rules.migrations_know_no_service: (
         "migrations/versions/0009_x.py",
         "import billing_service.wire",
@@ -82,6 +83,8 @@ DISGUISES: list[tuple[Rule, str, str]] = [
         "from billing_service import ledger",
     ),
     (rules.names_say_something, "chaos/helpers/__init__.py", ""),
+    (rules.examples_stand_alone, "examples/caller.py", "import caller"),
+    (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
 ]
 
 
@@ -133,9 +136,13 @@ def test_the_sources_are_found() -> None:
         "chaos/history.py",
         "chaos/verdict.py",
         "chaos/report",
+        "docs/copy.md",
         "docs/decisions.md",
         "docs/protocol.md",
         "docs/running.md",
+        "examples/caller.py",
+        "examples/receiver.py",
+        "examples/schema.sql",
         "Dockerfile",
         "docker-compose.yml",
     ],

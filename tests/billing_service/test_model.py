@@ -6,7 +6,7 @@ whatever order and with whatever flags, the service answers as the model does an
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -33,11 +33,42 @@ KEYS = st.integers(1, 6)
 PAYLOADS = st.tuples(st.integers(1, 3), st.integers(1, 60))
 
 
-class Receiver(RuleBasedStateMachine):
-    """One client of one billing_service. `database` and `group_commit` are set by the test."""
+class Driver(Protocol):
+    """Drives one receiver with one client and the account alice, for the model and for its negative controls."""
 
-    database: Any
-    group_commit: bool
+    @property
+    def in_batches(self) -> bool:
+        """Whether charges that arrive together are executed in the order in which they were sent."""
+
+    async def empty(self) -> None:
+        """A database that knows no key, and in which alice has `OPENING_CENTS`."""
+
+    async def start(self) -> None:
+        """Starts the receiver."""
+
+    async def stop(self) -> None:
+        """Stops it; what it had only in memory is gone."""
+
+    async def post(self, key: int, payload: tuple[int, int], retry: bool) -> httpx.Response:
+        """Sends a charge; the payload is the number of the order and the cents."""
+
+    async def void(self, key: int) -> httpx.Response:
+        """Takes a key out of use."""
+
+    async def forget(self, mark: int) -> None:
+        """Forgets all keys below."""
+
+    async def balance(self) -> int:
+        """Alice's cents."""
+
+    async def state(self, key: int) -> str:
+        """What the receiver knows of a key."""
+
+
+class Receiver(RuleBasedStateMachine):
+    """One client of one receiver, which the test sets."""
+
+    driver: Driver
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,14 +77,14 @@ class Receiver(RuleBasedStateMachine):
         self.first_incomplete = 1
         self.answers: dict[int, tuple[tuple[int, int], int, bytes]] = {}
         self.voided: set[int] = set()
-        self.runner.run(self._empty())
-        self.runner.run(self._start())
+        self.runner.run(self.driver.empty())
+        self.runner.run(self.driver.start())
 
     def teardown(self) -> None:
         try:
             self._every_key_has_its_state()
         finally:
-            self.runner.run(self.exit.aclose())
+            self.runner.run(self.driver.stop())
             self.runner.close()
 
     @rule(key=KEYS, payload=PAYLOADS, retry=st.booleans(), twins=st.integers(1, 3))
@@ -76,7 +107,7 @@ class Receiver(RuleBasedStateMachine):
                 else:
                     assert response.status_code == 422
 
-    @precondition(lambda self: self.group_commit)
+    @precondition(lambda self: self.driver.in_batches)
     @rule(charges=st.lists(st.tuples(KEYS, PAYLOADS), min_size=2, max_size=8))
     def together(self, charges: list[tuple[int, tuple[int, int]]]) -> None:
         """Different charges in one batch: each is answered as if it had come after those before it."""
@@ -98,7 +129,7 @@ class Receiver(RuleBasedStateMachine):
     @rule(key=KEYS)
     def void(self, key: int) -> None:
         """Voids a key, or learns that it was executed or is forgotten."""
-        response = self.runner.run(self._request("DELETE", f"/charges/{key}"))
+        response = self.runner.run(self.driver.void(key))
         if key < self.first_incomplete:
             assert response.status_code == 410
         elif key in self.answers:
@@ -111,25 +142,24 @@ class Receiver(RuleBasedStateMachine):
     @rule(mark=KEYS)
     def forget(self, mark: int) -> None:
         """The collector acts on a mark; an old one changes nothing."""
-        self.runner.run(self._forget(mark))
+        self.runner.run(self.driver.forget(mark))
         self.first_incomplete = max(self.first_incomplete, mark)
 
     @rule()
     def restart(self) -> None:
         """A new process knows what the old one knew."""
-        self.runner.run(self.exit.aclose())
-        self.runner.run(self._start())
+        self.runner.run(self.driver.stop())
+        self.runner.run(self.driver.start())
 
     @invariant()
     def the_money_is_right(self) -> None:
         """The balance is the model's."""
-        response = self.runner.run(self._request("GET", "/accounts/alice"))
-        assert response.json()["balance_cents"] == self.balance_cents
+        assert self.runner.run(self.driver.balance()) == self.balance_cents
 
     def _every_key_has_its_state(self) -> None:
         """What the service says of each key in the end is what the model says."""
         for key in range(1, 7):
-            state = self.runner.run(self._request("GET", f"/charges/{key}")).json()["state"]
+            state = self.runner.run(self.driver.state(key))
             if key < self.first_incomplete:
                 assert state == "forgotten"
             elif key in self.voided:
@@ -152,27 +182,50 @@ class Receiver(RuleBasedStateMachine):
             self.balance_cents -= amount_cents
         self.answers[key] = (payload, responses[0].status_code, responses[0].content)
 
-    async def _empty(self) -> None:
-        owner = await asyncpg.connect(self.database.owner)
+    async def _charge(
+        self, key: int, payload: tuple[int, int], retry: bool, twins: int
+    ) -> list[httpx.Response]:
+        return await asyncio.gather(*(self.driver.post(key, payload, retry) for _ in range(twins)))
+
+    async def _charges(self, charges: list[tuple[int, tuple[int, int]]]) -> list[httpx.Response]:
+        return await asyncio.gather(*(self.driver.post(*charge, False) for charge in charges))
+
+
+class Service:
+    """billing_service as the model's receiver.
+
+    With `group_commit` every charge goes through a batch, also one alone; without it, none does.
+    """
+
+    def __init__(self, database: Any, group_commit: bool) -> None:
+        self._database = database
+        self._group_commit = group_commit
+
+    @property
+    def in_batches(self) -> bool:
+        return self._group_commit
+
+    async def empty(self) -> None:
+        owner = await asyncpg.connect(self._database.owner)
         await owner.execute(
             "TRUNCATE billing.clients, billing.accounts, billing.processed_keys, billing.ledger"
         )
         await owner.execute("INSERT INTO billing.accounts VALUES ('alice', $1, $1)", OPENING_CENTS)
         await owner.close()
 
-    async def _start(self) -> None:
-        self.exit = AsyncExitStack()
+    async def start(self) -> None:
+        self._exit = AsyncExitStack()
         app = billing_service.app.create(
             Settings(
-                database_url=SecretStr(self.database.billing),
+                database_url=SecretStr(self._database.billing),
                 tokens={"order_service": SecretStr("t")},
                 forget_pause_s=3600,
-                group_commit=self.group_commit,
+                group_commit=self._group_commit,
             )
         )
-        self.pool = app.state.billing.pool
-        await self.exit.enter_async_context(app.router.lifespan_context(app))
-        self.client = await self.exit.enter_async_context(
+        self._pool = app.state.billing.pool
+        await self._exit.enter_async_context(app.router.lifespan_context(app))
+        self._client = await self._exit.enter_async_context(
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://billing",
@@ -180,25 +233,56 @@ class Receiver(RuleBasedStateMachine):
             )
         )
 
-    async def _request(self, method: str, path: str) -> httpx.Response:
-        return await self.client.request(method, path)
+    async def stop(self) -> None:
+        await self._exit.aclose()
 
-    async def _charge(
-        self, key: int, payload: tuple[int, int], retry: bool, twins: int
-    ) -> list[httpx.Response]:
-        return await asyncio.gather(*(self._post(key, payload, retry) for _ in range(twins)))
+    async def post(self, key: int, payload: tuple[int, int], retry: bool) -> httpx.Response:
+        return await self._client.post("/charges", **charge_of(key, payload, retry))
 
-    async def _charges(self, charges: list[tuple[int, tuple[int, int]]]) -> list[httpx.Response]:
-        return await asyncio.gather(*(self._post(key, payload, False) for key, payload in charges))
+    async def void(self, key: int) -> httpx.Response:
+        return await self._client.delete(f"/charges/{key}")
 
-    async def _post(self, key: int, payload: tuple[int, int], retry: bool) -> httpx.Response:
-        order, amount_cents = payload
-        body = {"order_id": str(UUID(int=order)), "account": "alice", "amount_cents": amount_cents}
-        headers = {"Idempotency-Key": f'"{key}"', "Idempotency-Retry": f"?{int(retry)}"}
-        return await self.client.post("/charges", json=body, headers=headers)
+    async def forget(self, mark: int) -> None:
+        await keys.forget(self._pool, "order_service", mark)
 
-    async def _forget(self, mark: int) -> None:
-        await keys.forget(self.pool, "order_service", mark)
+    async def balance(self) -> int:
+        response = await self._client.get("/accounts/alice")
+        return int(response.json()["balance_cents"])
+
+    async def state(self, key: int) -> str:
+        response = await self._client.get(f"/charges/{key}")
+        return str(response.json()["state"])
+
+
+def charge_of(key: int, payload: tuple[int, int], retry: bool) -> dict[str, Any]:
+    """Body and headers of a charge, as arguments of httpx."""
+    order, amount_cents = payload
+    return {
+        "json": {
+            "order_id": str(UUID(int=order)),
+            "account": "alice",
+            "amount_cents": amount_cents,
+        },
+        "headers": {"Idempotency-Key": f'"{key}"', "Idempotency-Retry": f"?{int(retry)}"},
+    }
+
+
+def play_model(driver: Driver, examples: int = 50) -> None:
+    """Plays the model against a receiver. Raises `AssertionError` where they differ."""
+    Receiver.driver = driver
+    run_state_machine_as_test(
+        Receiver,
+        settings=settings(
+            max_examples=examples,
+            # An example that fails is short enough; to shrink it would take minutes of real commits.
+            phases=(Phase.generate,),
+            stateful_step_count=20,
+            deadline=None,
+            database=None,
+            print_blob=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 FORMS = pytest.mark.parametrize("group_commit", [True, False], ids=["in batches", "one by one"])
@@ -207,41 +291,12 @@ FORMS = pytest.mark.parametrize("group_commit", [True, False], ids=["in batches"
 @FORMS
 def test_the_receiver_is_its_model(database: Any, group_commit: bool) -> None:
     """Send, repeat, twins, other payload, out of order, void, forget, restart, flags inverted."""
-    Receiver.database, Receiver.group_commit = database, group_commit
-    run_state_machine_as_test(
-        Receiver,
-        settings=settings(
-            max_examples=50,
-            # An example that fails is short enough; to shrink it would take minutes of real commits.
-            phases=(Phase.generate,),
-            stateful_step_count=20,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play_model(Service(database, group_commit))
 
 
 @FORMS
 def test_the_model_can_say_no(database: Any, monkeypatch: Any, group_commit: bool) -> None:
     """The negative control: a receiver that compares no payloads is caught."""
     monkeypatch.setattr("billing_service.ledger.fingerprint", lambda _: b"the same")
-    Receiver.database, Receiver.group_commit = database, group_commit
-    caught = None
-    try:
-        run_state_machine_as_test(
-            Receiver,
-            settings=settings(
-                max_examples=100,
-                stateful_step_count=20,
-                deadline=None,
-                database=None,
-                print_blob=False,
-                # To find it is enough; a smaller example is nothing that anybody would read.
-                phases=(Phase.generate,),
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    except AssertionError as exc:
-        caught = exc
-    assert caught is not None
+    with pytest.raises(AssertionError):
+        play_model(Service(database, group_commit), examples=100)

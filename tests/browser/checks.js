@@ -61,6 +61,14 @@ const checks = {
     return wrong;
   },
 
+  // The measured figures are on the screen without scrolling sideways: they are what the page is read for.
+  off_screen(width_px) {
+    return [...document.querySelectorAll("a.figure")].filter((node) => {
+      const box = node.getBoundingClientRect();
+      return box.left < 0 || box.right > width_px + 0.5;
+    }).map(named);
+  },
+
   // A finger or a key reaches what can be pressed, and what scrolls.
   unreachable() {
     const small = [...document.querySelectorAll("a, summary, input, button")].filter((node) => {

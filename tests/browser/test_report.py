@@ -17,14 +17,20 @@ CHECKS = Path(__file__).with_name("checks.js").read_text()
 SCREENS = {
     f"{scheme}-{name}": Screen(scheme, width_px, height_px)
     for scheme in ("light", "dark")
-    for name, width_px, height_px in (("desktop", 1280, 900), ("phone", 360, 740))
+    for name, width_px, height_px in (
+        ("desktop", 1280, 900),
+        ("tablet", 768, 1024),
+        ("phone", 390, 844),
+        ("small phone", 360, 740),
+    )
 }
 RUNS: dict[str, Callable[[], Run]] = {
     "broken": sample.broken_run,
     "clean": sample.clean_run,
     "hostile": lambda: made_hostile(sample.broken_run()),
 }
-DESKTOP, PHONE = SCREENS["light-desktop"], SCREENS["light-phone"]
+DESKTOP, PHONE = SCREENS["light-desktop"], SCREENS["light-small phone"]
+OF_A_SCREEN = ("overflow", "off_screen")
 PAGE_CHECKS = ("contrast", "diagrams", "overlaps", "unreachable")
 
 
@@ -56,14 +62,16 @@ async def unfold(tab: Tab) -> None:
 async def test_a_page(
     tab: Tab, pages: dict[str, Path], photographs: Path, run: str, screen: str
 ) -> None:
-    """Nothing is wider than the screen, no text is hard to read, every diagram is seen with its labels apart from each
-    other, everything can be reached; the browser has nothing to complain of and asks nobody for anything."""
+    """Nothing is wider than the screen, every figure is on it, no text is hard to read, every diagram is seen with its
+    labels apart from each other, everything can be reached; the browser has nothing to complain of and asks nobody for anything."""
     shown = SCREENS[screen]
     await tab.open(pages[run], shown)
     await tab.photograph(photographs / f"{run}-{screen}.png")
-    assert await check(tab, "overflow", shown.width_px) == []
+    for name in OF_A_SCREEN:
+        assert await check(tab, name, shown.width_px) == [], name
     await unfold(tab)
-    assert await check(tab, "overflow", shown.width_px) == []
+    for name in OF_A_SCREEN:
+        assert await check(tab, name, shown.width_px) == [], name
     for name in PAGE_CHECKS:
         assert await check(tab, name) == [], name
     pictures = await tab.evaluate("document.querySelectorAll('svg.diagram').length")
@@ -132,6 +140,8 @@ OFFENCES = {
     "overflow": "<p style='width: 900px'>wide</p>",
     "contrast": "<p style='color: #999; background: #fff'>pale</p>",
     "diagrams": "<div style='display: none'><svg class=diagram width=300 height=300></svg></div>",
+    "off_screen": "<div style='overflow: auto; width: 300px'><div style='width: 900px'>"
+    "<a class=figure href='#x' style='margin-left: 500px; display: inline-block; min-width: 60px; min-height: 30px'>once</a></div></div>",
     "overlaps": "<svg class=diagram width=300 height=300><text y=20>one</text>"
     "<text y=22 x=5>two</text></svg>",
     "unreachable": "<pre style='overflow: auto; width: 90px'>0123456789012345678901234567</pre>",
@@ -150,7 +160,7 @@ async def test_a_check_can_say_no(tab: Tab, tmp_path: Path, name: str) -> None:
     found = {
         check_name
         for check_name in OFFENCES
-        if await check(tab, check_name, *([PHONE.width_px] if check_name == "overflow" else []))
+        if await check(tab, check_name, *([PHONE.width_px] if check_name in OF_A_SCREEN else []))
     }
     assert found == {name}
 

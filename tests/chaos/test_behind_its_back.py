@@ -10,7 +10,7 @@ import pytest
 from chaos.acts import NOTHING, Act, Arm, CutInBody, Heal, LetGo, Needs
 from chaos.crashes import DiesAt
 from chaos.play import play
-from chaos.report.console import line
+from chaos.report.lines import line
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
 from chaos.scene import Scene

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.mutants import hunt, planted
-from chaos.report.console import line
+from chaos.report.lines import line
 from chaos.run import WRAPPED, open_theatre
 from chaos.scenarios import SCENARIOS
 from chaos.theatre import Theatre

@@ -3,8 +3,8 @@
 import pytest
 
 from chaos.play import Played, play
-from chaos.report.console import line
 from chaos.report.diagram import text
+from chaos.report.lines import line
 from chaos.report.result import recorded
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
@@ -48,7 +48,7 @@ async def test_the_whole_run(theatre: Theatre, played: dict[str, Played]) -> Non
     for scenario in TABLE:
         if scenario.name not in played:
             played[scenario.name] = await play(theatre, scenario)
-    whole = await judge_run(theatre.target, list(played.values()))
+    whole = await judge_run(theatre, list(played.values()))
     assert whole.verdict is Verdict.PASS, line(whole)
     assert any(finding.promise == "S" for finding in whole.findings)
 

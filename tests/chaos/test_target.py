@@ -3,7 +3,7 @@
 import pytest
 
 from chaos.play import play
-from chaos.report.console import line
+from chaos.report.lines import line
 from chaos.run import visit
 from chaos.scenarios import SCENARIOS
 from chaos.target import described

@@ -63,6 +63,13 @@ def test_money_lost_is_wrong_whatever_struck() -> None:
     assert judge(MISSING, [finding(Kind.LIVENESS, kept=False)]) is Verdict.UNKNOWN
 
 
+def test_what_has_evidence_of_its_own_is_wrong_whatever_struck() -> None:
+    """A loop that goes round no more was seen to do so: no fault has to be witnessed for that."""
+    stopped = replace(finding(Kind.LIVENESS, kept=False), whatever_struck=True)
+    assert judge(MISSING, [stopped]) is Verdict.FAIL
+    assert judge(MISSING, [replace(stopped, kept=True)]) is Verdict.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("status", "moved", "kept"), [(410, False, True), (201, False, False), (410, True, False)]
 )

@@ -261,6 +261,12 @@ BUGS = (
         "X7",
     ),
     _receiver(
+        "collector_ends_with_its_first_trouble",
+        "settled keys are forgotten until the database is out of reach for the first time",
+        ("commit/partition_holds_the_key", "late/forgotten_key"),
+        "L8",
+    ),
+    _receiver(
         "keys_of_others_forgotten",
         "of all clients, keys of the same numbers are forgotten",
         ("late/same_number_of_another_client",),

@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import billing_service.app
 import chaos.sabotage
 from billing_service import keys, ledger, plain
+from billing_service.collector import Collector
 from billing_service.keys import CHARGED, DECLINED, Answer, Stored
 from billing_service.plain import Bodies, Request
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble
+from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 
 Insert = Callable[[Connection, str, int, bytes], Awaitable[bool]]
 _insert_key: Insert = keys.insert_key
@@ -267,6 +268,20 @@ def forgotten_by_time() -> ASGIApp:
 
     keys.share_lock_client = share_lock_client
     return _planted()
+
+
+def collector_ends_with_its_first_trouble() -> ASGIApp:
+    run_once = Collector.run_once
+
+    async def ends(self: Collector) -> int:
+        try:
+            return await run_once(self)
+        except (DatabaseTrouble, LockWaitTooLong):
+            await asyncio.Event().wait()
+            raise
+
+    Collector.run_once = ends  # type: ignore[method-assign]
+    return chaos.sabotage.billing()
 
 
 def keys_of_others_forgotten() -> ASGIApp:

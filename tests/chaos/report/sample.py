@@ -269,7 +269,7 @@ def _scenario(
             {"name": name, "claim": claim, "kind": kind, "kept": True, "detail": ""}
             for name, (claim, kind) in PROMISES.items()
         ],
-        "reproduce": f"python -m chaos run {story.scenario} --seed 7",
+        "reproduce": f".venv/bin/python -m chaos run {story.scenario} --seed 7",
         "seconds": round(story.at_ms / 1000 + 0.4, 3),
     }
     return scenario, story.events
@@ -284,3 +284,18 @@ def run(verdict: str, played: list[Run]) -> Run:
         "scenarios": [scenario for scenario, _ in played],
     }
     return result, [event for _, history in played for event in history]
+
+
+def the_whole(verdict: str) -> dict[str, Any]:
+    """The judgement on the run as a whole, as it stands behind the scenarios."""
+    whole, _ = cell("success", "exactly_once", "disconnect", "warm")
+    return {
+        **whole,
+        "name": "run/whole",
+        "title": "the whole database after the run",
+        "verdict": verdict,
+        "situation": None,
+        "delivery": None,
+        "connection": None,
+        "family": None,
+    }

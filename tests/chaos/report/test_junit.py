@@ -13,11 +13,11 @@ def parsed(run: Run) -> ET.Element:
     return suite
 
 
-def failures(suite: ET.Element) -> dict[str | None, ET.Element]:
+def failures(suite: ET.Element, tag: str = "failure") -> dict[str | None, ET.Element]:
     return {
         case.get("name"): failure
         for case in suite.iter("testcase")
-        for failure in case.findall("failure")
+        for failure in case.findall(tag)
     }
 
 
@@ -28,18 +28,29 @@ def test_a_clean_run_has_no_failure(clean: Run) -> None:
     assert names == [scenario["name"] for scenario in clean[0]["scenarios"]]
     assert suite.get("tests") == f"{len(names)}"
     assert suite.get("failures") == "0"
-    assert failures(suite) == {}
+    assert suite.get("errors") == "0"
+    assert failures(suite) == failures(suite, "error") == {}
 
 
-def test_what_did_not_pass_fails(broken: Run) -> None:
-    """The negative control: a broken promise and a missing verdict, each with its own type."""
+def test_what_did_not_pass(broken: Run) -> None:
+    """The negative control: a broken promise is a failure, a missing verdict an error."""
     suite = parsed(broken)
-    found = failures(suite)
-    assert suite.get("failures") == f"{len(found)}" == "2"
-    assert {name: failure.get("type") for name, failure in found.items()} == {
-        "disconnect/response_lost/exactly_once/warm": "broken promise",
-        "silence/request_lost/exactly_once/warm": "unknown",
-    }
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "1")
+    ((failed, failure),) = failures(suite).items()
+    assert failed == "disconnect/response_lost/exactly_once/warm"
+    assert failure.get("type") == "broken promise"
+    ((unjudged, error),) = failures(suite, "error").items()
+    assert unjudged == "silence/request_lost/exactly_once/warm"
+    assert error.get("type") == "unknown"
+
+
+def test_a_run_that_could_not_be_judged(broken: Run) -> None:
+    """Nothing of it failed: every case is an error."""
+    for scenario in broken[0]["scenarios"]:
+        scenario["verdict"] = "unknown"
+    suite = parsed(broken)
+    assert (suite.get("failures"), suite.get("errors")) == ("0", f"{len(broken[0]['scenarios'])}")
+    assert failures(suite) == {}
 
 
 def test_a_failure_says_what_went_wrong(broken: Run) -> None:
@@ -48,7 +59,7 @@ def test_a_failure_says_what_went_wrong(broken: Run) -> None:
     assert text.startswith("The money moved twice; it should have moved once.")
     assert "broken: X1 every accepted order has its effect once" in text
     assert "f3a1c2d4-77aa-4c0e-9e3c-2d1b8c7a6e55" in text
-    assert "repeat it: python -m chaos run disconnect/response_lost" in text
+    assert "repeat it: .venv/bin/python -m chaos run disconnect/response_lost" in text
     assert "✗╌" in text
 
 

@@ -9,7 +9,7 @@ from chaos.report.page import page
 from chaos.verdict import Verdict
 from order_service.wire import Delivery
 from tests.chaos.report import sample
-from tests.chaos.report.sample import Run
+from tests.chaos.report.sample import Run, the_whole
 
 # Elements that a browser would fetch something for, and attributes that run something or lead elsewhere.
 FETCHING = {"img", "iframe", "object", "embed", "audio", "video", "source", "base", "form", "image"}
@@ -109,12 +109,22 @@ def test_what_went_wrong_stands_first(broken: Run) -> None:
         "The money moved twice; it should have moved once.",
         "No verdict: the fault has to be seen to strike, and this was not seen",
         "What the caller saw, and what happened",
-        "Broken promises (1)",
-        "Without a verdict (1)",
-        "Promises kept (64)",
+        "Broken promises (1 scenario)",
+        "Without a verdict (1 scenario)",
+        "Promises kept (64 scenarios)",
     ]
     assert [text.find(part) for part in order] == sorted(text.find(part) for part in order)
     assert -1 not in [text.find(part) for part in order]
+
+
+def test_what_is_counted_is_said(clean: Run) -> None:
+    """The run as a whole is judged like a scenario and is none: headline, counts and groups agree."""
+    clean[0]["scenarios"].append(the_whole("pass"))
+    text = "".join(Elements(page(*clean)).texts)
+    assert "All 66 scenarios kept their promises, and so did the run as a whole" in text
+    assert "66 scenarios: 66 pass, 0 fail, 0 unknown; the run as a whole: pass" in text
+    assert "Promises kept (66 scenarios and the run as a whole)" in text
+    assert "67" not in text
 
 
 def test_a_clean_page_reports_nothing_wrong(clean: Run) -> None:
@@ -190,6 +200,17 @@ def test_the_table_shows_what_differs(broken: Run) -> None:
     assert classes.count("figure unknown") == 1
     # Two connections that agree share one figure.
     assert classes.count("figure harm") == 3 * 4
+
+
+def test_a_figure_has_its_heading_with_it(clean: Run) -> None:
+    """On a phone there is no row of headings: each cell says what it shows, and the roles of a table stay."""
+    elements = Elements(page(*clean))
+    cells = elements.of("td")
+    assert cells
+    for cell in cells:
+        assert cell.get("data-label")
+        assert cell.get("role") == "cell"
+    assert {row.get("role") for row in elements.of("tr")} == {"row"}
 
 
 def test_a_clean_table_has_no_offence(clean: Run) -> None:

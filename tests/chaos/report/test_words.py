@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.report.words import effects, headline, outcome, situation
+from chaos.report.words import counted, counts, effects, headline, outcome, situation
 from tests.chaos.report import sample
 from tests.chaos.report.sample import Run
 
@@ -10,6 +10,65 @@ from tests.chaos.report.sample import Run
 def scenario(**changes: object) -> dict[str, object]:
     played, _ = sample.cell("response_lost", "exactly_once", "reset", "fresh")
     return {**played, **changes}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "of_scenarios", "whole", "sentence"),
+    [
+        (
+            "pass",
+            ["pass", "pass"],
+            "pass",
+            "All 2 scenarios kept their promises, and so did the run as a whole",
+        ),
+        (
+            "fail",
+            ["pass", "pass"],
+            "fail",
+            "2 scenarios passed, and the run as a whole broke a promise",
+        ),
+        (
+            "fail",
+            ["unknown", "pass"],
+            "fail",
+            "1 of 2 scenarios passed, 1 could not be judged, and the run as a whole broke a promise",
+        ),
+        ("fail", ["fail", "pass"], "fail", "1 of 2 scenarios broke a promise"),
+        ("unknown", ["unknown"] * 6, "unknown", "6 of 6 scenarios could not be judged"),
+        (
+            "unknown",
+            ["pass", "pass"],
+            "unknown",
+            "2 scenarios passed, and the run as a whole could not be judged",
+        ),
+    ],
+)
+def test_a_run_and_its_whole_in_one_sentence(
+    verdict: str, of_scenarios: list[str], whole: str, sentence: str
+) -> None:
+    """What is counted are scenarios; the run as a whole is named apart from them."""
+    scenarios: list[dict[str, object]] = [{"verdict": each} for each in of_scenarios]
+    result = {
+        "verdict": verdict,
+        "scenarios": [*scenarios, {"verdict": whole, "delivery": None}],
+    }
+    assert headline(result) == sentence
+    assert counts(result).endswith(f"; the run as a whole: {whole}")
+
+
+@pytest.mark.parametrize(
+    ("of_scenarios", "with_whole", "words"),
+    [
+        (15, True, "15 scenarios and the run as a whole"),
+        (1, False, "1 scenario"),
+        (0, True, "the run as a whole"),
+        (0, False, "0 scenarios"),
+    ],
+)
+def test_what_there_is(of_scenarios: int, with_whole: bool, words: str) -> None:
+    """A number always says of what."""
+    entries: list[dict[str, object]] = [{}] * of_scenarios
+    assert counted([*entries, *([{"delivery": None}] if with_whole else [])]) == words
 
 
 @pytest.mark.parametrize(
@@ -170,7 +229,11 @@ def test_where_it_was_played(clean: Run) -> None:
 @pytest.mark.parametrize(
     ("verdict", "first", "sentence"),
     [
-        ("pass", "pass", "All 2 scenarios kept their promises"),
+        (
+            "pass",
+            "pass",
+            "All 2 scenarios kept their promises, and so did the run as a whole",
+        ),
         ("fail", "fail", "1 of 2 scenarios broke a promise"),
         ("fail", "pass", "2 scenarios passed, and the run as a whole broke a promise"),
         ("unknown", "pass", "2 scenarios passed, and the run as a whole could not be judged"),

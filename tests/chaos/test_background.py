@@ -1,0 +1,170 @@
+"""Background work that stops is reported once, with its name, and does not make the scenarios after it unknown."""
+
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from chaos import background
+from chaos.acts import NOTHING, Needs
+from chaos.background import Background
+from chaos.play import Played
+from chaos.report.lines import line
+from chaos.run import WRAPPED, open_theatre, play_all
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
+from chaos.scene import Scene
+from chaos.theatre import Theatre
+from chaos.verdict import Verdict
+from chaos.whole import judge_run
+from tests.chaos.planted import BUGS
+
+pytestmark = pytest.mark.chaos
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+UNDISTURBED = BY_NAME["disconnect/success/exactly_once/warm"]
+# A round of a loop takes a tenth of a second: long enough for a busy machine, short for a test that must wait so long.
+BOUND_S = 5.0
+Done = Callable[[Scene], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Do:
+    """An act that no scenario has."""
+
+    needs: ClassVar[Needs] = NOTHING
+    how: Done
+
+    async def perform(self, scene: Scene) -> None:
+        await self.how(scene)
+
+
+class Unwatched:
+    """Watches a run and says nothing."""
+
+    @contextmanager
+    def shown(self) -> Any:
+        yield
+
+    def started(self, scenario: Scenario) -> None: ...
+
+    def ended(self, played: Played) -> None: ...
+
+
+@pytest.fixture
+async def own_theatre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Theatre]:
+    """A stage of this test alone, for what the test breaks is not mended."""
+    monkeypatch.setattr(background, "BOUND_S", BOUND_S)
+    async with open_theatre(tmp_path, lambda _: None, usual_ports=False) as theatre:
+        yield theatre
+
+
+def ending_with(how: Done) -> Scenario:
+    """A scenario that leaves something broken behind."""
+    return replace(UNDISTURBED, name="broken/behind_it", acts=(*UNDISTURBED.acts, Do(how)))
+
+
+def of_work(played: list[Played]) -> list[tuple[str, str]]:
+    """The scenarios whose background work had stopped, and what was found."""
+    return [
+        (each.scenario.name, finding.detail)
+        for each in played
+        for finding in each.findings
+        if finding.promise == background.PROMISE and not finding.kept
+    ]
+
+
+async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> None:
+    """One finding names the loop and the scenario after which it stopped; the next scenario, which needs the loop, passes."""
+    (planted,) = [bug for bug in BUGS if bug.name == "collector_ends_with_its_first_trouble"]
+    first, second = "commit/partition_holds_the_key", "late/forgotten_key"
+    played = []
+    async with stage(tmp_path)(planted.factories) as theatre:
+        for name in (first, second):
+            played += await play_all(theatre, [BY_NAME[name]], 7, Unwatched())
+    rows = "\n".join(map(line, played))
+    assert [each.verdict for each in played] == [Verdict.FAIL, Verdict.PASS], rows
+    ((name, detail),) = of_work(played)
+    assert name == first, rows
+    assert "the collector of settled keys" in detail
+    assert f"after {first}" in detail
+    assert "billing_service-" in detail
+    # It waited for nothing that the finding had told already.
+    assert played[1].seconds < BOUND_S, rows
+
+
+async def test_a_process_that_is_stopped_for_good(own_theatre: Theatre) -> None:
+    """It is named once, and replaced: what is played next passes."""
+
+    async def stop(scene: Scene) -> None:
+        os.kill(scene.theatre.stack.children("billing_service")[0].pid, signal.SIGSTOP)
+
+    scenarios = [ending_with(stop)]
+    played = await play_all(own_theatre, scenarios, 7, Unwatched())
+    played += await play_all(own_theatre, [UNDISTURBED], 7, Unwatched())
+    rows = "\n".join(map(line, played))
+    assert [each.verdict for each in played] == [Verdict.FAIL, Verdict.PASS], rows
+    ((name, detail),) = of_work(played)
+    assert name == "broken/behind_it"
+    assert detail.startswith("after broken/behind_it: billing_service-0 (process ")
+    assert "it is not ready" in detail
+
+
+async def test_a_process_that_does_not_come_back(own_theatre: Theatre) -> None:
+    """The run ends early, says why, and does not pass; the rest is not played."""
+
+    async def ruin(scene: Scene) -> None:
+        child = scene.theatre.stack.children("notification_service")[0]
+        command = vars(child)["_command"]
+        argv = [sys.executable, "-c", "raise SystemExit(1)"]
+        vars(child)["_command"] = replace(command, argv=argv)
+        os.kill(child.pid, signal.SIGKILL)
+
+    scenarios = [ending_with(ruin), *(replace(UNDISTURBED, name=f"later/{n}") for n in range(3))]
+    seed = next(n for n in range(99) if is_first(n, len(scenarios)))
+    played = await play_all(own_theatre, scenarios, seed, Unwatched())
+    assert [each.scenario.name for each in played] == ["broken/behind_it"]
+    assert played[0].verdict is Verdict.FAIL
+    assert "notification_service-0" in of_work(played)[0][1]
+    whole = await judge_run(own_theatre, played)
+    assert whole.verdict is Verdict.UNKNOWN
+    missing = [witness.claim for witness in whole.witnesses if not witness.seen]
+    assert any("notification_service-0 ended with code 1" in claim for claim in missing)
+
+
+def is_first(seed: int, count: int) -> bool:
+    """Whether this seed plays the first scenario first."""
+
+    return random.Random(seed).sample(range(count), count)[0] == 0
+
+
+async def test_work_that_goes_on(own_theatre: Theatre) -> None:
+    """The negative control: nothing is found, nothing is replaced; the promise counts as kept."""
+    children = [child for service in WRAPPED for child in own_theatre.stack.children(service)]
+    pids = [child.pid for child in children]
+    (played,) = await play_all(own_theatre, [UNDISTURBED], 7, Unwatched())
+    assert played.verdict is Verdict.PASS, line(played)
+    assert [f.kept for f in played.findings if f.promise == background.PROMISE] == [True]
+    assert [child.pid for child in children] == pids
+
+
+async def test_a_stack_that_was_not_started_here() -> None:
+    """There is no process to watch: nothing is asked, and nothing is said."""
+    nothing = Background(None)
+    assert await nothing.rounds() == {}
+    assert await nothing.judge("any", {}) is None
+    assert nothing.beyond_repair == ""
+
+
+def stage(
+    run_dir: Path,
+) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[Theatre]]:
+    return lambda factories: open_theatre(
+        run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+    )

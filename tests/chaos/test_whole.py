@@ -1,0 +1,58 @@
+"""The run as a whole: what its database has to answer for, and what it has not."""
+
+import pytest
+
+from chaos import evidence
+from chaos.audit import Finding as Row
+from chaos.evidence import Witness
+from chaos.report.lines import line
+from chaos.run import visit
+from chaos.theatre import Theatre
+from chaos.verdict import Verdict, judge
+from chaos.whole import findings_of_audit, judge_run
+
+MISSING = (Witness("it struck", seen=False),)
+SEEN = (Witness("it struck", seen=True),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken", "unwitnessed"),
+    [
+        ("double", "X6", Verdict.FAIL),
+        ("balance", "X6", Verdict.FAIL),
+        ("key gap", "X6", Verdict.FAIL),
+        ("stuck", "L1", Verdict.UNKNOWN),
+    ],
+)
+def test_what_the_audit_found(kind: str, broken: str, unwitnessed: Verdict) -> None:
+    """Wrong money fails whatever struck; an order that is stuck fails only where a fault was witnessed."""
+    found = findings_of_audit([Row(kind, "an order", "of 1,999 cents")])
+    assert [finding.promise for finding in found if not finding.kept] == [broken]
+    assert judge(SEEN, found) is Verdict.FAIL
+    assert judge(MISSING, found) is unwitnessed
+    assert judge(SEEN, findings_of_audit([])) is Verdict.PASS
+
+
+@pytest.mark.chaos
+async def test_a_target_with_a_past(theatre: Theatre) -> None:
+    """What its database had to answer for before the run is not the run's; what came with the run is."""
+    account = await theatre.open_account("past")
+    owner = await evidence.connect(theatre.target.owner)
+    take = "UPDATE billing.accounts SET balance_cents = balance_cents + $2 WHERE account = $1"
+    try:
+        await owner.execute(take, account, -1)
+        async with visit(theatre.target) as visited:
+            whole = await judge_run(visited, [])
+            assert all(finding.kept for finding in whole.findings), line(whole)
+        await owner.execute(take, account, 1)
+        async with visit(theatre.target) as visited:
+            await owner.execute(take, account, -1)
+            whole = await judge_run(visited, [])
+            assert whole.verdict is Verdict.FAIL, line(whole)
+            assert [f.promise for f in whole.findings if not f.kept] == ["X6"]
+    finally:
+        await owner.execute(
+            "UPDATE billing.accounts SET balance_cents = opening_balance_cents WHERE account = $1",
+            account,
+        )
+        await owner.close()

@@ -1,0 +1,193 @@
+"""The receiver of the examples: the model of billing_service is played against it, whole and with one line broken."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.billing_service.test_model import OPENING_CENTS, charge_of, play_model
+from tests.examples.source import Substitution, load, text
+
+STATES = {201: "charged", 402: "declined", 410: "voided"}
+
+
+class ExampleReceiver:
+    """examples/receiver.py on an empty database of its own, with some of its lines replaced."""
+
+    # Charges that arrive together are executed in any order: there are no batches.
+    in_batches = False
+
+    def __init__(
+        self,
+        url: str,
+        broken: Iterable[Substitution] = (),
+        schema: Iterable[Substitution] = (),
+        **names: Any,
+    ) -> None:
+        self._url = url
+        self._schema = text("schema.sql", schema)
+        self._module = load("receiver", broken)
+        vars(self._module).update(names)
+
+    async def empty(self) -> None:
+        owner = await asyncpg.connect(self._url)
+        await owner.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await owner.execute(self._schema)
+        await owner.execute("INSERT INTO clients (client) VALUES ('order_service')")
+        await owner.execute("INSERT INTO accounts VALUES ('alice', $1)", OPENING_CENTS)
+        await owner.close()
+
+    async def start(self) -> None:
+        self._exit = AsyncExitStack()
+        os.environ.update(DATABASE_URL=self._url, TOKENS='{"t": "order_service"}')
+        app = self._module.app
+        await self._exit.enter_async_context(app.router.lifespan_context(app))
+        self._client = await self._exit.enter_async_context(
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://receiver",
+                headers={"Authorization": "Bearer t"},
+            )
+        )
+
+    async def stop(self) -> None:
+        await self._exit.aclose()
+
+    async def post(self, key: int, payload: tuple[int, int], retry: bool) -> httpx.Response:
+        return await self._client.post("/charges", **charge_of(key, payload, retry))
+
+    async def void(self, key: int) -> httpx.Response:
+        return await self._client.delete(f"/charges/{key}")
+
+    async def forget(self, mark: int) -> None:
+        response = await self._client.delete("/charges", params={"below": mark})
+        assert response.status_code == 204
+
+    async def balance(self) -> int:
+        return int(await self._ask("SELECT balance_cents FROM accounts WHERE account = 'alice'"))
+
+    async def state(self, key: int) -> str:
+        if key < await self._ask("SELECT first_incomplete FROM clients"):
+            return "forgotten"
+        status = await self._ask("SELECT status FROM processed_keys WHERE sequence_key = $1", key)
+        return "never_seen" if status is None else STATES[status]
+
+    async def _ask(self, sql: str, *parameters: Any) -> Any:
+        owner = await asyncpg.connect(self._url)
+        try:
+            return await owner.fetchval(sql, *parameters)
+        finally:
+            await owner.close()
+
+
+class RolledBack:
+    """A transaction that is never committed, whatever is answered afterwards."""
+
+    def __init__(self, connection: Any) -> None:
+        self._transaction = connection.transaction()
+
+    async def __aenter__(self) -> None:
+        await self._transaction.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transaction.rollback()
+
+
+def test_the_receiver_is_the_model_of_the_service(database: Any) -> None:
+    """The same model, played by the same code: send, repeat, twins, other payload, void, forget, restart."""
+    play_model(ExampleReceiver(database.owner))
+
+
+TRANSACTION = "connection, connection.transaction():"
+# Each takes one protection away. What the model plays must differ.
+BROKEN: dict[str, dict[str, Any]] = {
+    "the key is not unique": {
+        "schema": [("PRIMARY KEY (client, sequence_key)", "CHECK (sequence_key > 0)")]
+    },
+    "the mark is not checked": {"broken": [("mark is None or key < mark", "mark is None")]},
+    "fingerprints are not compared": {"broken": [("known != fingerprint(charge)", "False")]},
+    "claim and effect are not one transaction": {"broken": [(TRANSACTION, "connection:")]},
+    "the answer is given without a commit": {
+        "broken": [(TRANSACTION, "connection, RolledBack(connection):")],
+        "RolledBack": RolledBack,
+    },
+    "the answer is not stored": {
+        "broken": [("SET status = $3, body = $4", "SET status = 0 * $3, body = left($4, 0)")]
+    },
+    "a replay is not marked": {"broken": [("body, not new)", "body, False)")]},
+    "the balance is not looked at": {"broken": [(" AND balance_cents >= $2", "")]},
+    "a voided key is taken for an executed one": {
+        "broken": [("charge and (status, body) != VOIDED and known", "charge and known")]
+    },
+    "the mark goes back": {
+        "broken": [("greatest(first_incomplete, $2)", "$2")],
+    },
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_receiver_without_one_of_its_protections(database: Any, name: str) -> None:
+    """The negative controls: the model catches what is missing."""
+    with pytest.raises((AssertionError, ExceptionGroup, KeyError)):
+        play_model(ExampleReceiver(database.owner, **BROKEN[name]), examples=100)
+
+
+async def duplicate_between_mark_and_claim(receiver: ExampleReceiver, url: str) -> int:
+    """How often the money moved when a late duplicate has read the mark, and its key is to be forgotten just then."""
+    await receiver.empty()
+    await receiver.start()
+    owner = await asyncpg.connect(url)
+    try:
+        assert (await receiver.post(1, (1, 10), retry=False)).status_code == 201
+        transaction = owner.transaction()
+        await transaction.start()
+        # Reads of other tables go on, so the duplicate comes as far as its claim.
+        await owner.execute("LOCK TABLE processed_keys IN EXCLUSIVE MODE")
+        late = asyncio.create_task(receiver.post(1, (1, 10), retry=False))
+        async with asyncio.timeout(10):
+            while not await owner.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'processed_keys'::regclass AND NOT granted)"
+            ):
+                pass
+        try:
+            async with owner.transaction():
+                await owner.execute("SET LOCAL lock_timeout = '100ms'")
+                await owner.execute("UPDATE clients SET first_incomplete = 2")
+                await owner.execute("DELETE FROM processed_keys WHERE sequence_key < 2")
+        except asyncpg.LockNotAvailableError:
+            pass
+        await transaction.commit()
+        await late
+        return (OPENING_CENTS - await receiver.balance()) // 10
+    finally:
+        await owner.close()
+        await receiver.stop()
+
+
+async def test_the_mark_cannot_move_between_reading_it_and_the_claim(database: Any) -> None:
+    """The lock on the client's row closes the race; without it a late duplicate is executed again."""
+    whole = ExampleReceiver(database.owner)
+    assert await duplicate_between_mark_and_claim(whole, database.owner) == 1
+    broken = ExampleReceiver(database.owner, [("WHERE client = $1 FOR SHARE", "WHERE client = $1")])
+    assert await duplicate_between_mark_and_claim(broken, database.owner) == 2
+
+
+async def test_answers_name_their_order(database: Any) -> None:
+    """A caller can tell its own answer from another order's: charged, declined, and told so when it voids the key."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    try:
+        charged = (await receiver.post(1, (1, 10), retry=False)).json()
+        declined = (await receiver.post(2, (2, 999), retry=False)).json()
+        assert charged["order_id"] == "00000000-0000-0000-0000-000000000001"
+        assert declined["order_id"] == "00000000-0000-0000-0000-000000000002"
+        assert declined["type"] == "/problems/insufficient-funds"
+        assert charged["order_id"] in (await receiver.void(1)).json()["answer"]
+    finally:
+        await receiver.stop()
