@@ -9,7 +9,7 @@ import sys
 
 from alembic import context
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -23,15 +23,15 @@ MIGRATION_LOCK = 0x62696C6C6564
 LOCK_TIMEOUT_MS = 15_000
 
 
-class Settings(BaseSettings):
+class Settings(environment.EnvironmentSettings):
     """`MIGRATIONS_DATABASE_URL` is the owner's; the passwords are given to the three roles when they are created."""
 
     model_config = SettingsConfigDict(env_prefix="MIGRATIONS_")
 
     database_url: SecretStr
-    order_password: SecretStr
-    billing_password: SecretStr
-    notification_password: SecretStr
+    order_password: environment.Password
+    billing_password: environment.Password
+    notification_password: environment.Password
 
 
 def main() -> None:

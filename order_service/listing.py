@@ -1,6 +1,6 @@
 """Reads orders with their attempts, as the wire shows them.
 
-Guarantee: an order is shown as it was committed; nothing is changed here.
+Guarantee: an order is shown to the client that placed it, as it was committed, and to no other; nothing is changed here.
 """
 
 import json
@@ -12,15 +12,16 @@ from bounded_pool import Connection
 from order_service.wire import Attempt, Order
 
 
-async def find(connection: Connection, order_id: UUID) -> Order | None:
-    """One order with its attempts."""
+async def find(connection: Connection, client: str, order_id: UUID) -> Order | None:
+    """One order of a client with its attempts."""
     row = await connection.fetchrow(
         """
         SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
                created_at, settled_at
         FROM orders.orders
-        WHERE order_id = $1
+        WHERE order_id = $2 AND client = $1
         """,
+        client,
         order_id,
     )
     if row is None:
@@ -30,33 +31,38 @@ async def find(connection: Connection, order_id: UUID) -> Order | None:
 
 
 async def find_by_shopper_key(
-    connection: Connection, customer: str, shopper_key: str
+    connection: Connection, client: str, customer: str, shopper_key: str
 ) -> tuple[UUID, bytes] | None:
-    """Id and fingerprint of the order that a customer's key names."""
+    """Id and fingerprint of the order that a customer's key names for a client."""
     row = await connection.fetchrow(
         """
         SELECT order_id, fingerprint
         FROM orders.orders
-        WHERE customer = $1 AND shopper_key = $2
+        WHERE client = $1 AND customer = $2 AND shopper_key = $3
         """,
+        client,
         customer,
         shopper_key,
     )
     return None if row is None else (row["order_id"], row["fingerprint"])
 
 
-async def newest(connection: Connection, before: UUID | None, limit: int) -> list[Order]:
-    """A page of orders, the newest first, those older than `before` when it is given."""
+async def newest(
+    connection: Connection, client: str, before: UUID | None, limit: int
+) -> list[Order]:
+    """A page of a client's orders, the newest first, those older than `before` when it is given."""
     rows = await connection.fetch(
         """
         SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
                created_at, settled_at
         FROM orders.orders
-        WHERE $1::uuid IS NULL
-           OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $1)
+        WHERE client = $1
+          AND ($2::uuid IS NULL
+               OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $2))
         ORDER BY created_at DESC, order_id DESC
-        LIMIT $2
+        LIMIT $3
         """,
+        client,
         before,
         limit,
     )

@@ -34,6 +34,20 @@ BODY_TOO_LARGE = ProblemType(
     "The request body is too large",
     "A body may have 64 KiB at most. Nothing was executed.",
 )
+HOST_UNKNOWN = ProblemType(
+    "host-unknown",
+    421,
+    "The service does not answer under this name",
+    "The Host header must name the service: a loopback name, the host of its public URL, or one of its setting for hosts. "
+    "Nothing was executed.",
+)
+ORIGIN_FOREIGN = ProblemType(
+    "origin-foreign",
+    403,
+    "A page of another site may not do this",
+    "A browser sent this request for a page of another origin (the headers Origin and Sec-Fetch-Site say so). "
+    "Nothing was executed.",
+)
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "No resource has this URL.")
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -48,7 +62,16 @@ INTERNAL = ProblemType(
     "The service failed in a way that it does not know. Whether the request was executed is unknown: "
     "send it again with the same key.",
 )
-_BUILT_IN = (VALIDATION, BODY_UNREADABLE, BODY_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL)
+_BUILT_IN = (
+    VALIDATION,
+    BODY_UNREADABLE,
+    BODY_TOO_LARGE,
+    HOST_UNKNOWN,
+    ORIGIN_FOREIGN,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    INTERNAL,
+)
 _BY_STATUS = {kind.status: kind for kind in _BUILT_IN}
 
 # RFC 9457, section 3.1.

@@ -101,7 +101,7 @@ def secrets_by_default_are_marked(compose: Definition) -> list[str]:
             for service in compose["services"].values()
             for value in _texts(service)
             for variable, default in _DEFAULT.findall(value)
-            if variable.endswith(("_PASSWORD", "_TOKEN")) and not default.startswith(MARK)
+            if _is_secret(variable) and default and not default.startswith(MARK)
         }
     )
 
@@ -149,6 +149,10 @@ def of_the_image(dockerfile: str, ignore: str) -> list[str]:
         if line.lstrip("!").split("/")[0] in HARNESS
     ]
     return offences
+
+
+def _is_secret(variable: str) -> bool:
+    return variable.endswith(("_PASSWORD", "_TOKEN", "_TOKENS")) or "_TOKEN_OF_" in variable
 
 
 def _texts(value: Any) -> list[str]:

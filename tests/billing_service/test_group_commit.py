@@ -326,7 +326,7 @@ async def test_a_full_queue_over_http(
     """503 with Retry-After and a page of its own; the same key works later."""
     narrow = settings.model_copy(update={"queue_max": 1, "batch_size_max": 1})
     async with serve(billing_service.app.create(narrow)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         await client.put("/accounts/alice", json={"opening_balance_cents": 100})
 
         async def send(key: int) -> httpx.Response:

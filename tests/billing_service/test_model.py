@@ -166,8 +166,9 @@ class Receiver(RuleBasedStateMachine):
         app = billing_service.app.create(
             Settings(
                 database_url=SecretStr(self.database.billing),
-                tokens={"order_service": SecretStr("t")},
+                tokens={"order_service": (SecretStr("token-of-order_service"),)},
                 forget_pause_s=3600,
+                hosts=("billing",),
                 batch_size_min=self.batch_size_min,
             )
         )
@@ -177,7 +178,7 @@ class Receiver(RuleBasedStateMachine):
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://billing",
-                headers={"Authorization": "Bearer t"},
+                headers={"Authorization": "Bearer token-of-order_service"},
             )
         )
 

@@ -17,6 +17,7 @@ from notification_service import arrivals
 from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 
+TOKEN = "token-of-order_service"
 ORDER = str(UUID(int=1))
 GOOD: dict[str, Any] = {
     "notification_id": str(UUID(int=2)),
@@ -31,10 +32,10 @@ async def notifications(
     database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
-        database_url=SecretStr(database.notification), tokens={"order_service": SecretStr("t")}
+        database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
     )
     async with serve(notification_service.app.create(settings)) as client:
-        client.headers["Authorization"] = "Bearer t"
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
         yield client
 
 

@@ -491,7 +491,7 @@ async def test_a_process_that_stops_keeps_what_is_in_flight(
 
     app = order_service.app.create(order_settings, Slow)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://service"
+        transport=httpx.ASGITransport(app), base_url="http://127.0.0.1"
     ) as client:
         async with app.router.lifespan_context(app), asyncio.timeout(20):
             body = {"customer": "alice", "amount_cents": 1999, "item": "book"}
