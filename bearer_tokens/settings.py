@@ -62,7 +62,8 @@ def _clients(value: object) -> dict[str, tuple[SecretStr, ...]]:
 
 
 def _optional_clients(value: object) -> dict[str, tuple[SecretStr, ...]]:
-    return {} if value == "" else _clients(value)
+    # Compose passes an unset variable on as an empty one. An object without clients is a mistake all the same.
+    return {} if value in ("", {}) else _clients(value)
 
 
 def _pairs(value: object) -> list[tuple[str, Any]]:

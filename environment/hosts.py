@@ -33,7 +33,8 @@ def _host(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
     try:
-        return f"[{ipaddress.IPv6Address(name.removeprefix('[').removesuffix(']')).compressed}]"
+        bracketed = name.startswith("[") and name.endswith("]")
+        return f"[{ipaddress.IPv6Address(name[1:-1] if bracketed else name).compressed}]"
     except ValueError as exc:
         raise ValueError(
             "host names or addresses, separated by commas, without scheme, port and pattern"

@@ -8,7 +8,7 @@ import pytest
 
 from chaos.schema import PROJECT
 
-BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "b"}'}
+BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "0123456789abcdef"}'}
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "b
         ({}, "BILLING_DATABASE_URL: this setting is missing"),
         (
             {**BILLING, "BILLING_TOKENS": "{}"},
-            "BILLING_TOKENS: Dictionary should have at least 1 item",
+            "BILLING_TOKENS: there must be at least one client",
         ),
         (
             {**BILLING, "BILLING_TOKENS": "secret-token"},
