@@ -1,6 +1,7 @@
 """The borders that all three services share: under which names they answer, and to whose pages."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ TOKENS = {"curl": (SecretStr("token-of-client-curl"),)}
 Create = Callable[..., FastAPI]
 
 
-def order(**settings: object) -> FastAPI:
+def order(**settings: Any) -> FastAPI:
     return order_service.app.create(
         order_service.settings.Settings(
             database_url=DATABASE,
@@ -33,13 +34,13 @@ def order(**settings: object) -> FastAPI:
     )
 
 
-def billing(**settings: object) -> FastAPI:
+def billing(**settings: Any) -> FastAPI:
     return billing_service.app.create(
         billing_service.settings.Settings(database_url=DATABASE, tokens=TOKENS, **settings)
     )
 
 
-def notification(**settings: object) -> FastAPI:
+def notification(**settings: Any) -> FastAPI:
     return notification_service.app.create(
         notification_service.settings.Settings(database_url=DATABASE, tokens=TOKENS, **settings)
     )
