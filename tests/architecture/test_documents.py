@@ -10,7 +10,7 @@ from billing_service import problems
 from problem_details.problem import ProblemType
 from tests.architecture.rules import PROJECT
 
-DOCUMENTS = ("README.md", "docs/protocol.md", "docs/decisions.md", "docs/running.md")
+DOCUMENTS = ("README.md", "SECURITY.md", "docs/protocol.md", "docs/decisions.md", "docs/running.md")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
