@@ -117,6 +117,11 @@ class Stack:
         return dict(self._credentials.tokens["billing_service"])
 
     @property
+    def order_tokens(self) -> dict[str, str]:
+        """A bearer token at order_service for each client of a person's ORDER_TOKENS; empty when no caller needs one."""
+        return service_environ.order_tokens({**os.environ, **self._environ})
+
+    @property
     def databases(self) -> dict[str, str]:
         """Connection URLs past the proxies: the owner's, and one for each schema."""
         return {
@@ -139,7 +144,7 @@ class Stack:
             "databases": self.databases,
             "tokens": self.tokens,
             "notification_tokens": self._credentials.tokens["notification_service"],
-            "order_tokens": service_environ.order_tokens({**os.environ, **self._environ}),
+            "order_tokens": self.order_tokens,
         }
 
     def children(self, service: str) -> list[Child]:

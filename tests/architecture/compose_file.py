@@ -10,6 +10,11 @@ from environment.secrecy import MARK
 from tests.architecture.rules import HARNESS, OURS, PROJECT
 
 Definition = Mapping[str, Any]
+_PREFIXES = {
+    "order_service": "ORDER_",
+    "billing_service": "BILLING_",
+    "notification_service": "NOTIFICATION_",
+}
 PUBLISHING = ("gateway", "backstage")
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
@@ -106,6 +111,25 @@ def secrets_by_default_are_marked(compose: Definition) -> list[str]:
     )
 
 
+def secrets_stay_with_their_service(compose: Definition) -> list[str]:
+    """A service's environment names its own variables, and those of another one only for the token that it sends there."""
+    offences = []
+    for name, prefix in _PREFIXES.items():
+        environment = compose["services"][name]["environment"]
+        others = tuple(each for each in _PREFIXES.values() if each != prefix)
+        named = {
+            *environment,
+            *(v for text in _texts(environment) for v, _ in _DEFAULT.findall(text)),
+        }
+        offences += [
+            f"{name}: {variable}"
+            for variable in sorted(named)
+            if variable.startswith((*others, "POSTGRES_", "MIGRATIONS_"))
+            and not (name == "order_service" and variable.endswith("_TOKEN_OF_ORDER_SERVICE"))
+        ]
+    return offences
+
+
 RULES = (
     services_are_guarded,
     ports_are_local,
@@ -114,6 +138,7 @@ RULES = (
     both_versions_understand_it,
     who_stays_is_watched,
     secrets_by_default_are_marked,
+    secrets_stay_with_their_service,
 )
 
 
