@@ -54,8 +54,6 @@ def warning(
 def _is_public(secret: str) -> bool:
     """A part of a URL may be percent-encoded, and a copy in capitals is as public as what was copied."""
     for _ in range(_DECODED_MAX):
-        if MARK in secret.casefold():
-            return True
         secret = unquote(secret)
     return MARK in secret.casefold()
 
