@@ -16,7 +16,7 @@ function init(args)
   count = 0
   headers = {
     ["Content-Type"] = "application/json",
-    ["Authorization"] = "Bearer bench",
+    ["Authorization"] = "Bearer bench-billing-token",
     ["Idempotency-Retry"] = "?0",
   }
 end

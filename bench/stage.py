@@ -22,7 +22,9 @@ from chaos.processes import Child, Command
 from chaos.schema import PROJECT, migrate
 
 DATABASE = "bench"
-TOKEN = "bench"  # noqa: S105 - of a service that lives for one measurement
+# Of services that live for one measurement.
+TOKEN = "bench-billing-token"  # noqa: S105
+_NOTIFICATION_TOKEN = "bench-notification-token"  # noqa: S105
 _PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 _READY_TIMEOUT_S = 60.0
 _PROBE_PAUSE_S = 0.05
@@ -120,11 +122,11 @@ class Stage:
             "BILLING_TOKENS": json.dumps({"order_service": TOKEN}),
             "ORDER_DATABASE_URL": self._url("order"),
             "ORDER_BILLING_TOKEN": TOKEN,
-            "ORDER_NOTIFICATION_TOKEN": TOKEN,
+            "ORDER_NOTIFICATION_TOKEN": _NOTIFICATION_TOKEN,
             "ORDER_BILLING_URL": "http://127.0.0.1:9",
             "ORDER_NOTIFICATION_URL": "http://127.0.0.1:9",
             "NOTIFICATION_DATABASE_URL": self._url("notification"),
-            "NOTIFICATION_TOKENS": json.dumps({"order_service": TOKEN}),
+            "NOTIFICATION_TOKENS": json.dumps({"order_service": _NOTIFICATION_TOKEN}),
         }
 
     def _url(self, role: str) -> str:

@@ -49,9 +49,12 @@ from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    HOST_UNKNOWN,
     MEDIA_TYPE_UNSUPPORTED,
+    ORIGIN_FOREIGN,
     VALIDATION,
     BodyLimit,
+    HostCheck,
     Problem,
     documented,
 )
@@ -104,6 +107,13 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(MarkLeap, _mark_leaps)
     app.add_exception_handler(QueueFull, _overloaded)
     app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
+    app.add_middleware(
+        HostCheck,
+        catalogue=lambda: billing.catalogue,
+        hosts=billing.settings.hosts,
+        public_url=billing.settings.public_url,
+        probes=telemetry.PROBES,
+    )
     telemetry.install(
         app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
@@ -132,7 +142,7 @@ class _Bearer(SecurityBase):
 
 
 def _client(request: Request) -> str:
-    client = _billing(request).tokens.client(request.headers.get("authorization"))
+    client = _billing(request).tokens.client(request.headers.getlist("authorization"))
     if client is None:
         raise Problem(
             problems.TOKEN_WRONG,
@@ -147,9 +157,10 @@ KeyInPath = Annotated[
     CanonicalInteger, Path(ge=1, le=SEQUENCE_KEY_MAX, description="a sequence key")
 ]
 AccountName = Annotated[Account, Path(description="the account's name")]
-_router = APIRouter()
+_OF_EVERY_REQUEST = documented(HOST_UNKNOWN, ORIGIN_FOREIGN)
+_router = APIRouter(responses=_OF_EVERY_REQUEST)
 # What is asked thousands of times a second.
-_hot = APIRouter(route_class=DirectRoute)
+_hot = APIRouter(responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
 @_hot.post(

@@ -49,7 +49,7 @@ async def open_all(settings: Settings, accounts: list[tuple[str, int]]) -> int:
             if balance_cents is None:
                 log.error("opened with another balance before", account=account)
                 return 1
-            log.info("account is open", account=account, balance_cents=balance_cents)
+            log.info("account is open", account=account)
     except (DatabaseTrouble, LockWaitTooLong) as exc:
         log.error("the database", reason=str(exc))
         return 1

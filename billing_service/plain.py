@@ -118,7 +118,7 @@ async def charge_batch(
 ) -> list[Any]:
     """Executes the charges, and says what became of each.
 
-    A function of the schema (migration 0011), because its statements need a snapshot each and should not need a round trip
+    A function of the schema (migration 0010), because its statements need a snapshot each and should not need a round trip
     each.
     """
     return await connection.fetch(

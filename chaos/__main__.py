@@ -86,7 +86,7 @@ async def _until_signalled(command: Coroutine[Any, Any, int]) -> int:
 async def up(options: argparse.Namespace, console: Console) -> int:
     """The bare stack, until Ctrl-C."""
     async with Stack(options.run_dir, replicas=options.replicas, progress=_say(console)) as stack:
-        print_curl(console, stack.urls, stack.tokens)
+        print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
         await stack.serve_until_stopped()
     return 0
 
@@ -96,7 +96,8 @@ async def demo(options: argparse.Namespace, console: Console) -> int:
     async with open_theatre(options.run_dir, _say(console)) as theatre:
         played = await _play(options, console, theatre, TABLE)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            print_curl(console, theatre.stack.urls, theatre.stack.tokens)
+            stack = theatre.stack
+            print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
             await theatre.stack.serve_until_stopped()
     return worst([cell.verdict for cell in played]).exit_code
 

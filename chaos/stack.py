@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import httpx
 
-from chaos import credentials, ports, toxiproxy
+from chaos import credentials, ports, service_environ, toxiproxy
 from chaos.credentials import Credentials
 from chaos.postgres import PostgresCluster
 from chaos.probe import NotSeen, until
@@ -113,8 +113,13 @@ class Stack:
 
     @property
     def tokens(self) -> dict[str, str]:
-        """Bearer tokens by client."""
-        return dict(self._credentials.tokens)
+        """Bearer tokens at billing, by client."""
+        return dict(self._credentials.tokens["billing_service"])
+
+    @property
+    def order_tokens(self) -> dict[str, str]:
+        """A bearer token at order_service for each client of a person's ORDER_TOKENS; empty when no caller needs one."""
+        return service_environ.order_tokens({**os.environ, **self._environ})
 
     @property
     def databases(self) -> dict[str, str]:
@@ -138,6 +143,8 @@ class Stack:
             "toxiproxy": {"url": self._toxiproxy.url, "proxies": self.proxies},
             "databases": self.databases,
             "tokens": self.tokens,
+            "notification_tokens": self._credentials.tokens["notification_service"],
+            "order_tokens": self.order_tokens,
         }
 
     def children(self, service: str) -> list[Child]:
@@ -274,7 +281,7 @@ class Stack:
             self._services[service] = []
             for replica in range(self._replicas[service]):
                 own = self._exit.enter_context(ports.listen("", None))
-                child = self._service(f"{service}-{replica}", factory, (shared, own))
+                child = self._service(service, replica, factory, (shared, own))
                 self._own_urls[child.name] = ports.url_of(own)
                 self._services[service].append(child)
         # Stopped in the order in which requests flow: who calls goes first.
@@ -283,34 +290,28 @@ class Stack:
             await child.start()
         await asyncio.gather(*(self._ready(child) for child in self._service_children()))
 
-    def _service(self, name: str, factory: str, listeners: tuple[socket.socket, ...]) -> Child:
+    def _service(
+        self, service: str, replica: int, factory: str, listeners: tuple[socket.socket, ...]
+    ) -> Child:
+        name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
         argv = [sys.executable, "-m", "chaos.serve", factory, *map(str, fds)]
-        command = Command(argv, self._service_environ(), PROJECT, inherited_fds=fds)
+        command = Command(argv, self._service_environ(service), PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
-    def _service_environ(self) -> dict[str, str]:
-        tokens = json.dumps(self.tokens)
-        urls = self.urls
+    def _service_environ(self, service: str) -> dict[str, str]:
+        role = service.removesuffix("_service")
+        own = service_environ.settings(
+            service, self._credentials.tokens, self._proxies, public_url=self.urls[service]
+        )
+        database_url = self._database_url(role, self._proxies[f"{role}-db"])
         return {
-            **os.environ,
+            **service_environ.inherited(service, os.environ),
             "PYTHONUNBUFFERED": "1",
-            "ORDER_DATABASE_URL": self._database_url("order", self._proxies["order-db"]),
-            "ORDER_BILLING_URL": f"http://{self._proxies['billing']}",
-            "ORDER_BILLING_TOKEN": self.tokens["order_service"],
-            "ORDER_NOTIFICATION_URL": f"http://{self._proxies['notification']}",
-            "ORDER_NOTIFICATION_TOKEN": self.tokens["order_service"],
-            "ORDER_PUBLIC_URL": urls["order_service"],
-            "BILLING_DATABASE_URL": self._database_url("billing", self._proxies["billing-db"]),
-            "BILLING_TOKENS": tokens,
-            "BILLING_PUBLIC_URL": urls["billing_service"],
-            "NOTIFICATION_DATABASE_URL": self._database_url(
-                "notification", self._proxies["notification-db"]
-            ),
-            "NOTIFICATION_TOKENS": tokens,
-            "NOTIFICATION_PUBLIC_URL": urls["notification_service"],
-            **self._environ,
+            f"{service_environ.PREFIXES[service]}DATABASE_URL": database_url,
+            **own,
+            **service_environ.without_others(service, self._environ),
         }
 
     def _database_url(self, role: str, address: str | None = None) -> str:

@@ -6,7 +6,7 @@ stack.json does can be judged.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,22 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Target:
-    """Addresses: of the services and of Toxiproxy's admin API by HTTP, of Postgres past all proxies as its owner."""
+    """Addresses: of the services and of Toxiproxy's admin API by HTTP, of Postgres past all proxies as its owner.
+
+    `tokens` are billing's, by client; `order_tokens` those of order_service, empty while it knows no clients.
+    """
 
     urls: Mapping[str, str]
     toxiproxy: str
     owner: str
     tokens: Mapping[str, str]
+    order_tokens: Mapping[str, str] = field(default_factory=dict)
+
+    def placing(self) -> dict[str, str]:
+        """The header with which the harness places orders and reads them: one client's, if order_service knows any."""
+        for token in self.order_tokens.values():
+            return {"Authorization": f"Bearer {token}"}
+        return {}
 
 
 def described(description: Mapping[str, Any]) -> Target:
@@ -38,6 +48,7 @@ def described(description: Mapping[str, Any]) -> Target:
         toxiproxy=str(description["toxiproxy"]["url"]),
         owner=str(description["databases"]["owner"]),
         tokens={name: str(description["tokens"][name]) for name in _NEEDED["tokens"]},
+        order_tokens={**description.get("order_tokens", {})},
     )
 
 

@@ -174,13 +174,17 @@ class Theatre:
                 "item": "book",
                 "delivery": delivery,
             },
-            headers={"Idempotency-Key": f'"{shopper_key}"'} if shopper_key else {},
+            headers={
+                **self.target.placing(),
+                **({"Idempotency-Key": f'"{shopper_key}"'} if shopper_key else {}),
+            },
         )
 
     async def cancel(self, order_id: UUID) -> httpx.Response:
         """POST /orders/{id}/cancel."""
         return await self._client.post(
-            f"{self.target.urls['order_service']}/orders/{order_id}/cancel"
+            f"{self.target.urls['order_service']}/orders/{order_id}/cancel",
+            headers=self.target.placing(),
         )
 
     async def read_order(self, order_id: Any) -> Order | None:
@@ -189,7 +193,8 @@ class Theatre:
         async def read() -> httpx.Response | None:
             try:
                 response = await self._client.get(
-                    f"{self.target.urls['order_service']}/orders/{order_id}"
+                    f"{self.target.urls['order_service']}/orders/{order_id}",
+                    headers=self.target.placing(),
                 )
             except httpx.TransportError:
                 return None

@@ -5,22 +5,50 @@ without a traceback and without the value itself, which may be a secret. Secrets
 production and warned of elsewhere.
 """
 
-import re
 import sys
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from environment import secrecy
+from environment.hosts import Hosts
+from environment.passwords import Password
 
-__all__ = ["read"]
+__all__ = ["EnvironmentSettings", "Hosts", "Password", "read"]
+
+
+def _known(environment: object) -> object:
+    # Compose passes an unset variable on as an empty one.
+    if environment == "":
+        return secrecy.DEVELOPMENT
+    if environment not in (secrecy.DEVELOPMENT, secrecy.PRODUCTION):
+        raise ValueError(f"must be {secrecy.DEVELOPMENT} or {secrecy.PRODUCTION}")
+    return environment
+
+
+class EnvironmentSettings(BaseSettings):
+    """The base of all Settings: what they share is `ENVIRONMENT`, without any prefix.
+
+    An ENVIRONMENT that is neither is refused, or a misspelt one would run without the protection of production.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+
+    environment: Annotated[str, BeforeValidator(_known)] = Field(
+        secrecy.DEVELOPMENT,
+        validation_alias=secrecy.VARIABLE,
+        description="development, or production, which refuses public secrets and callers without a token",
+    )
+
+    @property
+    def in_production(self) -> bool:
+        """Whether what is only good enough for one's own machine is refused."""
+        return self.environment == secrecy.PRODUCTION
+
 
 S = TypeVar("S", bound=BaseSettings)
-
-# How pydantic-settings reports a value that should have been JSON.
-_NOT_JSON = re.compile(r'error parsing value for field "(\w+)"')
 
 
 def read(settings: type[S]) -> S:
@@ -28,7 +56,9 @@ def read(settings: type[S]) -> S:
     prefix = str(settings.model_config.get("env_prefix", ""))
     try:
         found = settings.model_validate({})
-        if warning := secrecy.warning(found, prefix):
+        # Settings of a package that knows no environment hold no secrets.
+        production = isinstance(found, EnvironmentSettings) and found.in_production
+        if warning := secrecy.warning(found, prefix, production=production):
             print(warning, file=sys.stderr)
         return found
     except ValidationError as exc:
@@ -41,10 +71,9 @@ def read(settings: type[S]) -> S:
 
 def _sentence(prefix: str, error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
-    if not_json := _NOT_JSON.search(message):
-        return f"{(prefix + not_json[1]).upper()}: this setting must be JSON"
     if not error["loc"]:
         # A rule about several settings, which names them itself.
         return message
-    name = (prefix + ".".join(str(part) for part in error["loc"])).upper()
-    return f"{name}: {'this setting is missing' if error['type'] == 'missing' else message}"
+    name = ".".join(str(part) for part in error["loc"])
+    variable = name if name == secrecy.VARIABLE else (prefix + name).upper()
+    return f"{variable}: {'this setting is missing' if error['type'] == 'missing' else message}"

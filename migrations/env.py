@@ -14,7 +14,7 @@ from typing import NoReturn
 import asyncpg
 from alembic import context
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -65,7 +65,7 @@ STILL_OPEN = """
 """
 
 
-class Settings(BaseSettings):
+class Settings(environment.EnvironmentSettings):
     """`MIGRATIONS_DATABASE_URL` is the owner's; the passwords are given to the three roles when they are created.
 
     The limits of connections are given to the roles by migration 0008, and like a password they are changed by hand
@@ -76,9 +76,9 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl
     database_password: SecretStr = SecretStr("")
-    order_password: SecretStr
-    billing_password: SecretStr
-    notification_password: SecretStr
+    order_password: environment.Password
+    billing_password: environment.Password
+    notification_password: environment.Password
     # Migration 0008 says why so many.
     order_connections_max: int = Field(36, ge=1, le=10_000)
     billing_connections_max: int = Field(37, ge=1, le=10_000)

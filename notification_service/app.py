@@ -28,9 +28,12 @@ from notification_service.wire import Arrivals, Notification, Shown
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    HOST_UNKNOWN,
     MEDIA_TYPE_UNSUPPORTED,
+    ORIGIN_FOREIGN,
     VALIDATION,
     BodyLimit,
+    HostCheck,
     Problem,
     ProblemCatalogue,
     ProblemType,
@@ -67,6 +70,7 @@ class Notifications:
     """What one process of the service holds: settings, pool, problems, metrics."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.tokens = BearerTokens(settings.tokens)
         self.catalogue = ProblemCatalogue.of(
             (TOKEN_WRONG, UNAVAILABLE), public_url=settings.public_url
@@ -135,6 +139,13 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: notifications.catalogue)
+    app.add_middleware(
+        HostCheck,
+        catalogue=lambda: notifications.catalogue,
+        hosts=notifications.settings.hosts,
+        public_url=notifications.settings.public_url,
+        probes=telemetry.PROBES,
+    )
     telemetry.install(
         app,
         service="notification_service",
@@ -150,7 +161,7 @@ def _notifications(request: Request) -> Notifications:
 
 
 def _client(request: Request) -> str:
-    client = _notifications(request).tokens.client(request.headers.get("authorization"))
+    client = _notifications(request).tokens.client(request.headers.getlist("authorization"))
     if client is None:
         raise Problem(
             TOKEN_WRONG,
@@ -160,9 +171,16 @@ def _client(request: Request) -> str:
     return client
 
 
-_router = APIRouter(tags=["notifications"])
+def _known_in_production(request: Request) -> None:
+    """Messages to all customers are listed to everyone on a development machine, and to clients alone elsewhere."""
+    if _notifications(request).settings.in_production:
+        _client(request)
+
+
+_OF_EVERY_REQUEST = documented(TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
+_router = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST)
 # What is asked thousands of times a second.
-_hot = APIRouter(tags=["notifications"], route_class=DirectRoute)
+_hot = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
 @_hot.post(
@@ -193,9 +211,13 @@ async def post_notification(request: Request) -> Response:
 
 @_router.get(
     "/notifications",
-    summary="What arrived: of one order, or the newest 100",
+    summary="What arrived: of one order, or the newest 100; in production with a token",
     responses=documented(VALIDATION, UNAVAILABLE),
-    dependencies=[Depends(require_documented_url)],
+    dependencies=[
+        Depends(HTTPBearer(auto_error=False)),
+        Depends(_known_in_production),
+        Depends(require_documented_url),
+    ],
 )
 async def get_notifications(
     request: Request, order_id: Annotated[CanonicalUUID | None, Query()] = None

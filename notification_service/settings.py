@@ -1,12 +1,14 @@
 """Notification's configuration: read once from the environment, typed, and refused when it is wrong."""
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from bearer_tokens import Tokens
+from environment import EnvironmentSettings, Hosts
 from environment.database_url import DatabaseUrl
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Each field is the environment variable `NOTIFICATION_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="NOTIFICATION_", frozen=True)
@@ -17,13 +19,17 @@ class Settings(BaseSettings):
     database_password: SecretStr = Field(
         SecretStr(""), description="the role's password, when it is not in the URL"
     )
-    tokens: dict[str, SecretStr] = Field(
-        min_length=1, description="JSON object: client name to bearer token"
+    tokens: Tokens = Field(
+        description="JSON object: client name to bearer token, or to a list of two that are both valid"
     )
     public_url: str = Field(
         "",
-        pattern=r"^(https?://[^/\s]+/?)?$",
+        pattern=r"^(https?://[^/\s?#@]+/?)?$",
         description="where callers reach the service; prefix of problem types",
+    )
+    hosts: Hosts = Field(
+        (),
+        description="further host names under which the service may be asked, separated by commas",
     )
     pool_size_max: int = Field(5, ge=1, le=1000, description="connections to Postgres")
     transaction_timeout_s: float = Field(

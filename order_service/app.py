@@ -5,32 +5,27 @@ with the same key gets the same order.
 """
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.security import HTTPBearer
 
 import environment
 import garbage_collector
 import http_guard
 import problem_details
 import telemetry
-from bounded_pool import BoundedPool, Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
+from bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from order_service import headers, listing, orders, problems
-from order_service.backoff import Backoff
-from order_service.books import Books
-from order_service.courier import Surroundings
-from order_service.dispatcher import Dispatcher
-from order_service.metrics import Metrics
+from order_service.clients import Client, client_of
 from order_service.outcomes import Unknown
-from order_service.peers import Peers, Transport, open_transport
-from order_service.retry_budget import RetryBudget
+from order_service.peers import Transport
+from order_service.process import OrderDesk
 from order_service.settings import Settings
 from order_service.wire import (
     REPLAYED_HEADER,
@@ -43,11 +38,13 @@ from order_service.wire import (
 from problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    HOST_UNKNOWN,
     MEDIA_TYPE_UNSUPPORTED,
+    ORIGIN_FOREIGN,
     VALIDATION,
     BodyLimit,
+    HostCheck,
     Problem,
-    ProblemCatalogue,
     documented,
 )
 from strict_input import CanonicalInteger, CanonicalUUID
@@ -60,99 +57,6 @@ RETRY_AFTER_S = 1
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 # A page that a person can look over.
 PAGE_LENGTH_MAX = 100
-
-
-class OrderDesk:
-    """What one process of the service holds: settings, pool, peers, dispatcher, problems, metrics."""
-
-    def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
-        self.settings = settings
-        self.metrics = Metrics()
-        self.open_transport = transport or (
-            lambda: open_transport(settings.attempts_in_flight_max * 2)
-        )
-        self.catalogue = ProblemCatalogue.of(
-            problems.ALL, public_url=settings.public_url, retention=problems.RETENTION
-        )
-        self.pool = BoundedPool(
-            settings.database_url.get_secret_value(),
-            password=settings.database_password.get_secret_value(),
-            application="order_service",
-            size_max=settings.pool_size_max,
-            deadline_s=settings.transaction_timeout_s,
-            lock_timeout_s=settings.transaction_timeout_s,
-            idle_in_transaction_timeout_s=settings.transaction_timeout_s,
-            observe_wait=self.metrics.pool_wait_seconds.observe,
-        )
-        self.owner = uuid4()
-        self.books = Books(
-            self.pool,
-            self.owner,
-            lease_s=settings.lease_s,
-            window_max=settings.window_max,
-            # Four kinds of writes; whichever is stuck leaves connections to the others.
-            under_way_max=max(1, settings.pool_size_max // 4),
-        )
-        self.dispatcher: Dispatcher
-        self.metrics.watch(
-            "order_deliveries_in_hand", "Orders being delivered", lambda: self.dispatcher.in_hand
-        )
-        self.metrics.watch(
-            "order_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
-        )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Pool, peers and dispatcher, for as long as the process serves."""
-        await self.pool.open()
-        peers = Peers(
-            self.open_transport(),
-            billing_url=self.settings.billing_url,
-            billing_token=self.settings.billing_token.get_secret_value(),
-            notification_url=self.settings.notification_url,
-            notification_token=self.settings.notification_token.get_secret_value(),
-            attempt_timeout_s=self.settings.attempt_timeout_s,
-        )
-        self.dispatcher = Dispatcher(
-            Surroundings(
-                pool=self.pool,
-                books=self.books,
-                peers=peers,
-                settings=self.settings,
-                backoff=Backoff(
-                    self.settings.backoff_base_s,
-                    self.settings.backoff_cap_s,
-                    self.settings.retry_after_max_s,
-                    random.uniform,
-                ),
-                budget=RetryBudget(
-                    self.settings.retry_budget,
-                    self.settings.retry_refill_per_s,
-                    time.monotonic,
-                    asyncio.get_running_loop().call_later,
-                ),
-                metrics=self.metrics,
-                sleep=asyncio.sleep,
-                clock=time.monotonic,
-                slots=asyncio.Semaphore(self.settings.attempts_in_flight_max),
-                stopping=asyncio.Event(),
-                owner=self.owner,
-            )
-        )
-        takeover = asyncio.create_task(self.dispatcher.run(), name="take over")
-        yield
-        takeover.cancel()
-        with suppress(asyncio.CancelledError):
-            await takeover
-        await self.dispatcher.stop()
-        await self.books.drain()
-        await peers.close()
-        await self.pool.close()
-
-    async def missing(self) -> str | None:
-        """What keeps the service from doing its job. Billing is not: orders are recorded without it."""
-        missing = await self.pool.missing(orders.prove_writable)
-        return None if missing is None else f"the database: {missing}"
 
 
 def create(
@@ -185,15 +89,25 @@ def create(
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
     app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
+    app.add_middleware(
+        HostCheck,
+        catalogue=lambda: desk.catalogue,
+        hosts=desk.settings.hosts,
+        public_url=desk.settings.public_url,
+        probes=telemetry.PROBES,
+    )
     telemetry.install(
         app, service="order_service", registry=desk.metrics.registry, ready=desk.missing
     )
     return app
 
 
-_router = APIRouter(tags=["orders"], dependencies=[Depends(require_documented_url)])
+_OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
+_router = APIRouter(
+    tags=["orders"], responses=_OF_EVERY_REQUEST, dependencies=[Depends(require_documented_url)]
+)
 # What is asked thousands of times a second.
-_hot = APIRouter(tags=["orders"], route_class=DirectRoute)
+_hot = APIRouter(tags=["orders"], responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
 def _desk(request: Request) -> OrderDesk:
@@ -223,6 +137,7 @@ def _desk(request: Request) -> OrderDesk:
             problems.UNAVAILABLE,
         ),
     },
+    dependencies=[Depends(HTTPBearer(auto_error=False))],
     openapi_extra={
         "requestBody": documented_body(NewOrder),
         "parameters": headers.PARAMETERS,
@@ -230,12 +145,13 @@ def _desk(request: Request) -> OrderDesk:
 )
 async def post_order(request: Request) -> Response:
     desk = _desk(request)
+    client = client_of(request)
     new = await read_body(request, NewOrder)
     shopper_key = headers.shopper_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
-        recorded = await desk.books.record(orders.Recording(uuid4(), new, shopper_key))
+        recorded = await desk.books.record(orders.Recording(uuid4(), new, shopper_key, client))
     except orders.WindowFull as exc:
         raise Problem(
             problems.WINDOW_FULL,
@@ -243,11 +159,11 @@ async def post_order(request: Request) -> Response:
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ) from exc
     except orders.ShopperKeyTaken:
-        return await _known_order(desk, new, shopper_key or "")
+        return await _known_order(desk, client, new, shopper_key or "")
     settled = desk.dispatcher.start(recorded)
     await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
     order = settled.result() if settled.done() else None
-    return _answer(desk, order or await _read(desk.pool, recorded.order_id))
+    return _answer(desk, order or await _read(desk.pool, client, recorded.order_id))
 
 
 @_router.get(
@@ -255,26 +171,27 @@ async def post_order(request: Request) -> Response:
     summary="An order with its attempts and what became of its notification",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
-async def get_order(order_id: CanonicalUUID, request: Request) -> Order:
-    return await _read(_desk(request).pool.reads, order_id)
+async def get_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
+    return await _read(_desk(request).pool.reads, client, order_id)
 
 
 @_router.get(
     "/orders",
-    summary="Orders, the newest first",
+    summary="The client's orders, the newest first",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_orders(
     request: Request,
+    client: Client,
     before: Annotated[CanonicalUUID | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[CanonicalInteger, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
-        await _read(_desk(request).pool.reads, before)
+        await _read(_desk(request).pool.reads, client, before)
     async with _desk(request).pool.reads.connection() as connection:
         # One more than asked for tells whether there is a next page.
-        found = await listing.newest(connection, before, limit + 1)
+        found = await listing.newest(connection, client, before, limit + 1)
     page = found[:limit]
     return Orders(orders=page, next=page[-1].order_id if len(found) > limit else None)
 
@@ -291,14 +208,14 @@ async def get_orders(
         problems.UNAVAILABLE,
     ),
 )
-async def cancel_order(order_id: CanonicalUUID, request: Request) -> Order:
+async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
     desk = _desk(request)
-    order = await _read(desk.pool.reads, order_id)
+    order = await _read(desk.pool.reads, client, order_id)
     if order.status is Status.PENDING:
         if order.delivery is not Delivery.EXACTLY_ONCE:
             raise Problem(problems.CANCEL_IMPOSSIBLE, f"The delivery is {order.delivery}.")
         outcome = await desk.dispatcher.cancel(orders.pending(order))
-        order = await _read(desk.pool, order_id)
+        order = await _read(desk.pool, client, order_id)
         if order.status is Status.PENDING:
             wish_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
             raise Problem(
@@ -315,22 +232,23 @@ async def cancel_order(order_id: CanonicalUUID, request: Request) -> Order:
     )
 
 
-async def _known_order(desk: OrderDesk, new: NewOrder, shopper_key: str) -> Response:
+async def _known_order(desk: OrderDesk, client: str, new: NewOrder, shopper_key: str) -> Response:
     """The order that the shopper's key named before; waits for it as for a new one while it is in this process."""
     async with desk.pool.connection() as connection:
-        known = await listing.find_by_shopper_key(connection, new.customer, shopper_key)
+        known = await listing.find_by_shopper_key(connection, client, new.customer, shopper_key)
     if known is None:
         raise DatabaseTrouble("the order of this key is not visible yet")
     order_id, fingerprint = known
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
     await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk.pool, order_id), replayed=True)
+    return _answer(desk, await _read(desk.pool, client, order_id), replayed=True)
 
 
-async def _read(connections: Connections, order_id: UUID) -> Order:
+async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
+    """The client's order; that of another client is not there."""
     async with connections.connection() as connection:
-        order = await listing.find(connection, order_id)
+        order = await listing.find(connection, client, order_id)
     if order is None:
         raise Problem(problems.ORDER_UNKNOWN, f"There is no order {order_id}.")
     return order

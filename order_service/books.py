@@ -66,13 +66,7 @@ class Books:
     async def _record(self, recording: Recording) -> PendingOrder:
         async with self._pool.connection() as connection:
             return await orders.record(
-                connection,
-                recording.order_id,
-                recording.order,
-                recording.shopper_key,
-                self._owner,
-                self._lease_s,
-                self._window_max,
+                connection, recording, self._owner, self._lease_s, self._window_max
             )
 
     async def _begin_all(self, beginnings: Sequence[Beginning]) -> list[Exception | None]:

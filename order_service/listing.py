@@ -1,7 +1,7 @@
 """Reads orders with their attempts, as the wire shows them.
 
-Guarantee: an order is shown as it was committed at one moment: each function is one statement, so an order and its attempts
-come from one snapshot. Nothing is changed here.
+Guarantee: an order is shown to the client that placed it, and to no other, as it was committed at one moment: each function is
+one statement, so an order and its attempts come from one snapshot. Nothing is changed here.
 """
 
 import json
@@ -13,8 +13,8 @@ from bounded_pool import Connection
 from order_service.wire import Attempt, Order
 
 
-async def find(connection: Connection, order_id: UUID) -> Order | None:
-    """One order with its attempts."""
+async def find(connection: Connection, client: str, order_id: UUID) -> Order | None:
+    """One order of a client with its attempts."""
     row = await connection.fetchrow(
         """
         SELECT order_id, customer, item, amount_cents, delivery, status, sequence_key, answer, notification,
@@ -25,31 +25,35 @@ async def find(connection: Connection, order_id: UUID) -> Order | None:
                 FROM orders.attempts
                 WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
-        WHERE order_id = $1
+        WHERE order_id = $2 AND client = $1
         """,
+        client,
         order_id,
     )
     return None if row is None else _order(row)
 
 
 async def find_by_shopper_key(
-    connection: Connection, customer: str, shopper_key: str
+    connection: Connection, client: str, customer: str, shopper_key: str
 ) -> tuple[UUID, bytes] | None:
-    """Id and fingerprint of the order that a customer's key names."""
+    """Id and fingerprint of the order that a customer's key names for a client."""
     row = await connection.fetchrow(
         """
         SELECT order_id, fingerprint
         FROM orders.orders
-        WHERE customer = $1 AND shopper_key = $2
+        WHERE client = $1 AND customer = $2 AND shopper_key = $3
         """,
+        client,
         customer,
         shopper_key,
     )
     return None if row is None else (row["order_id"], row["fingerprint"])
 
 
-async def newest(connection: Connection, before: UUID | None, limit: int) -> list[Order]:
-    """A page of orders, the newest first, those older than `before` when it is given.
+async def newest(
+    connection: Connection, client: str, before: UUID | None, limit: int
+) -> list[Order]:
+    """A page of a client's orders, the newest first, those older than `before` when it is given.
 
     Both columns of the order never change, so an order that is there is on one page, whatever is recorded meanwhile.
     """
@@ -63,11 +67,13 @@ async def newest(connection: Connection, before: UUID | None, limit: int) -> lis
                 FROM orders.attempts
                 WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
-        WHERE $1::uuid IS NULL
-           OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $1)
+        WHERE client = $1
+          AND ($2::uuid IS NULL
+               OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $2))
         ORDER BY created_at DESC, order_id DESC
-        LIMIT $2
+        LIMIT $3
         """,
+        client,
         before,
         limit,
     )

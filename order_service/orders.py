@@ -15,7 +15,15 @@ from uuid import UUID
 import asyncpg
 
 from bounded_pool import Connection
-from order_service.wire import Attempt, Delivery, Fate, NewOrder, Order, Status
+from order_service.wire import (
+    Attempt,
+    Delivery,
+    Fate,
+    NewOrder,
+    Order,
+    Status,
+    without_balance,
+)
 
 
 class LeaseLost(Exception):
@@ -47,11 +55,12 @@ class PendingOrder:
 
 @dataclass(frozen=True)
 class Recording:
-    """An order that is to be recorded."""
+    """An order that is to be recorded, for the client that places it; empty when clients are not known."""
 
     order_id: UUID
     order: NewOrder
     shopper_key: str | None
+    client: str = ""
 
     def pending(self, sequence_key: int, created_at: datetime) -> PendingOrder:
         """The order, now that it is recorded."""
@@ -86,6 +95,11 @@ class Settlement:
     notification: Fate | None
 
 
+def stored(answer: dict[str, Any] | None) -> str | None:
+    """An answer of billing as it is kept: JSON, without any balance."""
+    return None if answer is None else json.dumps(without_balance(answer))
+
+
 def pending(order: Order) -> PendingOrder:
     """The same order, for one who works on it; the attempts begun are not in it."""
     return PendingOrder(
@@ -108,9 +122,7 @@ def fingerprint(order: NewOrder) -> bytes:
 
 async def record(
     connection: Connection,
-    order_id: UUID,
-    order: NewOrder,
-    shopper_key: str | None,
+    recording: Recording,
     owner: UUID,
     lease_s: float,
     window_max: int,
@@ -120,6 +132,7 @@ async def record(
     The counter row is locked from here to the commit, so keys become visible in their order; the statement is alone in
     its transaction to keep that time short. Raises `ShopperKeyTaken` and `WindowFull`, which spend no key.
     """
+    order = recording.order
     try:
         row = await connection.fetchrow(
             """
@@ -135,21 +148,22 @@ async def record(
             )
             INSERT INTO orders.orders
               (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-               lease_owner, lease_until)
-            SELECT $1, $2, $3, $4, $5, last_key, $6, $7, $8, now() + make_interval(secs => $9)
+               lease_owner, lease_until, client)
+            SELECT $1, $2, $3, $4, $5, last_key, $6, $7, $8, now() + make_interval(secs => $9), $11
             FROM minted
             RETURNING sequence_key, created_at
             """,
-            order_id,
+            recording.order_id,
             order.customer,
             order.item,
             order.amount_cents,
             order.delivery.value,
-            shopper_key,
+            recording.shopper_key,
             fingerprint(order),
             owner,
             lease_s,
             window_max,
+            recording.client,
         )
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
@@ -157,7 +171,6 @@ async def record(
         raise ShopperKeyTaken from exc
     if row is None:
         raise WindowFull
-    recording = Recording(order_id, order, shopper_key)
     return recording.pending(row["sequence_key"], row["created_at"])
 
 
@@ -283,7 +296,7 @@ async def settle(
         """,
         order_id,
         status.value,
-        None if answer is None else json.dumps(answer),
+        stored(answer),
         None if notification is None else notification.value,
     )
     return settled_at

@@ -6,8 +6,8 @@ Guarantee: each one says whether an order exists and whether money may have move
 from problem_details import ProblemType
 
 RETENTION = (
-    "A shopper's Idempotency-Key is an RFC 9651 String of 1 to 255 characters. It belongs to the customer of the order "
-    "and is kept as long as the order is."
+    "A shopper's Idempotency-Key is an RFC 9651 String of 1 to 255 characters. It belongs to the client that places the "
+    "order and to the customer of the order, and is kept as long as the order is."
 )
 
 KEY_MALFORMED = ProblemType(
@@ -17,13 +17,25 @@ KEY_MALFORMED = ProblemType(
     'Idempotency-Key is an RFC 9651 String of 1 to 255 characters, in double quotes: Idempotency-Key: "a7f3". '
     "No order was recorded.",
 )
+TOKEN_WRONG = ProblemType(
+    "token-wrong",
+    401,
+    "The bearer token is missing or wrong",
+    "This service knows its clients (ORDER_TOKENS). Who calls is known from one header Authorization: Bearer <token>. "
+    "Nothing was executed.",
+)
 ORDER_DECLINED = ProblemType(
     "order-declined",
     402,
     "Billing declined the order",
     "The balance is too low. The order is final; nothing was withdrawn.",
 )
-ORDER_UNKNOWN = ProblemType("order-unknown", 404, "There is no such order", "No order has this id.")
+ORDER_UNKNOWN = ProblemType(
+    "order-unknown",
+    404,
+    "There is no such order",
+    "No order of this client has this id. An order belongs to the client that placed it.",
+)
 KEY_REUSED = ProblemType(
     "key-reused",
     422,
@@ -85,6 +97,7 @@ UNAVAILABLE = ProblemType(
 
 ALL = (
     KEY_MALFORMED,
+    TOKEN_WRONG,
     ORDER_DECLINED,
     ORDER_UNKNOWN,
     KEY_REUSED,

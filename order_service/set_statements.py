@@ -4,7 +4,6 @@ Guarantee: each one does for every order what its single counterpart in `orders`
 them waits for an order that somebody else works on. Keys stay gap-free: only what is inserted spends one.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +20,7 @@ from order_service.orders import (
     ShopperKeyTaken,
     WindowFull,
     fingerprint,
+    stored,
 )
 from order_service.wire import Fate
 
@@ -42,16 +42,18 @@ async def record_all(
             """
             WITH wanted AS (
               SELECT *
-              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
+              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[],
+                          $11::text[])
                 WITH ORDINALITY
-                AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, position)
+                AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, client, position)
             ), fresh AS (
               SELECT wanted.*, row_number() OVER (ORDER BY wanted.position) AS place
               FROM wanted
               WHERE NOT EXISTS (
                 SELECT 1
                 FROM orders.orders
-                WHERE orders.customer = wanted.customer AND orders.shopper_key = wanted.shopper_key
+                WHERE orders.client = wanted.client AND orders.customer = wanted.customer
+                  AND orders.shopper_key = wanted.shopper_key
               )
             ), unsettled AS (
               SELECT count(*) AS orders
@@ -65,9 +67,9 @@ async def record_all(
             ), recorded AS (
               INSERT INTO orders.orders
                 (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-                 lease_owner, lease_until)
+                 lease_owner, lease_until, client)
               SELECT order_id, customer, item, amount_cents, delivery, key_before + place, shopper_key, fingerprint,
-                     $8, now() + make_interval(secs => $9)
+                     $8, now() + make_interval(secs => $9), client
               FROM admitted, minted
               ORDER BY place
               RETURNING order_id, sequence_key, created_at
@@ -88,6 +90,7 @@ async def record_all(
             owner,
             lease_s,
             window_max,
+            [each.client for each in recordings],
         )
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
@@ -179,7 +182,7 @@ async def settle_all(
         """,
         [each.order_id for each in taking_part],
         [each.status.value for each in taking_part],
-        [None if each.answer is None else json.dumps(each.answer) for each in taking_part],
+        [stored(each.answer) for each in taking_part],
         [None if each.notification is None else each.notification.value for each in taking_part],
         [each.order_id for each in latest],
         [attempt.attempt for attempt in attempts],

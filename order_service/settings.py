@@ -1,12 +1,17 @@
 """Order's configuration: read once from the environment, typed, and refused when it is wrong."""
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from bearer_tokens import OptionalTokens, Token
+from environment import EnvironmentSettings, Hosts
 from environment.database_url import DatabaseUrl
 
+# Without a user and a password: they would not be sent.
+_PEER_URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 
-class Settings(BaseSettings):
+
+class Settings(EnvironmentSettings):
     """Each field is the environment variable `ORDER_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
@@ -15,16 +20,24 @@ class Settings(BaseSettings):
     database_password: SecretStr = Field(
         SecretStr(""), description="the role's password, when it is not in the URL"
     )
-    billing_url: str = Field(pattern=r"^https?://", description="base URL of billing_service")
-    billing_token: SecretStr = Field(description="bearer token that names this client at billing")
-    notification_url: str = Field(
-        pattern=r"^https?://", description="base URL of notification_service"
+    billing_url: str = Field(pattern=_PEER_URL, description="base URL of billing_service")
+    billing_token: Token = Field(description="bearer token that names this client at billing")
+    notification_url: str = Field(pattern=_PEER_URL, description="base URL of notification_service")
+    notification_token: Token = Field(
+        description="bearer token for notification_service, another one than at billing"
     )
-    notification_token: SecretStr = Field(description="bearer token for notification_service")
+    tokens: OptionalTokens = Field(
+        {},
+        description="clients that may place orders, as for billing; empty: everyone may, and production does not start",
+    )
     public_url: str = Field(
         "",
-        pattern=r"^(https?://[^/\s]+/?)?$",
+        pattern=r"^(https?://[^/\s?#@]+/?)?$",
         description="where callers reach the service; prefix of problem types",
+    )
+    hosts: Hosts = Field(
+        (),
+        description="further host names under which the service may be asked, separated by commas",
     )
     unsafe_delivery: bool = Field(
         False, description="allow at_least_once and at_most_once, which exist to show the harm"
@@ -64,6 +77,29 @@ class Settings(BaseSettings):
     takeover_poll_s: float = Field(
         1.0, gt=0, le=600, description="how often to look for orders of dead processes"
     )
+
+    @model_validator(mode="after")
+    def _production_knows_its_callers(self) -> "Settings":
+        if self.in_production and not self.tokens:
+            raise ValueError(
+                "ORDER_TOKENS: this setting is missing, and ENVIRONMENT is production, in which only clients with a "
+                "token place orders"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _each_token_has_one_use(self) -> "Settings":
+        billing, notification = self.billing_token, self.notification_token
+        if billing == notification:
+            raise ValueError(
+                "ORDER_NOTIFICATION_TOKEN is the token of ORDER_BILLING_TOKEN too: whoever holds notification's "
+                "tokens could charge"
+            )
+        if {billing, notification} & {token for each in self.tokens.values() for token in each}:
+            raise ValueError(
+                "ORDER_TOKENS holds a token that is sent to another service: whoever places orders could charge"
+            )
+        return self
 
     @model_validator(mode="after")
     def _lease_outlasts_a_round(self) -> "Settings":

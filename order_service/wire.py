@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from strict_input import HumanText
 
@@ -77,10 +77,27 @@ class Attempt(_Body):
     seconds: float
 
 
+# What of billing's answer is the customer's: the charge without the balance that it left, and a problem as RFC 9457 names
+# its members. What billing may add to its answers one day is not shown until it stands here.
+_SHOWN = ("charge_id", "order_id", "account", "amount_cents", "type", "title", "status", "detail")
+_DECLINED = "insufficient-funds"
+
+
+def without_balance(answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An answer of billing as an order shows it: who reads an order need not be one who may read the account's balance."""
+    if answer is None:
+        return None
+    shown = {name: answer[name] for name in _SHOWN if name in answer}
+    if str(answer.get("type", "")).rpartition("/")[2] == _DECLINED:
+        # Billing's own sentence says how much there is.
+        shown["detail"] = "The account has less than the order costs."
+    return shown
+
+
 class Order(_Body):
     """An order as `POST /orders` and `GET /orders/{order_id}` show it.
 
-    `answer` is billing's final answer: the charge, or the problem that declined or failed it.
+    `answer` is billing's final answer, without any balance: the charge, or the problem that declined or failed it.
     """
 
     order_id: UUID
@@ -91,7 +108,7 @@ class Order(_Body):
     status: Status
     sequence_key: int
     attempts: list[Attempt]
-    answer: dict[str, Any] | None
+    answer: Annotated[dict[str, Any] | None, AfterValidator(without_balance)]
     notification: Fate | None
     created_at: datetime
     settled_at: datetime | None

@@ -7,10 +7,13 @@ The package knows nothing of the services that use it and could stand alone.
 """
 
 from problem_details.body_limit import BodyLimit
+from problem_details.host_check import HostCheck
 from problem_details.install import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
+    HOST_UNKNOWN,
     MEDIA_TYPE_UNSUPPORTED,
+    ORIGIN_FOREIGN,
     VALIDATION,
     answer,
     documented,
@@ -21,9 +24,12 @@ from problem_details.problem import Problem, ProblemCatalogue, ProblemType
 __all__ = [
     "BODY_TOO_LARGE",
     "BODY_UNREADABLE",
+    "HOST_UNKNOWN",
     "MEDIA_TYPE_UNSUPPORTED",
+    "ORIGIN_FOREIGN",
     "VALIDATION",
     "BodyLimit",
+    "HostCheck",
     "Problem",
     "ProblemCatalogue",
     "ProblemType",

@@ -48,6 +48,20 @@ MEDIA_TYPE_UNSUPPORTED = ProblemType(
     "A body is application/json in UTF-8, without a content coding (no gzip). The header Accept or Accept-Encoding of this "
     "answer says which of the two was not so. Nothing was executed.",
 )
+HOST_UNKNOWN = ProblemType(
+    "host-unknown",
+    421,
+    "The service does not answer under this name",
+    "The Host header must name the service: a loopback name, the host of its public URL, or one of its setting for hosts. "
+    "Nothing was executed.",
+)
+ORIGIN_FOREIGN = ProblemType(
+    "origin-foreign",
+    403,
+    "A page of another site may not do this",
+    "A browser sent this request for a page of another origin (the headers Origin and Sec-Fetch-Site say so). "
+    "Nothing was executed.",
+)
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "No resource has this URL.")
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -67,6 +81,8 @@ _BUILT_IN = (
     BODY_UNREADABLE,
     BODY_TOO_LARGE,
     MEDIA_TYPE_UNSUPPORTED,
+    HOST_UNKNOWN,
+    ORIGIN_FOREIGN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     INTERNAL,

@@ -4,9 +4,9 @@ Guarantee: `/healthz` answers as long as the process does, `/readyz` tells the t
 `/metrics` has Prometheus' text format. Answers for machines; nothing here changes what the service does.
 """
 
-from telemetry.endpoints import install
+from telemetry.endpoints import PROBES, install
 from telemetry.logs import configure_logs
 from telemetry.trace import HEADER as TRACE_HEADER
 from telemetry.trace import begin_trace, traceparent
 
-__all__ = ["TRACE_HEADER", "begin_trace", "configure_logs", "install", "traceparent"]
+__all__ = ["PROBES", "TRACE_HEADER", "begin_trace", "configure_logs", "install", "traceparent"]

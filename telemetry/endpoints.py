@@ -12,6 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from telemetry.trace import TraceContext
 
+# What asks one instance by its address.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # Monitoring polls: a probe that finds the service not ready comes back soon.
 _READY_RETRY_AFTER_S = 1
 

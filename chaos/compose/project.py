@@ -35,8 +35,10 @@ SECRETS = (
     "ORDER_DB_PASSWORD",
     "BILLING_DB_PASSWORD",
     "NOTIFICATION_DB_PASSWORD",
-    "ORDER_SERVICE_TOKEN",
-    "CURL_TOKEN",
+    "BILLING_TOKEN_OF_ORDER_SERVICE",
+    "BILLING_TOKEN_OF_CURL",
+    "NOTIFICATION_TOKEN_OF_ORDER_SERVICE",
+    "NOTIFICATION_TOKEN_OF_CURL",
 )
 # The first build fetches all packages; everything else is over in seconds.
 _COMMAND_TIMEOUT_S = 420.0
@@ -65,6 +67,8 @@ class Project:
             "BILLED_ONCE_IMAGE": f"billed-once:{name}",
             **{name: str(ports.choose("", None)) for name in PORTS},
             **{name: secrets.token_hex(24) for name in SECRETS},
+            # Production wants to know who places orders.
+            "ORDER_TOKENS": json.dumps({"harness": secrets.token_hex(24)}),
         }
 
     @property
@@ -79,7 +83,11 @@ class Project:
             },
             toxiproxy=f"http://{ports.LOOPBACK}:{own['TOXIPROXY_PORT']}",
             owner=f"postgresql://owner:{own['POSTGRES_PASSWORD']}@{ports.LOOPBACK}:{own['POSTGRES_PORT']}/billed_once",
-            tokens={"order_service": own["ORDER_SERVICE_TOKEN"], "curl": own["CURL_TOKEN"]},
+            tokens={
+                "order_service": own["BILLING_TOKEN_OF_ORDER_SERVICE"],
+                "curl": own["BILLING_TOKEN_OF_CURL"],
+            },
+            order_tokens=json.loads(own["ORDER_TOKENS"]),
         )
 
     async def up(self, *options: str) -> None:

@@ -72,7 +72,10 @@ class Shop:
                 "item": "book",
                 "delivery": delivery,
             },
-            headers={"Idempotency-Key": f'"{key}"'} if key else None,
+            headers={
+                **self.target.placing(),
+                **({"Idempotency-Key": f'"{key}"'} if key else {}),
+            },
         )
 
     async def charge(self, account: str, sequence_key: int) -> httpx.Response:

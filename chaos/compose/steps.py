@@ -96,7 +96,8 @@ async def keep_data(project: Project, shop: Shop) -> list[str]:
     await project.down()
     await project.up()
     again = await shop.charge(account, _KEY)
-    read = await shop.client.get(f"{shop.target.urls['order_service']}/orders/{order}")
+    url = f"{shop.target.urls['order_service']}/orders/{order}"
+    read = await shop.client.get(url, headers=shop.target.placing())
     offences = []
     if (again.text, again.headers.get("Idempotency-Replayed")) != (first.text, "?1"):
         offences.append(f"the charge was not replayed after down and up: {again.text}")

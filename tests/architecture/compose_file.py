@@ -10,6 +10,11 @@ from environment.secrecy import MARK
 from tests.architecture.rules import HARNESS, OURS, PROJECT
 
 Definition = Mapping[str, Any]
+_PREFIXES = {
+    "order_service": "ORDER_",
+    "billing_service": "BILLING_",
+    "notification_service": "NOTIFICATION_",
+}
 PUBLISHING = ("gateway", "backstage")
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
@@ -101,9 +106,28 @@ def secrets_by_default_are_marked(compose: Definition) -> list[str]:
             for service in compose["services"].values()
             for value in _texts(service)
             for variable, default in _DEFAULT.findall(value)
-            if variable.endswith(("_PASSWORD", "_TOKEN")) and not default.startswith(MARK)
+            if _is_secret(variable) and default and not default.startswith(MARK)
         }
     )
+
+
+def secrets_stay_with_their_service(compose: Definition) -> list[str]:
+    """A service's environment names its own variables, and those of another one only for the token that it sends there."""
+    offences = []
+    for name, prefix in _PREFIXES.items():
+        environment = compose["services"][name]["environment"]
+        others = tuple(each for each in _PREFIXES.values() if each != prefix)
+        named = {
+            *environment,
+            *(v for text in _texts(environment) for v, _ in _DEFAULT.findall(text)),
+        }
+        offences += [
+            f"{name}: {variable}"
+            for variable in sorted(named)
+            if variable.startswith((*others, "POSTGRES_", "MIGRATIONS_"))
+            and not (name == "order_service" and variable.endswith("_TOKEN_OF_ORDER_SERVICE"))
+        ]
+    return offences
 
 
 RULES = (
@@ -114,6 +138,7 @@ RULES = (
     both_versions_understand_it,
     who_stays_is_watched,
     secrets_by_default_are_marked,
+    secrets_stay_with_their_service,
 )
 
 
@@ -149,6 +174,10 @@ def of_the_image(dockerfile: str, ignore: str) -> list[str]:
         if line.lstrip("!").split("/")[0] in HARNESS
     ]
     return offences
+
+
+def _is_secret(variable: str) -> bool:
+    return variable.endswith(("_PASSWORD", "_TOKEN", "_TOKENS")) or "_TOKEN_OF_" in variable
 
 
 def _texts(value: Any) -> list[str]:

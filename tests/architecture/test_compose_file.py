@@ -2,11 +2,20 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+import billing_service.settings
+import environment
+import environment.secrecy
+import notification_service.settings
+import order_service.settings
+from bearer_tokens import BearerTokens
+from environment import EnvironmentSettings
 from tests.architecture import compose_file
 from tests.architecture.compose_file import RULES, Definition
 from tests.architecture.rules import PROJECT
@@ -26,7 +35,26 @@ OFFENCES: dict[Rule, tuple[tuple[str, ...], Any]] = {
         "${POSTGRES_PASSWORD:-secret}",
     ),
 }
+OFFENCES[compose_file.secrets_stay_with_their_service] = (
+    ("services", "notification_service", "environment", "NOTIFICATION_HOSTS"),
+    "${BILLING_TOKEN_OF_CURL:-development-only-billing-token-of-curl}",
+)
 DISGUISES: list[tuple[Rule, tuple[str, ...], Any]] = [
+    (
+        compose_file.secrets_by_default_are_marked,
+        ("services", "order_service", "environment", "ORDER_BILLING_TOKEN"),
+        "${BILLING_TOKEN_OF_ORDER_SERVICE:-drawn-but-written-down}",
+    ),
+    (
+        compose_file.secrets_stay_with_their_service,
+        ("services", "billing_service", "environment", "ORDER_DATABASE_URL"),
+        "postgresql://order_service@toxiproxy/x",
+    ),
+    (
+        compose_file.secrets_stay_with_their_service,
+        ("services", "order_service", "environment", "ORDER_HOSTS"),
+        "${BILLING_TOKEN_OF_CURL:-}",
+    ),
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["8001:8001"]),
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["0.0.0.0:8001:8001"]),
     (compose_file.ports_are_local, ("services", "postgres", "networks"), ["edge"]),
@@ -135,3 +163,64 @@ def test_every_hop_of_a_service_passes_toxiproxy() -> None:
         for variable, value in environment.items():
             if "://" in value and not variable.endswith("_PUBLIC_URL"):
                 assert "toxiproxy:" in value.rpartition("@")[2].removeprefix("http://"), variable
+
+
+SETTINGS: dict[str, type[EnvironmentSettings]] = {
+    "order_service": order_service.settings.Settings,
+    "billing_service": billing_service.settings.Settings,
+    "notification_service": notification_service.settings.Settings,
+}
+
+
+def settings_of(
+    name: str, monkeypatch: pytest.MonkeyPatch, **variables: str
+) -> EnvironmentSettings:
+    """What a service of docker-compose.yml reads, with the defaults of the file but for some variables."""
+    for variable, text in compose_file.definition()["services"][name]["environment"].items():
+        value = re.sub(
+            r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(found[1], found[2]), text
+        )
+        monkeypatch.setenv(variable, value)
+    return environment.read(SETTINGS[name])
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_service_starts_with_the_defaults(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker compose up` works at once: tokens, hosts and URLs of the file are such as the service accepts."""
+    assert not settings_of(name, monkeypatch).in_production
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_production_does_not_start_with_the_defaults(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has only set ENVIRONMENT has replaced nothing yet."""
+    with pytest.raises(SystemExit):
+        settings_of(name, monkeypatch, ENVIRONMENT="production")
+
+
+def test_the_tokens_of_the_file_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What order_service sends names it at billing and at notification, and neither is known to the other one."""
+    order: Any = settings_of("order_service", monkeypatch)
+    receivers: list[Any] = [
+        settings_of(name, monkeypatch) for name in ("billing_service", "notification_service")
+    ]
+    for sent, knows, does_not in (
+        (order.billing_token, *receivers),
+        (order.notification_token, *receivers[::-1]),
+    ):
+        header = [f"Bearer {sent.get_secret_value()}"]
+        assert BearerTokens(knows.tokens).client(header) == "order_service"
+        assert BearerTokens(does_not.tokens).client(header) is None
+    # The hop's name in the URL is the Host that the receiver meets.
+    for url, receiver in zip((order.billing_url, order.notification_url), receivers, strict=True):
+        assert urlsplit(url).hostname in receiver.hosts
+
+
+def test_the_example_of_clients_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of .env.example that is commented out can be used as it stands, but in production."""
+    line = compose_file.example((PROJECT / ".env.example").read_text())["ORDER_TOKENS"]
+    clients = line.strip("'")
+    order: Any = settings_of("order_service", monkeypatch, ORDER_TOKENS=clients)
+    assert list(order.tokens) == ["shop"]
+    assert environment.secrecy.public_secrets(order).count("tokens") == 1

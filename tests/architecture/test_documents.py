@@ -12,6 +12,7 @@ from tests.architecture.rules import PROJECT
 
 DOCUMENTS = (
     "README.md",
+    "SECURITY.md",
     "docs/copy.md",
     "docs/protocol.md",
     "docs/decisions.md",
@@ -96,4 +97,4 @@ def test_the_token_of_the_readme_is_that_of_docker(tmp_path: Path) -> None:
     )
     token = pasted.stdout.strip()
     assert token
-    assert f"${{CURL_TOKEN:-{token}}}" in (PROJECT / "docker-compose.yml").read_text()
+    assert f"${{BILLING_TOKEN_OF_CURL:-{token}}}" in (PROJECT / "docker-compose.yml").read_text()

@@ -17,7 +17,10 @@ from billing_service.settings import Settings
 from bounded_pool import BoundedPool
 from tests.billing_service.desk import Desk, Owner, opened
 
-TOKENS = {"order_service": SecretStr("token-o"), "curl": SecretStr("token-c")}
+TOKENS = {
+    "order_service": (SecretStr("token-of-order_service"),),
+    "curl": (SecretStr("token-of-client-curl"),),
+}
 OPENING_CENTS = 10_000
 
 
@@ -32,6 +35,7 @@ def settings(database: Any, form: str) -> Settings:
     return Settings(
         database_url=SecretStr(database.billing),
         tokens=TOKENS,
+        hosts=("billing",),
         lock_timeout_s=0.3,
         group_commit=form == "in batches",
         transaction_timeout_s=2.0,
@@ -45,7 +49,7 @@ async def billing(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service, as client `order_service`; the account alice is open."""
     async with serve(billing_service.app.create(settings)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         response = await client.put(
             "/accounts/alice", json={"opening_balance_cents": OPENING_CENTS}
         )

@@ -78,7 +78,7 @@ def test_every_field_of_a_charge_is_told_apart() -> None:
 async def test_the_same_number_of_another_client(charge: Charge, balance: Balance) -> None:
     """The token names the client and the client is the namespace: nobody can burn or read another's key."""
     await charge(1)
-    other = await charge(1, 500, Authorization="Bearer token-c")
+    other = await charge(1, 500, Authorization="Bearer token-of-client-curl")
     assert other.status_code == 201
     assert "Idempotency-Replayed" not in other.headers
     assert await balance() == OPENING_CENTS - 1999 - 500
@@ -234,7 +234,9 @@ async def test_what_a_key_did(billing: httpx.AsyncClient, charge: Charge) -> Non
     states = [(await billing.get(f"/charges/{key}")).json() for key in (1, 2, 3)]
     assert [state["state"] for state in states] == ["charged", "declined", "never_seen"]
     assert states[0]["answer"] == charged.text
-    other = await billing.get("/charges/1", headers={"Authorization": "Bearer token-c"})
+    other = await billing.get(
+        "/charges/1", headers={"Authorization": "Bearer token-of-client-curl"}
+    )
     assert other.json()["state"] == "never_seen"
 
 

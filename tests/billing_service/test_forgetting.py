@@ -85,9 +85,9 @@ async def test_a_mark_never_goes_back(pool: BoundedPool, owner: Any, charge: Cha
 async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> None:
     """What one client has settled says nothing about the keys of another."""
     await charge(1)
-    await charge(1, 500, Authorization="Bearer token-c")
+    await charge(1, 500, Authorization="Bearer token-of-client-curl")
     await keys.forget(pool, "order_service", 9)
-    other = await charge(1, 500, Authorization="Bearer token-c", retry=True)
+    other = await charge(1, 500, Authorization="Bearer token-of-client-curl", retry=True)
     assert other.headers["Idempotency-Replayed"] == "?1"
 
 
@@ -97,14 +97,14 @@ async def test_a_mark_of_a_client_that_never_charged(
     """Declared before the first charge, it holds all the same: 410 for what lies below, after a restart too."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
     async with serve(billing_service.app.create(eager)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         response = await client.delete("/charges", params={"below": 5})
         assert response.status_code == 202
         async with asyncio.timeout(20):
             while await owner.fetchval("SELECT first_incomplete FROM billing.clients") != 5:
                 pass
     async with serve(billing_service.app.create(settings)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         assert (await client.get("/charges/4")).json()["state"] == "forgotten"
         assert (await client.get("/charges/5")).json()["state"] == "never_seen"
 
@@ -122,7 +122,7 @@ async def test_the_announced_mark_is_acted_upon(
     """The header alone makes the collector forget, in the running service."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
     async with serve(billing_service.app.create(eager)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         await client.put("/accounts/alice", json={"opening_balance_cents": 100})
         for key in range(1, 4):
             response = await client.post(
@@ -240,10 +240,13 @@ async def test_many_charges_while_the_collector_runs(
 ) -> None:
     """Each charge is sent twice at once while keys are forgotten as fast as possible: balances are exact."""
     eager = settings.model_copy(
-        update={"forget_pause_s": 0.001, "tokens": {"order_service": SecretStr("token-o")}}
+        update={
+            "forget_pause_s": 0.001,
+            "tokens": {"order_service": (SecretStr("token-of-order_service"),)},
+        }
     )
     async with serve(billing_service.app.create(eager)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         await client.put("/accounts/alice", json={"opening_balance_cents": OPENING_CENTS})
 
         async def send(key: int, mark: int) -> int:

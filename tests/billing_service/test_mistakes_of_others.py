@@ -39,7 +39,7 @@ class Raw:
         )
         lines = (
             "POST /charges HTTP/1.1",
-            "Host: billing",
+            "Host: 127.0.0.1",
             f"Authorization: Bearer {self.token}",
             f'Idempotency-Key: "{key}"',
             f"Idempotency-Retry: ?{int(retry)}",
@@ -240,7 +240,7 @@ async def test_8_no_ambiguity_is_stored_as_a_fact(
 async def test_9_a_guessed_key_leaks_no_answer(billing: httpx.AsyncClient, charge: Charge) -> None:
     """Sequence keys are easy to guess, so they are bound to the token: another client sees nothing of them."""
     mine = await charge(1)
-    other = {"Authorization": "Bearer token-c"}
+    other = {"Authorization": "Bearer token-of-client-curl"}
     assert (await billing.get("/charges/1", headers=other)).json()["state"] == "never_seen"
     theirs = await charge(1, **other)
     assert theirs.json()["charge_id"] != mine.json()["charge_id"]

@@ -218,8 +218,9 @@ class Service:
         app = billing_service.app.create(
             Settings(
                 database_url=SecretStr(self._database.billing),
-                tokens={"order_service": SecretStr("t")},
+                tokens={"order_service": (SecretStr("token-of-order_service"),)},
                 forget_pause_s=3600,
+                hosts=("billing",),
                 group_commit=self._group_commit,
             )
         )
@@ -229,7 +230,7 @@ class Service:
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://billing",
-                headers={"Authorization": "Bearer t"},
+                headers={"Authorization": "Bearer token-of-order_service"},
             )
         )
 

@@ -47,7 +47,7 @@ async def test_an_executed_key_cannot_be_voided(
 
 async def test_nobody_voids_anothers_key(billing: httpx.AsyncClient, charge: Charge) -> None:
     """The same number of another client is another key."""
-    await billing.delete("/charges/1", headers={"Authorization": "Bearer token-c"})
+    await billing.delete("/charges/1", headers={"Authorization": "Bearer token-of-client-curl"})
     assert (await charge(1)).status_code == 201
     wrong = await billing.delete("/charges/2", headers={"Authorization": "Bearer x"})
     assert wrong.status_code == 401

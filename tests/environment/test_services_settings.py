@@ -2,13 +2,20 @@
 
 import asyncio
 import os
+import re
 import sys
 
 import pytest
+from pydantic import ValidationError
 
+import billing_service.settings
+import environment
+import notification_service.settings
+import order_service.settings
 from chaos.schema import PROJECT
+from environment import EnvironmentSettings
 
-BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "b"}'}
+BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "0123456789abcdef"}'}
 
 
 @pytest.mark.parametrize(
@@ -17,7 +24,7 @@ BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "b
         ({}, "BILLING_DATABASE_URL: this setting is missing"),
         (
             {**BILLING, "BILLING_TOKENS": "{}"},
-            "BILLING_TOKENS: Dictionary should have at least 1 item",
+            "BILLING_TOKENS: there must be at least one client",
         ),
         (
             {**BILLING, "BILLING_TOKENS": "secret-token"},
@@ -52,3 +59,50 @@ async def test_a_wrong_setting(environ: dict[str, str], says: str) -> None:
     assert says in errors.decode()
     assert b"Traceback" not in errors
     assert b"secret-token" not in errors
+
+
+SETTINGS: tuple[type[EnvironmentSettings], ...] = (
+    billing_service.settings.Settings,
+    notification_service.settings.Settings,
+    order_service.settings.Settings,
+)
+NONSENSE = "drawn?\x01 secret{"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [(settings, field) for settings in SETTINGS for field in settings.model_fields],
+    ids=lambda each: each if isinstance(each, str) else each.__module__,
+)
+def test_no_value_is_repeated(
+    settings: type[EnvironmentSettings],
+    field: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of no setting: each sentence begins with its variable, and a secret that stands in the wrong one is not printed."""
+    prefix = settings.model_config.get("env_prefix", "")
+    variable = "ENVIRONMENT" if field == "environment" else (prefix + field).upper()
+    monkeypatch.setenv(variable, NONSENSE)
+    with pytest.raises(SystemExit) as ended:
+        environment.read(settings)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "secret{" not in said
+    assert "drawn" not in said
+    # Others are missing, which is said too; any text is good enough as the URL of a database.
+    named = [line for line in said.splitlines() if line.startswith(f"{variable}: ")]
+    assert len(named) == (0 if field == "database_url" else 1)
+    assert all(re.match(r"[A-Z_]+: ", line) for line in said.splitlines())
+
+
+def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read stays, whatever becomes of the environment, and cannot be changed."""
+    for name, value in BILLING.items():
+        monkeypatch.setenv(name, value)
+    read = environment.read(billing_service.settings.Settings)
+    before = read.model_dump()
+    monkeypatch.setenv("BILLING_POOL_SIZE_MAX", "7")
+    assert read.model_dump() == before
+    with pytest.raises(ValidationError):
+        setattr(read, "pool_size_max", 7)  # noqa: B010 - what a type checker would refuse

@@ -17,6 +17,7 @@ from notification_service import arrivals
 from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 
+TOKEN = "token-of-order_service"
 ORDER = str(UUID(int=1))
 GOOD: dict[str, Any] = {
     "notification_id": str(UUID(int=2)),
@@ -31,10 +32,10 @@ async def notifications(
     database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
-        database_url=SecretStr(database.notification), tokens={"order_service": SecretStr("t")}
+        database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
     )
     async with serve(notification_service.app.create(settings)) as client:
-        client.headers["Authorization"] = "Bearer t"
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
         yield client
 
 
@@ -134,3 +135,32 @@ async def test_a_commit_without_an_answer(
     await owner.close()
     assert response.status_code == 503
     assert len(await listed(notifications)) == 1
+
+
+@pytest.mark.parametrize("query", ["", f"?order_id={ORDER}", "?order_id=x"])
+async def test_the_list_in_production(
+    database: Any,
+    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    query: str,
+) -> None:
+    """401 without a token: messages to all customers stand in it. With one it is the same list as in development."""
+    settings = Settings(
+        environment="production",
+        database_url=SecretStr(database.notification),
+        tokens={"order_service": (SecretStr(TOKEN),)},
+    )
+    async with serve(notification_service.app.create(settings)) as client:
+        for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {TOKEN}"}):
+            refused = await client.get(f"/notifications{query}", headers=headers)
+            assert refused.status_code == 401
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+            assert refused.json()["type"].endswith("/problems/token-wrong")
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        listed = await client.get(f"/notifications{query}")
+    assert listed.status_code == (422 if query.endswith("=x") else 200)
+
+
+async def test_the_list_in_development(notifications: httpx.AsyncClient) -> None:
+    """The counterpart: it is the window of the demonstration, and needs no token."""
+    del notifications.headers["Authorization"]
+    assert await listed(notifications) == []

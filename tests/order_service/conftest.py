@@ -18,7 +18,8 @@ import order_service.app
 from order_service.settings import Settings
 
 OPENING_CENTS = 10_000
-TOKENS = {"order_service": SecretStr("token-o")}
+TOKEN = SecretStr("token-of-order_service")
+NOTIFICATION_TOKEN = SecretStr("token-for-notification")
 
 
 @dataclass
@@ -76,9 +77,9 @@ def order_settings(database: Any) -> Settings:
     return Settings(
         database_url=SecretStr(database.order),
         billing_url="http://billing",
-        billing_token=SecretStr("token-o"),
+        billing_token=TOKEN,
         notification_url="http://notification",
-        notification_token=SecretStr("token-o"),
+        notification_token=NOTIFICATION_TOKEN,
         unsafe_delivery=True,
         backoff_base_s=0.001,
         backoff_cap_s=0.01,
@@ -97,11 +98,17 @@ async def shop(
     serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> AsyncIterator[Shop]:
     billing = billing_service.app.create(
-        billing_service.settings.Settings(database_url=SecretStr(database.billing), tokens=TOKENS)
+        billing_service.settings.Settings(
+            database_url=SecretStr(database.billing),
+            tokens={"order_service": (TOKEN,)},
+            hosts=("billing",),
+        )
     )
     notification = notification_service.app.create(
         notification_service.settings.Settings(
-            database_url=SecretStr(database.notification), tokens=TOKENS
+            database_url=SecretStr(database.notification),
+            tokens={"order_service": (NOTIFICATION_TOKEN,)},
+            hosts=("notification",),
         )
     )
     network = Network(
@@ -113,6 +120,6 @@ async def shop(
         orders = await stack.enter_async_context(
             serve(order_service.app.create(order_settings, lambda: network))
         )
-        billing_client.headers["Authorization"] = "Bearer token-o"
+        billing_client.headers["Authorization"] = "Bearer token-of-order_service"
         await billing_client.put("/accounts/alice", json={"opening_balance_cents": OPENING_CENTS})
         yield Shop(orders, billing_client, notification_client, network, order_settings)

@@ -77,7 +77,7 @@ def settlement(pending: PendingOrder) -> Settlement:
         caller_saw="HTTP 201",
         seconds=0.1,
     )
-    return Settlement(pending.order_id, attempt, Status.BILLED, {"charge": 1}, Fate.ATTEMPTED)
+    return Settlement(pending.order_id, attempt, Status.BILLED, {"charge_id": "c"}, Fate.ATTEMPTED)
 
 
 async def test_orders_are_recorded_together(books: Books, owner: Any) -> None:
@@ -153,7 +153,7 @@ async def test_orders_are_settled_together(books: Books, owner: Any) -> None:
     )
     assert len(rows) == 5
     assert {tuple(row)[:4] for row in rows} == {
-        ("billed", '{"charge": 1}', "attempted", "HTTP 201")
+        ("billed", '{"charge_id": "c"}', "attempted", "HTTP 201")
     }
     assert len({row["xmin"] for row in rows} | {row["attempt_xmin"] for row in rows}) == 1
     again = await asyncio.gather(*(books.settle(settlement(each)) for each in pending))

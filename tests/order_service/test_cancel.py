@@ -10,6 +10,7 @@ import pytest
 
 import order_service.app
 from order_service.settings import Settings
+from order_service.wire import without_balance
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 from tests.order_service.test_orders import dead_order, settled
 
@@ -70,7 +71,7 @@ async def test_an_order_that_was_billed_without_our_knowledge(shop: Shop, databa
     response = await shop.orders.post(f"/orders/{order_id}/cancel")
     assert response.status_code == 409
     order = await settled(shop, order_id)
-    assert (order["status"], order["answer"]) == ("billed", charged.json())
+    assert (order["status"], order["answer"]) == ("billed", without_balance(charged.json()))
     shown = await shop.notifications.get("/notifications", params={"order_id": order_id})
     assert len(shown.json()["notifications"]) == 1
 

@@ -172,9 +172,9 @@ async def test_an_order_that_is_settled_while_it_is_read(
     seen = []
     for _ in range(2):
         found = (
-            await listing.find(interrupted, order_id)
+            await listing.find(interrupted, "", order_id)
             if asked == "one"
-            else (await listing.newest(interrupted, None, 5))[0]
+            else (await listing.newest(interrupted, "", None, 5))[0]
         )
         assert found is not None
         seen.append((found.status, [attempt.outcome for attempt in found.attempts]))

@@ -259,13 +259,13 @@ def any_problem_is_billings() -> ASGIApp:
 def shopper_brings_it_back() -> ASGIApp:
     known_order = vars(order_service.app)["_known_order"]
 
-    async def started_again(desk: Any, new: Any, shopper_key: str) -> Any:
+    async def started_again(desk: Any, client: str, new: Any, shopper_key: str) -> Any:
         async with desk.pool.connection() as connection:
-            known = await listing.find_by_shopper_key(connection, new.customer, shopper_key)
-            order = await listing.find(connection, known[0]) if known else None
+            known = await listing.find_by_shopper_key(connection, client, new.customer, shopper_key)
+            order = await listing.find(connection, client, known[0]) if known else None
         if order is not None and order.status is Status.PENDING:
             desk.dispatcher.start(orders.pending(order))
-        return await known_order(desk, new, shopper_key)
+        return await known_order(desk, client, new, shopper_key)
 
     vars(order_service.app)["_known_order"] = started_again
     return chaos.sabotage.order()

@@ -1,7 +1,7 @@
 """A batch of charges in one round trip, declines included.
 
-Revision ID: 0011
-Revises: 0008
+Revision ID: 0010
+Revises: 0009
 
 `billing.charge_plain` of the releases before stays: their processes still call it while this release is rolled out. Both
 functions take the same locks.
@@ -9,8 +9,8 @@ functions take the same locks.
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

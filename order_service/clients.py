@@ -1,0 +1,47 @@
+"""Who places orders: the client that a bearer token names, or the anonymous one while the service knows no clients.
+
+Guarantee: when ORDER_TOKENS is set, a request without a valid token gets 401 before anything else is looked at, and an
+endpoint gets the name of a client whose orders alone it may show or change.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+
+from bearer_tokens import BearerTokens
+from order_service import problems
+from problem_details import Problem
+
+# No client can have this name: a name is not empty.
+ANONYMOUS = ""
+
+
+def client_of(request: Request) -> str:
+    """Raises `Problem` (401) when the service knows its clients and the request names none of them."""
+    tokens: BearerTokens | None = request.app.state.desk.tokens
+    if tokens is None:
+        return ANONYMOUS
+    client = tokens.client(request.headers.getlist("authorization"))
+    if client is None:
+        raise Problem(
+            problems.TOKEN_WRONG,
+            "Send the header Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return client
+
+
+class _Bearer(SecurityBase):
+    """Gives an endpoint the name of its caller, and the OpenAPI document the scheme."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel()
+        self.scheme_name = "HTTPBearer"
+
+    async def __call__(self, request: Request) -> str:
+        return client_of(request)
+
+
+Client = Annotated[str, Depends(_Bearer())]
