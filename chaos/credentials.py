@@ -27,7 +27,7 @@ class Credentials:
 def read_or_make(path: Path) -> Credentials:
     """The credentials in a file; a file that is missing or of another form is made anew."""
     with suppress(OSError, ValueError, TypeError):
-        return Credentials(**json.loads(path.read_text()))
+        return Credentials(**json.loads(path.read_text(encoding="utf-8")))
     made = Credentials(
         {role: secrets.token_urlsafe(24) for role in ROLES},
         {client: secrets.token_urlsafe(24) for client in CLIENTS},
@@ -40,6 +40,7 @@ def write_private(path: Path, text: str) -> None:
     """Replaces a file at once, readable by its owner alone."""
     draft = path.with_name(path.name + ".tmp")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(draft, path)

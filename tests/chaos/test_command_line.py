@@ -70,7 +70,7 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
                 line = await process.stdout.readline()
                 assert line, said.decode()
                 said += line
-        return process, json.loads((tmp_path / "stack.json").read_text())
+        return process, json.loads((tmp_path / "stack.json").read_text(encoding="utf-8"))
 
     yield start
     for process in started:
@@ -257,7 +257,7 @@ async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
     assert code == 0, errors
     assert "15 pass, 0 fail, 0 unknown" in output
     (path,) = (tmp_path / "results").glob("*/result.json")
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["seed"], result["verdict"]) == (7, "pass")
     assert result["versions"]["toxiproxy"] == "2.12.0"
     assert result["versions"]["postgres"].startswith("18")
@@ -294,7 +294,7 @@ async def test_a_wrong_argument_of_the_chaos_commands(
 async def test_a_plan_that_is_none(tmp_path: Path) -> None:
     """Valid JSON is not yet a plan."""
     plan = tmp_path / "plan.json"
-    plan.write_text('{"seed": 1}')
+    plan.write_text('{"seed": 1}', encoding="utf-8")
     code, _, errors = await command("soak", "--plan", str(plan), "--run-dir", str(tmp_path))
     assert code == 2
     assert "is no plan of a soak" in errors
@@ -303,7 +303,7 @@ async def test_a_plan_that_is_none(tmp_path: Path) -> None:
 async def test_a_stack_json_that_is_none(tmp_path: Path) -> None:
     """It says what is needed."""
     target = tmp_path / "stack.json"
-    target.write_text('{"urls": {}}')
+    target.write_text('{"urls": {}}', encoding="utf-8")
     code, _, errors = await command("run", "--target", str(target), "--run-dir", str(tmp_path))
     assert code == 2
     assert "it needs urls.order_service" in errors
@@ -321,9 +321,12 @@ async def test_a_run_leaves_a_report(tmp_path: Path) -> None:
         "junit.xml",
         "report.html",
     }
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in result["scenarios"]] == ["slow/response"]
     assert all(promise["kept"] for promise in result["scenarios"][0]["promises"])
-    events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line)
+        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert {"armed", "attempt", "arrival", "healed", "observed"} <= {e["seam"] for e in events}
-    assert "slow/response" in (folder / "junit.xml").read_text()
+    assert "slow/response" in (folder / "junit.xml").read_text(encoding="utf-8")
