@@ -4,11 +4,11 @@ Guarantee: exit code 1 when a run was not clean or the money does not add up, 2 
 whole bench replaces the figures that the README shows.
 """
 
-from chaos import interruption
+from chaos import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
-    interruption.end_at_once()
+    early_signals.end_at_once()
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ from bench import chart, measurements, page
 from bench.load import LoadFailed
 from bench.measurements import Bench, Unexplained
 from bench.stage import Stage
-from chaos import environ, output
+from chaos import environ, interruption, output
 from chaos.processes import StackError
 
 _CHARGES_OF_THE_MEMORY_RUN = 1_000_000

@@ -5,11 +5,11 @@ not do its work, 130 when it was interrupted; whatever was started is stopped, a
 the command ends.
 """
 
-from chaos import interruption
+from chaos import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
-    interruption.end_at_once()
+    early_signals.end_at_once()
 
 import argparse
 import asyncio
@@ -29,7 +29,7 @@ from pathlib import Path
 import asyncpg
 from rich.console import Console
 
-from chaos import arguments, environ, output
+from chaos import arguments, environ, interruption, output
 from chaos.audit import audit
 from chaos.endurance import Endurance
 from chaos.interrupted import Recorder, judge_interrupted

@@ -4,6 +4,11 @@ Guarantee: two at once do not mix; the stamp comes last, so an interrupted one d
 person has set for pip decides where packages come from, never where they are installed.
 """
 
+from chaos import early_signals
+
+if __name__ == "__main__":
+    early_signals.end_at_once()
+
 import argparse
 import asyncio
 import sys
@@ -78,5 +83,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    interruption.end_at_once()
     interruption.exit_with(main)

@@ -3,6 +3,11 @@
 Guarantee: nothing is removed while a stack runs in the run directory or beneath it; the one sentence names its process.
 """
 
+from chaos import early_signals
+
+if __name__ == "__main__":
+    early_signals.end_at_once()
+
 import shutil
 import sys
 from pathlib import Path
@@ -41,5 +46,4 @@ def clean(project: Path) -> None:
 
 
 if __name__ == "__main__":
-    interruption.end_at_once()
     interruption.exit_with(lambda: main(Path(__file__).resolve().parent.parent))

@@ -20,15 +20,6 @@ INTERRUPTED = 130
 UNKNOWN = 2
 
 
-def end_at_once() -> None:
-    """Until the command handles signals, one ends the process, silently: nothing was started that had to be stopped.
-
-    The Makefile holds Ctrl-C back while the interpreter starts; here it is let through.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
 def signals() -> tuple[signal.Signals, ...]:
     """Those that stop a command; SIGHUP is one unless the start asked to ignore it, as nohup does."""
     ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -4,11 +4,11 @@ Guarantee: exit code 0 when every promise was kept, 1 when one was broken, 2 whe
 its work, 130 when it was interrupted; nothing of the project is left on the machine, however it ends.
 """
 
-from chaos import interruption
+from chaos import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
-    interruption.end_at_once()
+    early_signals.end_at_once()
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ import asyncpg
 import httpx
 from rich.console import Console
 
-from chaos import environ, output
+from chaos import environ, interruption, output
 from chaos.audit import audit
 from chaos.compose import load, situations, steps
 from chaos.compose.project import PROJECT, Project, Say, find_compose, run
