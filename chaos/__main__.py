@@ -109,6 +109,10 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return worst([cell.verdict for cell in played]).exit_code
 
 
+# A slip in one or two letters, or a name that was not written to its end.
+_NEAR = 0.55
+
+
 @asynccontextmanager
 async def _own_theatre(options: argparse.Namespace, console: Console) -> AsyncIterator[Theatre]:
     with tempfile.TemporaryDirectory(prefix="stage-", dir=_made(options.run_dir)) as run_dir:
@@ -135,7 +139,9 @@ def _fits(scenario: Scenario, name: str) -> bool:
 
 def _unknown(kind: str, name: str, known: Sequence[str], command: str) -> str:
     """A sentence for a name that is not known, with those that are near it."""
-    near = difflib.get_close_matches(name, known)
+    # A name is given by its parts, too.
+    parts = dict.fromkeys(part for whole in known for part in (whole, *whole.split("/")))
+    near = difflib.get_close_matches(name, parts, cutoff=_NEAR)
     hint = f" Do you mean {', '.join(near)}?" if near else ""
     return f"there is no {kind} {name}.{hint} '{chaos(*command.split())}' names them all."
 

@@ -74,7 +74,11 @@ def of_child(
         # Python has looked whether the one that is set can be written to.
         "TMPDIR": gettempdir(),
         **_FIXED,
-        **{name: text for name, text in os.environ.items() if name.startswith(beginnings)},
+        **{
+            name: text
+            for name, text in os.environ.items()
+            if name.startswith(beginnings) and name.lower() not in _PROXIES
+        },
         **(settings or {}),
     }
 

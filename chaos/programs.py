@@ -16,6 +16,7 @@ from pathlib import Path
 from chaos.processes import die_with
 
 _LOCK_PAUSE_S = 0.1
+_PIPE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ async def run_to_end(
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            # To the end of its output, which comes with its end, unless it has given the pipe to another session.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PIPE_TIMEOUT_S):
+                    await process.communicate()
     return Ended(
         process.returncode or 0,
         output.decode(errors="replace"),

@@ -40,6 +40,8 @@ _PORTS = {
     "Toxiproxy": ("TOXIPROXY_PORT", 8474),
     "Postgres": ("POSTGRES_PORT", 5432),
 }
+# What a person may set for the services: their own settings, and those of all HTTP servers.
+_INHERITED = ("ORDER_", "BILLING_", "NOTIFICATION_", "HTTP_", "ENVIRONMENT")
 _DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
 _READY_TIMEOUT_S = 60.0
@@ -288,7 +290,7 @@ class Stack:
         tokens = json.dumps(self.tokens)
         urls = self.urls
         return {
-            **environ.of_child(inherited=("ORDER_", "BILLING_", "NOTIFICATION_", "ENVIRONMENT")),
+            **environ.of_child(inherited=_INHERITED),
             "ORDER_DATABASE_URL": self._database_url("order", self._proxies["order-db"]),
             "ORDER_BILLING_URL": f"http://{self._proxies['billing']}",
             "ORDER_BILLING_TOKEN": self.tokens["order_service"],

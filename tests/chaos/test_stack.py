@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import json
 import sys
 from pathlib import Path
+
+import pytest
 
 from chaos.processes import Child, Command, StackError
 from chaos.stack import Stack
@@ -55,3 +58,35 @@ async def test_a_request_that_fails_with_its_service_is_told_to_nobody(tmp_path:
     finally:
         loop.set_exception_handler(handler)
     assert (said, reported) == ("it gave up", [])
+
+
+@pytest.mark.chaos
+async def test_the_description_is_true_as_long_as_it_is_there(tmp_path: Path) -> None:
+    """It comes when the accounts can be read, follows every restart, and is gone when the stack is."""
+    path = tmp_path / "stack.json"
+    there_too_early: list[bool] = []
+
+    class Watched(Stack):
+        async def _open_accounts(self) -> None:
+            # A process may die and be started again before the stack is up.
+            self._write_description()
+            await super()._open_accounts()
+            there_too_early.append(path.exists())
+
+    async with Watched(tmp_path, usual_ports=False) as stack:
+        assert there_too_early == [False]
+        await stack.postgres.crash()
+        for child in (stack.toxiproxy_child, *stack.children("billing_service")):
+            await child.crash()
+            await child.running_after(1)
+        (billing,) = stack.children("billing_service")
+        await stack.ready_after(billing, 1)
+        described = json.loads(path.read_text(encoding="utf-8"))
+        pids = {row["name"]: row["pid"] for row in described["processes"]}
+        assert pids["postgres"] == stack.postgres.child.pid
+        assert pids["toxiproxy"] == stack.toxiproxy_child.pid
+        assert pids["billing_service"] == billing.pid
+    assert not path.exists()
+    # Nor while it is being stopped.
+    stack._write_description()
+    assert not path.exists()
