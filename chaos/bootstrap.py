@@ -21,6 +21,7 @@ from chaos.programs import alone, run_to_end
 PROJECT = Path(__file__).resolve().parent.parent
 STAMP = ".complete"
 _LINES_SHOWN = 15
+_IS_THERE = "import importlib.util as i, sys; sys.exit(i.find_spec(sys.argv[1]) is None)"
 
 
 def main() -> int:
@@ -64,7 +65,7 @@ async def make(folder: Path, lock: Path, proof: str) -> int:
             "The packages could not be installed: is the package index reachable?",
         )
         await _step(
-            [python, "-c", f"import {proof}"],
+            [python, "-c", _IS_THERE, proof],
             "The packages are not in the virtual environment: does a pip.conf set target, prefix or root?",
         )
         stamp.touch()

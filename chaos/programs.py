@@ -29,7 +29,7 @@ class Ended:
 
     def end(self, lines: int) -> str:
         """The last lines of what it said."""
-        return "\n".join(self.output.splitlines()[-lines:])
+        return "\n".join(self.output.rstrip().splitlines()[-lines:])
 
 
 async def run_to_end(
@@ -40,32 +40,40 @@ async def run_to_end(
     errors_apart: bool = False,
 ) -> Ended:
     """Runs a program without input. Raises `OSError` when there is no such program."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        env=dict(environ),
-        cwd=directory,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE if errors_apart else asyncio.subprocess.STDOUT,
-        # Its own session: Ctrl-C at the terminal reaches the parent alone, and the whole group can be killed.
-        start_new_session=True,
-        preexec_fn=die_with(os.getpid(), signal.SIGKILL),
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *argv,
+            env=dict(environ),
+            cwd=directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE if errors_apart else asyncio.subprocess.STDOUT,
+            # Its own session: Ctrl-C at the terminal reaches the parent alone, and the whole group can be killed.
+            start_new_session=True,
+            preexec_fn=die_with(os.getpid(), signal.SIGKILL),
+        )
     )
     try:
+        # A start that is interrupted is not given up half-way: what runs already would not be known.
+        process = await asyncio.shield(starting)
         output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            # To the end of its output, which comes with its end, unless it has given the pipe to another session.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PIPE_TIMEOUT_S):
-                    await process.communicate()
+    except asyncio.CancelledError:
+        await _kill(await starting)
+        raise
     return Ended(
         process.returncode or 0,
         output.decode(errors="replace"),
         (errors or b"").decode(errors="replace"),
     )
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # To the end of its output, which comes with its end, unless it has given the pipe to another session.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PIPE_TIMEOUT_S):
+            await process.communicate()
 
 
 @asynccontextmanager

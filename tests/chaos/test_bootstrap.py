@@ -50,6 +50,7 @@ def test_settings_for_other_places(tmp_path: Path) -> None:
     (folder / ".complete").unlink()
     elsewhere = make(folder, lock, "no_such_module", {})
     assert elsewhere.returncode == 2
+    assert "Traceback" not in elsewhere.stderr
     assert "does a pip.conf set target, prefix or root?" in elsewhere.stderr
     assert not (folder / ".complete").exists()
 
