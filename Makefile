@@ -1,6 +1,6 @@
 # Every target makes what it needs; nothing has to be installed by hand but Python 3.11 or later and make.
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -9,10 +9,22 @@ REPLICAS ?= 1
 DURATION_S ?= 60
 SEED ?=
 VENV := .venv
-RUN := $(VENV)/bin/python
+# -E: without the person's PYTHONPATH, PYTHONOPTIMIZE, PYTHONSAFEPATH and the like.
+RUN := $(VENV)/bin/python -E
+# While the interpreter starts, Ctrl-C would end in its traceback; so it is held back until the command is there to take
+# it. Only GNU's env can do that; elsewhere the first hundredths of a second remain.
+HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
+COMMAND := $(HOLD) $(RUN) -m
 STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+
+# The trap: an interrupted check is not a Python that is too old.
+define NEEDS_PYTHON
+trap 'exit 130' INT; \
+command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.11 or later, or set PYTHON=/path/to/python3." >&2; exit 2; }; \
+$(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
+endef
 
 .PHONY: help demo up matrix chaos mutants soak audit bench compose-test test report-test check docs format lock clean
 
@@ -22,31 +34,31 @@ help: ## Show this list
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(STAMP) ## Play the five failures under the three semantics, then stay up for curl
-	@exec $(RUN) -m chaos demo --exit-with-parent
+	@exec $(COMMAND) chaos demo --exit-with-parent
 
 up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
-	@exec $(RUN) -m chaos up --replicas "$(REPLICAS)" --exit-with-parent
+	@exec $(COMMAND) chaos up --replicas "$(REPLICAS)" --exit-with-parent
 
 matrix: $(STAMP) ## Play the table alone, beside whatever else runs
-	@exec $(RUN) -m chaos matrix --exit-with-parent
+	@exec $(COMMAND) chaos matrix --exit-with-parent
 
 chaos: $(STAMP) ## The whole catalogue of faults on a stack of its own, with a report
-	@exec $(RUN) -m chaos run --exit-with-parent
+	@exec $(COMMAND) chaos run --exit-with-parent
 
 mutants: $(STAMP) ## Plant bugs into the services, and see which promise catches each
-	@exec $(RUN) -m chaos mutants --exit-with-parent
+	@exec $(COMMAND) chaos mutants --exit-with-parent
 
 soak: $(STAMP) ## Random faults under load (SEED=n DURATION_S=seconds)
-	@exec $(RUN) -m chaos soak --exit-with-parent --duration "$(DURATION_S)" $(if $(SEED),--seed "$(SEED)")
+	@exec $(COMMAND) chaos soak --exit-with-parent --duration "$(DURATION_S)" $(if $(SEED),--seed "$(SEED)")
 
 audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
-	@exec $(RUN) -m chaos audit
+	@exec $(COMMAND) chaos audit
 
 bench: $(STAMP) ## Measure the figures of the README, about a quarter of an hour (needs wrk)
-	@exec $(RUN) -m bench
+	@exec $(COMMAND) bench
 
 compose-test: $(STAMP) ## Build the compose stack, play the table and kill containers under load, take it down
-	@exec $(RUN) -m chaos.compose
+	@exec $(COMMAND) chaos.compose
 
 test: $(STAMP) ## All tests: unit, integration, chaos
 	@exec $(RUN) -m pytest
@@ -77,16 +89,10 @@ lock: $(STAMP) ## Pin the newest versions with their hashes (names, versions and
 	done
 
 clean: ## Remove the data of the stack, results and caches (the virtual environment stays)
-	@rm -rf .run .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	@$(NEEDS_PYTHON)
+	@exec $(HOLD) $(PYTHON) -E -m chaos.clean
 
-# Made in one go under a lock, so that two makes at once do not mix; the stamp comes last, so that an interrupted one
-# does not count.
+# Makes it in one go; an interrupted one does not count.
 $(STAMP): requirements.lock
-	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.11 or later, or set PYTHON=/path/to/python3." >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
-	@exec 9>.venv.lock; ! command -v flock >/dev/null || flock 9; \
-	if [ -e $(STAMP) ] && [ $(STAMP) -nt requirements.lock ]; then exit 0; fi; \
-	echo "Making the virtual environment (once, about a minute)"; \
-	$(PYTHON) -m venv --clear $(VENV) || { echo "The virtual environment could not be made: is the venv module installed (python3-venv)?" >&2; exit 2; }; \
-	$(RUN) -m pip install --quiet --require-hashes -r requirements.lock || { echo "The packages could not be installed: is the package index reachable?" >&2; exit 2; }; \
-	touch $(STAMP)
+	@$(NEEDS_PYTHON)
+	@exec $(HOLD) $(PYTHON) -E -m chaos.bootstrap "$(VENV)"

@@ -4,12 +4,17 @@ Guarantee: exit code 1 when a run was not clean or the money does not add up, 2 
 whole bench replaces the figures that the README shows.
 """
 
+from chaos import early_signals
+
+if __name__ == "__main__":
+    # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
+    early_signals.end_at_once()
+
 import argparse
 import asyncio
 import json
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -22,6 +27,7 @@ from bench import chart, measurements, page
 from bench.load import LoadFailed
 from bench.measurements import Bench, Unexplained
 from bench.stage import Stage
+from chaos import environ, interruption, output
 from chaos.processes import StackError
 
 _CHARGES_OF_THE_MEMORY_RUN = 1_000_000
@@ -37,6 +43,8 @@ PARTS: dict[str, Part] = {
 
 def main() -> int:
     """Returns the exit code."""
+    environ.settle_own()
+    output.make_safe()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default"
@@ -52,19 +60,21 @@ def main() -> int:
     console = Console(stderr=True, highlight=False)
     names = [name for name in PARTS if not options.parts or name in options.parts]
     try:
-        figures = asyncio.run(_measure(names, options.rounds, options.seconds, console.print))
+        figures = asyncio.run(
+            interruption.until_signalled(
+                _measure(names, options.rounds, options.seconds, console.print)
+            )
+        )
     except (LoadFailed, Unexplained) as exc:
         console.print(f"bench: {exc}")
         return 1 if "missing" not in str(exc) else 2
     except StackError as exc:
         console.print(f"bench: {exc}")
         return 2
-    except KeyboardInterrupt:
-        return 130
     Console(highlight=False).print(page.tables(figures), markup=False, soft_wrap=True)
     if names == list(PARTS):
-        page.FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-        chart.PATH.write_text(chart.svg(figures))
+        page.FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        chart.PATH.write_text(chart.svg(figures), encoding="utf-8")
         page.write_readme()
         console.print(f"Written: {page.FIGURES.name}, {chart.PATH.name} and the README's section.")
     return 0
@@ -103,7 +113,7 @@ def _memory_gib() -> int:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -111,4 +121,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.exit_with(main)

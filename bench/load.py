@@ -3,11 +3,13 @@
 Guarantee: a run in which a single request failed or was refused is no measurement: it raises.
 """
 
-import asyncio
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from chaos.environ import of_child
+from chaos.programs import run_to_end
 
 _HERE = Path(__file__).resolve().parent
 # A request that takes longer is a failure, and a failure ends the bench.
@@ -39,24 +41,24 @@ async def run(url: str, script: str, connections: int, seconds: int, *arguments:
     """Runs wrk on one thread; `arguments` are the script's own."""
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is missing: install it (Debian and Ubuntu: apt-get install wrk).")
-    process = await asyncio.create_subprocess_exec(
-        "wrk",
-        "--threads=1",
-        f"--connections={connections}",
-        f"--duration={seconds}s",
-        f"--timeout={_TIMEOUT_S}s",
-        f"--script={_HERE / script}",
-        url,
-        "--",
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    ended = await run_to_end(
+        [
+            "wrk",
+            "--threads=1",
+            f"--connections={connections}",
+            f"--duration={seconds}s",
+            f"--timeout={_TIMEOUT_S}s",
+            f"--script={_HERE / script}",
+            url,
+            "--",
+            *map(str, arguments),
+        ],
+        of_child(),
     )
-    output, _ = await process.communicate()
-    for line in output.decode().splitlines():
+    for line in ended.output.splitlines():
         if line.startswith("RESULT "):
             load = Load(**json.loads(line.removeprefix("RESULT ")))
             if load.failed or load.not_2xx:
                 raise LoadFailed(f"{load.failed} requests failed, {load.not_2xx} were refused")
             return load
-    raise LoadFailed(f"wrk said: {output.decode(errors='replace')}")
+    raise LoadFailed(f"wrk said: {ended.output}")

@@ -5,7 +5,6 @@ measurement the money is audited, and a cent that is not explained ends the benc
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,9 @@ from bench import load
 from bench.load import Load
 from bench.stage import Service, Stage
 from chaos import ports
+from chaos.environ import of_child
 from chaos.postgres import binaries
+from chaos.programs import run_to_end
 
 ACCOUNTS = 1000
 # No account is ever empty: a decline would be a cheaper answer.
@@ -310,7 +311,7 @@ async def _chain(
 async def _place(url: str, orders: int) -> None:
     """Places orders, a few at a time; each must be accepted."""
     under_way = asyncio.Semaphore(_USUAL)
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
 
         async def place(number: int) -> int:
             body = {"customer": f"account{number % ACCOUNTS}", "amount_cents": 1, "item": "book"}
@@ -347,21 +348,21 @@ async def _pgbench(bench: Bench) -> dict[str, float]:
         "WITH withdrawn AS (UPDATE billing.accounts SET balance_cents = balance_cents - 1 "
         "WHERE account = 'account' || :number RETURNING account, balance_cents) "
         "INSERT INTO billing.ledger (client, sequence_key, order_id, account, amount_cents, balance_cents) "
-        "SELECT 'unprotected', 0, gen_random_uuid(), account, 1, balance_cents FROM withdrawn;\n"
+        "SELECT 'unprotected', 0, gen_random_uuid(), account, 1, balance_cents FROM withdrawn;\n",
+        encoding="utf-8",
     )
     argv = ["--no-vacuum", "--protocol=prepared", f"--client={_USUAL}", "--jobs=1"]
-    process = await asyncio.create_subprocess_exec(
-        str(binaries() / "pgbench"),
-        *argv,
-        f"--time={bench.seconds}",
-        f"--file={script}",
-        bench.stage.owner_url,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "LC_ALL": "C"},
+    ended = await run_to_end(
+        [
+            str(binaries() / "pgbench"),
+            *argv,
+            f"--time={bench.seconds}",
+            f"--file={script}",
+            bench.stage.owner_url,
+        ],
+        of_child(),
     )
-    output = (await process.communicate())[0].decode(errors="replace")
-    for line in output.splitlines():
+    for line in ended.output.splitlines():
         if line.startswith("tps = "):
             return {"pgbench, the unprotected statement at 32, per second": float(line.split()[2])}
-    raise load.LoadFailed(f"pgbench said: {output}")
+    raise load.LoadFailed(f"pgbench said: {ended.output}")

@@ -62,10 +62,11 @@ def section(whole: dict[str, Any]) -> str:
 
 def write_readme() -> None:
     """Puts the section of the stored figures into the README."""
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(before + section(json.loads(FIGURES.read_text())) + after)
+    figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    README.write_text(before + section(figures) + after, encoding="utf-8")
 
 
 def tables(whole: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ database, because it is the services that are measured and not Toxiproxy.
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import asyncpg
 import httpx
 
 from chaos import ports
+from chaos.environ import of_child
 from chaos.postgres import PostgresCluster
 from chaos.processes import Child, Command
 from chaos.schema import PROJECT, migrate
@@ -40,7 +40,7 @@ class Service:
 
     def memory_mib(self) -> float:
         """Resident memory now."""
-        for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{self.child.pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise RuntimeError("the kernel tells no VmRSS")
@@ -97,7 +97,7 @@ class Stage:
             argv = [sys.executable, "-m", "chaos.serve", factory, str(listener.fileno())]
             command = Command(
                 argv,
-                {**os.environ, **self.environ(), **(environ or {})},
+                of_child({**self.environ(), **(environ or {})}),
                 PROJECT,
                 inherited_fds=[listener.fileno()],
             )
@@ -134,7 +134,7 @@ class Stage:
 
 
 async def _answers(url: str) -> None:
-    async with asyncio.timeout(_READY_TIMEOUT_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(_READY_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as client:
         while True:
             try:
                 # Any path: the rivals have no probes.

@@ -1,92 +1,80 @@
 """The command line: `python -m chaos up | demo | matrix | run | mutants | soak | audit | list`.
 
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
-not do its work; whatever was started is stopped, however the command ends.
+not do its work, 130 when it was interrupted; whatever was started is stopped, and what was measured is written, however
+the command ends.
 """
+
+from chaos import early_signals
+
+if __name__ == "__main__":
+    # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
+    early_signals.end_at_once()
 
 import argparse
 import asyncio
+import difflib
 import fnmatch
 import json
 import os
 import random
-import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 from rich.console import Console
 
-from chaos.audit import STUCK_AFTER_S, audit
+from chaos import arguments, environ, interruption, output
+from chaos.audit import audit
 from chaos.endurance import Endurance
-from chaos.mutants import hunt, planted
+from chaos.interrupted import Recorder, judge_interrupted
+from chaos.mutants import Hunted, hunt, planted
 from chaos.plan import Plan
 from chaos.plan import read as read_plan
 from chaos.play import Played
 from chaos.processes import StackError, exit_with_parent
 from chaos.report import console as report
 from chaos.report import durations, result
-from chaos.report.command import Invocation
+from chaos.report.command import Invocation, chaos
 from chaos.report.curl import print_curl
 from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
+from chaos.soak import Round
 from chaos.stack import Stack
 from chaos.table import TABLE
 from chaos.target import read
 from chaos.theatre import Theatre
 from chaos.toxics import ToxiproxyError
-from chaos.verdict import worst
+from chaos.verdict import Verdict, worst
 from chaos.whole import judge_run
 
-PROJECT = Path(__file__).resolve().parent.parent
-RUN_DIR = PROJECT / ".run"
-# 128 + SIGINT, as shells write it.
-INTERRUPTED = 130
 
-
-def main(arguments: list[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    environ.settle_own()
+    options = arguments.parser(COMMANDS).parse_args(words)
     if options.exit_with_parent:
         exit_with_parent()
-    console = Console()
     try:
-        return asyncio.run(_until_signalled(options.command(options, console)))
+        code: int = asyncio.run(
+            interruption.until_signalled(options.command(options, output.console()))
+        )
+        return code
     except (StackError, ToxiproxyError) as exc:
         print(f"chaos: {exc}", file=sys.stderr)
-        return 2
-    except asyncio.CancelledError:
-        return INTERRUPTED
-
-
-async def _until_signalled(command: Coroutine[Any, Any, int]) -> int:
-    """Runs a command; a signal, wherever it strikes, ends it in order, and a second one does not disturb that."""
-    running = asyncio.ensure_future(command)
-    loop = asyncio.get_running_loop()
-    signalled = False
-
-    def stop() -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
-            running.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop)
-    return await running
+        return interruption.UNKNOWN
 
 
 async def up(options: argparse.Namespace, console: Console) -> int:
     """The bare stack, until Ctrl-C."""
     async with Stack(options.run_dir, replicas=options.replicas, progress=_say(console)) as stack:
-        print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
+        _print_curl(console, stack)
         await stack.serve_until_stopped()
     return 0
 
@@ -96,8 +84,7 @@ async def demo(options: argparse.Namespace, console: Console) -> int:
     async with open_theatre(options.run_dir, _say(console)) as theatre:
         played = await _play(options, console, theatre, TABLE)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            stack = theatre.stack
-            print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
+            _print_curl(console, theatre.stack)
             await theatre.stack.serve_until_stopped()
     return worst([cell.verdict for cell in played]).exit_code
 
@@ -122,6 +109,10 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return worst([cell.verdict for cell in played]).exit_code
 
 
+# A slip in one or two letters, or a name that was not written to its end.
+_NEAR = 0.55
+
+
 @asynccontextmanager
 async def _own_theatre(options: argparse.Namespace, console: Console) -> AsyncIterator[Theatre]:
     with tempfile.TemporaryDirectory(prefix="stage-", dir=_made(options.run_dir)) as run_dir:
@@ -135,12 +126,24 @@ def _chosen(names: Sequence[str]) -> Sequence[Scenario]:
         return SCENARIOS
     for name in names:
         if not any(_fits(scenario, name) for scenario in SCENARIOS):
-            raise StackError(f"there is no scenario {name}; 'python -m chaos list' names them all.")
+            raise StackError(_unknown("scenario", name, [s.name for s in SCENARIOS], "list"))
     return [s for s in SCENARIOS if any(_fits(s, name) for name in names)]
 
 
 def _fits(scenario: Scenario, name: str) -> bool:
+    if any(name == other.name for other in SCENARIOS):
+        # The whole name of one is a part of another's: a printed command plays the one that it names.
+        return name == scenario.name
     return fnmatch.fnmatchcase(scenario.name, name if "*" in name else f"*{name}*")
+
+
+def _unknown(kind: str, name: str, known: Sequence[str], command: str) -> str:
+    """A sentence for a name that is not known, with those that are near it."""
+    # A name is given by its parts, too.
+    parts = dict.fromkeys(part for whole in known for part in (whole, *whole.split("/")))
+    near = difflib.get_close_matches(name, parts, cutoff=_NEAR)
+    hint = f" Do you mean {', '.join(near)}?" if near else ""
+    return f"there is no {kind} {name}.{hint} '{chaos(*command.split())}' names them all."
 
 
 def _playable(console: Console, scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
@@ -164,16 +167,26 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
     except ModuleNotFoundError as exc:
         raise StackError(f"the planted bugs are not here: {exc}") from exc
     names = options.names or [bug.name for bug in bugs]
-    unknown = set(names) - {bug.name for bug in bugs}
-    if unknown:
-        raise StackError(f"there is no planted bug {sorted(unknown)[0]}.")
+    known = [bug.name for bug in bugs]
+    for name in names:
+        if name not in known:
+            raise StackError(_unknown("planted bug", name, known, "mutants --list"))
     chosen = [bug for bug in bugs if bug.name in names]
-    hunted = []
-    for bug in chosen:
-        with tempfile.TemporaryDirectory(prefix="bug-", dir=_made(options.run_dir)) as run_dir:
-            hunted.append(await hunt(bug, partial(_with_bug, Path(run_dir))))
-        console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
-    console.print(report.hunted_table(hunted))
+    if options.list:
+        for bug in chosen:
+            console.print(
+                f"{bug.name:35} {bug.title}", highlight=False, soft_wrap=True, markup=False
+            )
+        return 0
+    hunted: list[Hunted] = []
+    try:
+        for bug in chosen:
+            with tempfile.TemporaryDirectory(prefix="bug-", dir=_made(options.run_dir)) as run_dir:
+                hunted.append(await hunt(bug, partial(_with_bug, Path(run_dir))))
+            console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
+    finally:
+        # Also of a hunt that was interrupted.
+        console.print(report.hunted_table(hunted))
     return 0 if all(found.caught for found in hunted) else 1
 
 
@@ -195,21 +208,47 @@ async def soak(options: argparse.Namespace, console: Console) -> int:
             console.print(report.round_line(0, played), highlight=False, soft_wrap=True)
             return played.verdict.exit_code
         console.print(f"Seed {seed}, {options.duration:g} s", highlight=False)
-        endured = await endurance.endure(
-            seed,
-            options.duration,
-            lambda number, played: console.print(
-                report.round_line(number, played), highlight=False, soft_wrap=True
-            ),
-        )
+        rounds: list[Round] = []
+
+        def show(number: int, played: Round) -> None:
+            rounds.append(played)
+            console.print(report.round_line(number, played), highlight=False, soft_wrap=True)
+
+        try:
+            endured = await endurance.endure(seed, options.duration, show)
+        except asyncio.CancelledError:
+            if rounds:
+                _write_interrupted_soak(console, directory, run_name, seed, rounds)
+            raise
     written = result.write_soak(directory, run_name, seed, endured)
     console.print(report.soak_summary(endured, written), highlight=False, soft_wrap=True)
     return endured.verdict.exit_code
 
 
+def _write_interrupted_soak(
+    console: Console, directory: Path, run_name: str, seed: int, rounds: Sequence[Round]
+) -> None:
+    verdict = worst([Verdict.UNKNOWN, *(played.verdict for played in rounds)])
+    content = {
+        "run": run_name,
+        "seed": seed,
+        "verdict": verdict,
+        "interrupted": True,
+        "rounds": len(rounds),
+        "orders": sum(played.accepted for played in rounds),
+        "attempts": sum(played.attempts for played in rounds),
+    }
+    written = result.write(directory, content)
+    console.print(
+        f"{verdict.upper()}: interrupted after {len(rounds)} rounds. Written: {os.path.relpath(written)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _read_plan(path: Path) -> Plan:
     try:
-        return read_plan(json.loads(path.read_text()))
+        return read_plan(json.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
         raise StackError(f"{path} cannot be read: {exc.strerror}.") from exc
     except (ValueError, KeyError, TypeError) as exc:
@@ -230,9 +269,9 @@ async def reconcile(options: argparse.Namespace, console: Console) -> int:
     return found.verdict.exit_code
 
 
-async def list_scenarios(_: argparse.Namespace, console: Console) -> int:
-    """The names of all scenarios, and what each of them is."""
-    for scenario in SCENARIOS:
+async def list_scenarios(options: argparse.Namespace, console: Console) -> int:
+    """The names of all scenarios, or of the named ones, and what each of them is."""
+    for scenario in _chosen(options.names):
         console.print(f"{scenario.name:55} {scenario.title}", highlight=False, soft_wrap=True)
     return 0
 
@@ -241,13 +280,40 @@ async def _play(
     options: argparse.Namespace, console: Console, theatre: Theatre, scenarios: Sequence[Scenario]
 ) -> list[Played]:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
-    run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{seed}"
     progress = report.Progress(console, scenarios, durations.recorded(options.run_dir / "results"))
-    played = await play_all(theatre, scenarios, seed, progress)
-    whole = await judge_run(theatre, played)
-    versions = await server_versions(theatre.target, theatre.toxiproxy)
+    recorder = Recorder(progress)
+    try:
+        played = await play_all(theatre, scenarios, seed, recorder)
+        whole = await judge_run(theatre, played)
+        versions = await server_versions(theatre.target, theatre.toxiproxy)
+    except asyncio.CancelledError:
+        if recorder.played:
+            whole = judge_interrupted()
+            _conclude(
+                options, console, progress, seed, recorder.played, whole, {}, interrupted=True
+            )
+        raise
+    _conclude(options, console, progress, seed, played, whole, versions)
+    return [*played, whole]
+
+
+def _conclude(
+    options: argparse.Namespace,
+    console: Console,
+    progress: report.Progress,
+    seed: int,
+    played: Sequence[Played],
+    whole: Played,
+    versions: Mapping[str, str],
+    *,
+    interrupted: bool = False,
+) -> None:
+    """Writes the result, and says what it is."""
+    run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{seed}"
     invocation = _invocation(options, seed)
-    content = result.result(run_name, invocation, played, whole, versions)
+    content = result.result(run_name, invocation, played, whole, versions) | {
+        "interrupted": interrupted
+    }
     written = result.write_run(
         options.run_dir / "results" / run_name, content, result.recorded(played)
     )
@@ -257,7 +323,12 @@ async def _play(
     console.print(report.summary(played, whole, invocation), highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
-    return [*played, whole]
+
+
+def _print_curl(console: Console, stack: Stack) -> None:
+    for sentence in stack.moved:
+        console.print(sentence, style="bold yellow", highlight=False, soft_wrap=True)
+    print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
 
 
 def _invocation(options: argparse.Namespace, seed: int) -> Invocation:
@@ -276,122 +347,16 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _replicas(text: str) -> int:
-    try:
-        replicas = int(text)
-    except ValueError:
-        replicas = 0
-    # Two cores and 100 connections of Postgres: more replicas than this measure nothing but the machine.
-    if not 1 <= replicas <= 4:
-        raise argparse.ArgumentTypeError("the number of replicas is 1 to 4")
-    return replicas
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError("the seed is a whole number from 0 upwards")
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m chaos",
-        description="Plays network and crash failures against the running stack, and judges by the money.",
-    )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--exit-with-parent",
-        action="store_true",
-        help="stop when the process that started this one is gone (make uses it)",
-    )
-    common.add_argument(
-        "--run-dir",
-        type=lambda text: Path(text).resolve(),
-        default=RUN_DIR,
-        help="where data, logs, stack.json and results are (default .run)",
-    )
-    seeded = argparse.ArgumentParser(add_help=False)
-    seeded.add_argument(
-        "--seed", type=_seed, help="the order of the scenarios; drawn when not given"
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command, parents in (
-        ("up", up, [common]),
-        ("demo", demo, [common, seeded]),
-        ("matrix", matrix, [common, seeded]),
-        ("run", run, [common, seeded]),
-        ("mutants", mutants, [common]),
-        ("soak", soak, [common, seeded]),
-        ("audit", reconcile, [common]),
-        ("list", list_scenarios, [common]),
-    ):
-        entry = commands.add_parser(
-            name, help=command.__doc__, description=command.__doc__, parents=parents
-        )
-        entry.set_defaults(command=command)
-        if command is up:
-            entry.add_argument(
-                "--replicas", type=_replicas, default=1, help="of each service, 1 to 4 (default 1)"
-            )
-        if command is run:
-            entry.add_argument(
-                "names",
-                nargs="*",
-                metavar="NAME",
-                help="a scenario, a part of its name, or a pattern with *",
-            )
-            _add_target(entry, "default: a stack of its own")
-        if command is mutants:
-            entry.add_argument("names", nargs="*", metavar="BUG", help="default: all of them")
-        if command is soak:
-            _add_soak_options(entry)
-        if command is reconcile:
-            _add_target(entry, "default: stack.json in the run directory")
-            _add_audit_options(entry)
-    return parser
-
-
-def _add_soak_options(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument(
-        "--duration",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="rounds are begun for so long (default 60)",
-    )
-    entry.add_argument("--plan", type=Path, metavar="FILE", help="play this plan once instead")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    # A day: whoever wants more starts it again with another seed.
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError("the duration is a number of seconds, at most 86400")
-    return seconds
-
-
-def _add_target(entry: argparse.ArgumentParser, default: str) -> None:
-    entry.add_argument(
-        "--target",
-        type=Path,
-        metavar="STACK_JSON",
-        help=f"the description of a running stack ({default})",
-    )
-
-
-def _add_audit_options(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument(
-        "--stuck-after",
-        type=float,
-        default=STUCK_AFTER_S,
-        metavar="SECONDS",
-        help=f"a pending order older than this is stuck (default {STUCK_AFTER_S:g})",
-    )
-    entry.add_argument("--json", action="store_true", help="for machines")
-
+COMMANDS: Mapping[str, arguments.Run] = {
+    "up": up,
+    "demo": demo,
+    "matrix": matrix,
+    "run": run,
+    "mutants": mutants,
+    "soak": soak,
+    "audit": reconcile,
+    "list": list_scenarios,
+}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.exit_with(main)

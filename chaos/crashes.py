@@ -228,5 +228,5 @@ async def stopped(pid: int) -> bool:
 
 def _state_of(pid: int) -> str:
     """The state letter of a process, from /proc: T is stopped."""
-    with open(f"/proc/{pid}/stat") as stat:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
         return stat.read().rpartition(")")[2].split()[0]

@@ -30,7 +30,7 @@ class Credentials:
 def read_or_make(path: Path) -> Credentials:
     """The credentials in a file; a file that is missing or of another form is made anew."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        read = Credentials(**json.loads(path.read_text()))
+        read = Credentials(**json.loads(path.read_text(encoding="utf-8")))
         if _is_whole(read):
             return read
     made = Credentials(
@@ -45,7 +45,8 @@ def write_private(path: Path, text: str) -> None:
     """Replaces a file at once, readable by its owner alone."""
     draft = path.with_name(path.name + ".tmp")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(draft, path)
 

@@ -42,7 +42,7 @@ class History:
             "account": account,
             **fields,
         }
-        with self.journal.open("a") as file:
+        with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def of_account(self, account: str) -> list[Event]:

@@ -4,7 +4,6 @@ Guarantee: it is configured as it comes, durability included; it runs for root t
 unprivileged user; its data stay in their folder and are found again at the next start.
 """
 
-import asyncio
 import importlib.util
 import os
 import secrets
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import asyncpg
 
+from chaos import environ
 from chaos.ports import LOOPBACK
 from chaos.probe import NotSeen, until
 from chaos.processes import Child, Command, StackError
+from chaos.programs import run_to_end
 
 MAJOR = "18"
 OWNER = "owner"
@@ -41,8 +42,15 @@ class PostgresCluster:
     The port is asked for at the last moment, and again when somebody else was faster.
     """
 
-    def __init__(self, data_dir: Path, log: Path, choose_port: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        log: Path,
+        choose_port: Callable[[], int],
+        on_restart: Callable[[], None] | None = None,
+    ) -> None:
         self.port = 0
+        self._on_restart = on_restart
         self._choose_port = choose_port
         self._data_dir = data_dir
         self._log = log
@@ -53,10 +61,10 @@ class PostgresCluster:
     async def start(self) -> None:
         """Makes the cluster if there is none, starts the server, and waits until it accepts connections."""
         await self._initialise()
-        self._password = self._password_file.read_text().strip()
+        self._password = self._password_file.read_text(encoding="utf-8").strip()
         for last in (*[False] * (_PORTS_TRIED - 1), True):
             self.port = self._choose_port()
-            self.child = Child("postgres", self._command(), self._log)
+            self.child = Child("postgres", self._command(), self._log, on_restart=self._on_restart)
             await self.child.start()
             try:
                 await self.accepting()
@@ -150,7 +158,7 @@ class PostgresCluster:
     def _says_ready(self) -> bool:
         """By the file that a server writes when it has its port: the process id first, its state in the eighth line."""
         try:
-            lines = (self._data_dir / "postmaster.pid").read_text().splitlines()
+            lines = (self._data_dir / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return False
         return len(lines) >= 8 and lines[0] == str(self.child.pid) and lines[7].strip() == "ready"
@@ -159,7 +167,7 @@ class PostgresCluster:
         version = self._data_dir / "PG_VERSION"
         try:
             if version.exists():
-                if version.read_text().strip() != MAJOR:
+                if version.read_text(encoding="utf-8").strip() != MAJOR:
                     raise StackError(
                         f"{self._data_dir} belongs to another version of Postgres; 'make clean' removes it."
                     )
@@ -170,7 +178,7 @@ class PostgresCluster:
             self._data_dir.mkdir(parents=True, mode=0o700)
             self._password_file.unlink(missing_ok=True)
             self._password_file.touch(0o600)
-            self._password_file.write_text(secrets.token_urlsafe(24))
+            self._password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
         except PermissionError as exc:
             raise StackError(f"{exc.filename} belongs to another user; remove it.") from exc
         await self._initdb()
@@ -179,12 +187,14 @@ class PostgresCluster:
         # A folder of its own that the unprivileged user may read, for the one file that initdb needs.
         with tempfile.TemporaryDirectory() as directory:
             password_file = Path(directory) / "password"
-            password_file.write_text(self._password_file.read_text())
+            password_file.write_text(
+                self._password_file.read_text(encoding="utf-8"), encoding="utf-8"
+            )
             if os.geteuid() == 0:
                 for path in (self._data_dir, Path(directory), password_file):
                     os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
-            process = await asyncio.create_subprocess_exec(
-                *unprivileged(),
+            argv = [
+                *unprivileged("--pdeathsig", "KILL"),
                 str(binaries() / "initdb"),
                 f"--pgdata={self._data_dir}",
                 f"--username={OWNER}",
@@ -192,17 +202,11 @@ class PostgresCluster:
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--no-locale",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env=_environ(),
-            )
-            output, _ = await process.communicate()
-        if process.returncode != 0:
+            ]
+            ended = await run_to_end(argv, _environ())
+        if ended.return_code != 0:
             shutil.rmtree(self._data_dir, ignore_errors=True)
-            raise StackError(
-                f"Postgres could not be initialised:\n{output.decode(errors='replace')}"
-            )
+            raise StackError(f"Postgres could not be initialised:\n{ended.output}")
 
     def _command(self) -> Command:
         argv = [
@@ -257,7 +261,11 @@ def _may_pass_dac_override() -> bool:
     status = Path("/proc/self/status")
     if not status.exists():
         return False
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    lines = dict(
+        line.split(":", 1)
+        for line in status.read_text(encoding="utf-8").splitlines()
+        if ":" in line
+    )
     effective = int(lines.get("CapEff", "0").strip(), 16)
     return bool(effective & (1 << 1)) and bool(effective & (1 << 8))
 
@@ -271,5 +279,4 @@ def _require_owner(data_dir: Path) -> None:
 
 
 def _environ() -> dict[str, str]:
-    # Nothing of the person's own PG* variables, and messages in one language.
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    return environ.of_child({"TZ": "UTC"})

@@ -148,7 +148,9 @@ class Child:
         """The last lines of the log."""
         if not self.log.exists():
             return "(no log)"
-        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[
+            -LOG_LINES_SHOWN:
+        ]
         shown = [line if len(line) <= _LINE_SHOWN else f"{line[:_LINE_SHOWN]} …" for line in lines]
         return "\n".join(f"    {line}" for line in shown) or "    (the log is empty)"
 
@@ -165,7 +167,7 @@ class Child:
                 pass_fds=tuple(command.inherited_fds),
                 # Its own session: Ctrl-C at the terminal reaches the parent alone, which stops its children in order.
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid(), command.death_signal),
+                preexec_fn=die_with(os.getpid(), command.death_signal),
             )
         self._started_s = time.monotonic()
 
@@ -204,7 +206,9 @@ def exit_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+def die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+    """For a child between fork and exec: it gets this signal when its parent is gone. Linux only; else nothing."""
+
     def prepare() -> None:
         if _libc is None:
             return

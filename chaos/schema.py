@@ -1,15 +1,16 @@
 """Brings a database to the newest schema, by the same Alembic command that everybody uses.
 
-Guarantee: the migrations run in a process of their own, so nothing of the harness leaks into them.
+Guarantee: the migrations run in a process of their own with an environment of its own, so nothing of the harness and
+nothing of the person's shell leaks into them.
 """
 
-import asyncio
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from chaos import environ
 from chaos.processes import StackError
+from chaos.programs import run_to_end
 
 PROJECT = Path(__file__).resolve().parent.parent
 _LINES_SHOWN = 15
@@ -20,23 +21,14 @@ async def migrate(owner_url: str, passwords: Mapping[str, str]) -> None:
 
     `passwords` are those of the roles order, billing and notification, used when a role is made.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "alembic",
-        "upgrade",
-        "head",
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "MIGRATIONS_DATABASE_URL": owner_url,
-            **{f"MIGRATIONS_{role.upper()}_PASSWORD": text for role, text in passwords.items()},
-        },
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    settings = {
+        "MIGRATIONS_DATABASE_URL": owner_url,
+        **{f"MIGRATIONS_{role.upper()}_PASSWORD": text for role, text in passwords.items()},
+    }
+    ended = await run_to_end(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        environ.of_child(settings, inherited=("ENVIRONMENT",)),
+        PROJECT,
     )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        end = "\n".join(output.decode(errors="replace").splitlines()[-_LINES_SHOWN:])
-        raise StackError(f"the migrations failed:\n{end}")
+    if ended.return_code != 0:
+        raise StackError(f"the migrations failed:\n{ended.end(_LINES_SHOWN)}")

@@ -17,31 +17,6 @@ PREFIXES = {
     "billing_service": "BILLING_",
     "notification_service": "NOTIFICATION_",
 }
-# ENVIRONMENT belongs to all services; the rest is what a Python process needs on any machine.
-_INHERITED = frozenset(
-    {
-        "ENVIRONMENT",
-        "HOME",
-        "LANG",
-        "LANGUAGE",
-        "LD_LIBRARY_PATH",
-        "PATH",
-        "SSL_CERT_DIR",
-        "SSL_CERT_FILE",
-        "TMPDIR",
-        "TZ",
-    }
-)
-_INHERITED_PREFIX = "LC_"
-
-
-def inherited(service: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What of a person's environment reaches a service: what any process needs, and the service's settings."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name in _INHERITED or name.startswith((_INHERITED_PREFIX, PREFIXES[service]))
-    }
 
 
 def without_others(service: str, environ: Mapping[str, str]) -> dict[str, str]:

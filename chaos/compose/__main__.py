@@ -1,18 +1,22 @@
 """`python -m chaos.compose`: builds, starts, plays, audits and takes all down again.
 
 Guarantee: exit code 0 when every promise was kept, 1 when one was broken, 2 when it is unknown or Docker could not do
-its work; nothing of the project is left on the machine, however it ends.
+its work, 130 when it was interrupted; nothing of the project is left on the machine, however it ends.
 """
+
+from chaos import early_signals
+
+if __name__ == "__main__":
+    # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
+    early_signals.end_at_once()
 
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +24,7 @@ import asyncpg
 import httpx
 from rich.console import Console
 
+from chaos import environ, interruption, output
 from chaos.audit import audit
 from chaos.compose import load, situations, steps
 from chaos.compose.project import PROJECT, Project, Say, find_compose, run
@@ -40,22 +45,13 @@ def main() -> int:
         "--orders", type=int, default=ORDERS, help=f"of the load (default {ORDERS})"
     )
     options = parser.parse_args()
-    console = Console()
+    environ.settle_own()
+    console = output.console()
     try:
-        return asyncio.run(_until_signalled(_main(options.orders, console)))
+        return asyncio.run(interruption.until_signalled(_main(options.orders, console)))
     except (StackError, ToxiproxyError, httpx.HTTPError, asyncpg.PostgresError, OSError) as exc:
         sys.stderr.write(f"chaos.compose: {exc}\n")
-    except asyncio.CancelledError:
-        sys.stderr.write("chaos.compose: interrupted\n")
     return Verdict.UNKNOWN.exit_code
-
-
-async def _until_signalled(work: Any) -> int:
-    """A signal ends it in order: the containers are taken down."""
-    running: asyncio.Future[int] = asyncio.ensure_future(work)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    return await running
 
 
 async def _main(orders: int, console: Console) -> int:
@@ -67,6 +63,8 @@ async def _main(orders: int, console: Console) -> int:
     project = Project(compose, f"billed-once-test-{uuid.uuid4().hex[:8]}", say)
     say(f"{' '.join(compose)} {version}, project {project.name}")
     started_s = time.monotonic()
+    result: dict[str, Any] = {"run": project.name, "results": []}
+    path = PROJECT / ".run" / "results" / project.name
     try:
         await project.compose("build")
         say(f"Built in {time.monotonic() - started_s:.0f} s")
@@ -74,7 +72,11 @@ async def _main(orders: int, console: Console) -> int:
         await project.up()
         say(f"All containers healthy after {time.monotonic() - up_s:.0f} s")
         async with Shop(project.target) as shop:
-            result = await _play(project, shop, orders)
+            await _play(project, shop, orders, result)
+    except asyncio.CancelledError:
+        if result["results"]:
+            write(path, {**result, "verdict": Verdict.UNKNOWN, "interrupted": True})
+        raise
     finally:
         await asyncio.shield(_clear_away(project))
     left = await project.leftovers()
@@ -85,9 +87,9 @@ async def _main(orders: int, console: Console) -> int:
         "compose": version,
         "seconds": round(time.monotonic() - started_s),
     }
-    path = write(PROJECT / ".run" / "results" / project.name, result)
+    written = write(path, result)
     console.print(
-        f"{verdict}, {result['seconds']} s. Result: {os.path.relpath(path)}", highlight=False
+        f"{verdict}, {result['seconds']} s. Result: {os.path.relpath(written)}", highlight=False
     )
     return verdict.exit_code
 
@@ -97,8 +99,7 @@ async def _clear_away(project: Project) -> None:
     await project.forget_image()
 
 
-async def _play(project: Project, shop: Shop, orders: int) -> dict[str, Any]:
-    result: dict[str, Any] = {"run": project.name, "results": []}
+async def _play(project: Project, shop: Shop, orders: int, result: dict[str, Any]) -> None:
     checks: list[tuple[str, Step]] = [
         ("containers, image and ports are as promised", lambda: steps.inspect(project)),
         ("a published port spreads over three replicas", lambda: steps.spread(project, shop)),
@@ -121,7 +122,6 @@ async def _play(project: Project, shop: Shop, orders: int) -> dict[str, Any]:
     found = await audit(shop.target.owner)
     offences = [f"{one.kind} {one.subject}: {one.detail}" for one in found.findings]
     _record(result, "the audit of it all is clean", offences, project.say)
-    return result
 
 
 async def _table(project: Project, shop: Shop, result: dict[str, Any]) -> None:
@@ -145,5 +145,4 @@ def _record(result: dict[str, Any], claim: str, offences: list[str], say: Say) -
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        sys.exit(main())
+    interruption.exit_with(main)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from chaos import ports
+from chaos.environ import of_download
 from chaos.processes import StackError
+from chaos.programs import run_to_end
 from chaos.target import Target
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -40,6 +42,8 @@ SECRETS = (
     "NOTIFICATION_TOKEN_OF_ORDER_SERVICE",
     "NOTIFICATION_TOKEN_OF_CURL",
 )
+# What tells the command line of Docker where the daemon is, and how to build.
+_DOCKER = ("DOCKER_", "BUILDKIT_", "BUILDX_", "COMPOSE_HTTP_TIMEOUT", "XDG_RUNTIME_DIR")
 # The first build fetches all packages; everything else is over in seconds.
 _COMMAND_TIMEOUT_S = 420.0
 _HEALTHY_TIMEOUT_S = 120.0
@@ -191,23 +195,16 @@ async def find_compose() -> list[str]:
 
 async def run(argv: list[str], environ: Mapping[str, str] | None = None) -> str:
     """Standard output of a command. Raises `StackError` with the end of what it said when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=PROJECT,
-        env={**os.environ, **(environ or {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    settings = environ or {}
     try:
         async with asyncio.timeout(_COMMAND_TIMEOUT_S):
-            output, errors = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        said = (errors or output).decode(errors="replace").strip()
+            ended = await run_to_end(
+                argv, of_download(settings, inherited=_DOCKER), PROJECT, errors_apart=True
+            )
+    except OSError as exc:
+        raise StackError(f"{argv[0]} cannot be run: {exc.strerror}.") from exc
+    if ended.return_code != 0:
+        said = (ended.errors or ended.output).strip()
         end = "\n".join(said.splitlines()[-20:])
         raise StackError(f"{' '.join(argv[:2])} … {argv[-1]} failed:\n{end}")
-    return output.decode(errors="replace")
+    return ended.output

@@ -36,4 +36,4 @@ def text(events: Sequence[Event], effects_max: float | None = None) -> str:
 
 def style() -> str:
     """The classes that the picture uses."""
-    return Path(__file__).with_name("diagram.css").read_text()
+    return Path(__file__).with_name("diagram.css").read_text(encoding="utf-8")

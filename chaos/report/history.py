@@ -25,7 +25,10 @@ def write(directory: Path, history: Iterable[Event]) -> Path:
     path = directory / NAME
     draft = directory / f"{NAME}.tmp"
     # ASCII only: a lone surrogate in hostile text could not be written as UTF-8.
-    draft.write_text("".join(json.dumps(dict(event), allow_nan=False) + "\n" for event in history))
+    draft.write_text(
+        "".join(json.dumps(dict(event), allow_nan=False) + "\n" for event in history),
+        encoding="utf-8",
+    )
     os.replace(draft, path)
     return path
 
@@ -33,7 +36,7 @@ def write(directory: Path, history: Iterable[Event]) -> Path:
 def read(path: Path) -> list[dict[str, Any]]:
     """All events of a run, in the order of the file."""
     events = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             event = json.loads(line)
         except ValueError as exc:

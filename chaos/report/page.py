@@ -190,4 +190,4 @@ def _hash(source: str) -> str:
 
 
 def _file(name: str) -> str:
-    return Path(__file__).with_name(name).read_text()
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -50,7 +50,7 @@ def write(directory: Path, content: dict[str, Any]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "result.json"
     draft = directory / "result.json.tmp"
-    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(draft, path)
     return path
 
@@ -63,7 +63,7 @@ def write_run(
     pages = {"junit.xml": junit(whole, events), "report.html": page(whole, events)}
     written = [write(directory, content), history.write(directory, events)]
     for name, text in pages.items():
-        (directory / name).write_text(text)
+        (directory / name).write_text(text, encoding="utf-8")
         written.append(directory / name)
     return written
 
@@ -84,7 +84,7 @@ def write_soak(directory: Path, run: str, seed: int, endured: Endured) -> str | 
         return None
     plan = endured.smallest or endured.last.plan
     path = directory / "plan.json"
-    path.write_text(json.dumps(plan.as_json(), indent=2) + "\n")
+    path.write_text(json.dumps(plan.as_json(), indent=2) + "\n", encoding="utf-8")
     return os.path.relpath(path)
 
 

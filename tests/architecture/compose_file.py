@@ -23,7 +23,9 @@ _DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 def definition() -> Definition:
     """docker-compose.yml, parsed."""
-    parsed: Definition = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    parsed: Definition = yaml.safe_load(
+        (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
+    )
     return parsed
 
 

@@ -79,7 +79,7 @@ class Import:
 def sources() -> dict[str, str]:
     """All Python files of the project by their path from its root."""
     return {
-        str(path.relative_to(PROJECT)): path.read_text()
+        str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
         for package in OURS
         for path in sorted((PROJECT / package).rglob("*.py"))
     }
@@ -276,6 +276,37 @@ def every_module_has_a_docstring(files: Sources) -> list[str]:
     ]
 
 
+def text_files_are_utf_8(files: Sources) -> list[str]:
+    """Text is read and written as UTF-8, whatever the person's locale is."""
+    return [
+        f"{path}:{node.lineno} leaves the encoding to the locale"
+        for path, source in files.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and _opens_text(node)
+        and not any(keyword.arg == "encoding" for keyword in node.keywords)
+    ]
+
+
+def _opens_text(node: ast.Call) -> bool:
+    name = _last_name(node.func)
+    if name in ("read_text", "write_text"):
+        return True
+    if name not in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile"):
+        return False
+    # A mode is short and made of these letters; a pool or a browser's tab is opened with other things or with nothing.
+    modes = [
+        value.value
+        for value in (*node.args, *(keyword.value for keyword in node.keywords))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
+    modes = [mode for mode in modes if mode and set(mode) <= set("rwaxbt+")]
+    if name.endswith("TemporaryFile"):
+        return any("b" not in mode for mode in modes)
+    takes_a_path = isinstance(node.func, ast.Name) or name == "fdopen"
+    return any("b" not in mode for mode in modes) or (takes_a_path and not modes)
+
+
 RULES = (
     services_import_only_wires_of_others,
     services_do_not_know_the_harness,
@@ -292,4 +323,5 @@ RULES = (
     excepts_are_narrow,
     tests_wait_for_evidence,
     every_module_has_a_docstring,
+    text_files_are_utf_8,
 )

@@ -107,7 +107,7 @@ def test_the_rule_sees_through_a_disguise(rule: Rule, path: tuple[str, ...], val
 
 def test_the_example_holds_every_variable() -> None:
     """.env.example and the defaults of docker-compose.yml are the same, so copying it changes nothing."""
-    example = compose_file.example((PROJECT / ".env.example").read_text())
+    example = compose_file.example((PROJECT / ".env.example").read_text(encoding="utf-8"))
     defaults = compose_file.defaults(compose_file.definition())
     optional = {name for name, default in defaults.items() if not default}
     assert {name: text for name, text in example.items() if name not in optional} == {
@@ -120,7 +120,8 @@ def test_the_image_holds_the_services_and_no_chaos() -> None:
     """Every package of ours but the harness is copied, one by one; the build sees nothing else."""
     assert (
         compose_file.of_the_image(
-            (PROJECT / "Dockerfile").read_text(), (PROJECT / ".dockerignore").read_text()
+            (PROJECT / "Dockerfile").read_text(encoding="utf-8"),
+            (PROJECT / ".dockerignore").read_text(encoding="utf-8"),
         )
         == []
     )
@@ -132,14 +133,14 @@ def test_the_image_holds_the_services_and_no_chaos() -> None:
 )
 def test_chaos_in_the_image_would_be_noticed(line: str, ignore: str) -> None:
     """The negative control, in each form in which it could get in."""
-    dockerfile = (PROJECT / "Dockerfile").read_text() + "\n" + line + "\n"
-    ignored = (PROJECT / ".dockerignore").read_text() + ignore + "\n"
+    dockerfile = (PROJECT / "Dockerfile").read_text(encoding="utf-8") + "\n" + line + "\n"
+    ignored = (PROJECT / ".dockerignore").read_text(encoding="utf-8") + ignore + "\n"
     assert len(compose_file.of_the_image(dockerfile, ignored)) == 1
 
 
 def test_the_proxies_are_those_of_the_embedded_stack() -> None:
     """One proxy for each hop, of the same name: a scenario means the same in both."""
-    proxies = json.loads((PROJECT / "compose/toxiproxy.json").read_text())
+    proxies = json.loads((PROJECT / "compose/toxiproxy.json").read_text(encoding="utf-8"))
     assert {proxy["name"] for proxy in proxies} == {
         "billing",
         "notification",
@@ -152,7 +153,7 @@ def test_the_proxies_are_those_of_the_embedded_stack() -> None:
 @pytest.mark.parametrize("name", ["toxiproxy", "gateway", "backstage"])
 def test_no_proxy_listens_where_toxics_are_lost(name: str) -> None:
     """Toxiproxy makes a proxy on 0.0.0.0 anew with each populate; one on [::] it leaves alone."""
-    for proxy in json.loads((PROJECT / f"compose/{name}.json").read_text()):
+    for proxy in json.loads((PROJECT / f"compose/{name}.json").read_text(encoding="utf-8")):
         assert proxy["listen"].startswith("[::]:")
 
 

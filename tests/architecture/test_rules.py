@@ -35,6 +35,7 @@ OFFENCES: dict[Rule, tuple[str, str]] = {
     rules.excepts_are_narrow: ("chaos/play.py", "try:\n    pass\nexcept Exception:\n    pass"),
     rules.tests_wait_for_evidence: ("tests/test_x.py", "import time\ntime.sleep(1)"),
     rules.every_module_has_a_docstring: ("chaos/play.py", "x = 1"),
+    rules.text_files_are_utf_8: ("chaos/play.py", "path.write_text(text)"),
 }
 
 
@@ -85,6 +86,9 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (rules.names_say_something, "chaos/helpers/__init__.py", ""),
     (rules.examples_stand_alone, "examples/caller.py", "import caller"),
     (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
+    (rules.text_files_are_utf_8, "chaos/play.py", "open(path)"),
+    (rules.text_files_are_utf_8, "chaos/play.py", "path.open('a')"),
+    (rules.text_files_are_utf_8, "chaos/play.py", "os.fdopen(descriptor, 'w')"),
 ]
 
 
@@ -98,6 +102,12 @@ def test_a_handler_that_raises_again_is_allowed() -> None:
     """It cleans up and hides nothing."""
     source = "try:\n    pass\nexcept BaseException:\n    clean_up()\n    raise"
     assert rules.excepts_are_narrow({"chaos/play.py": source}) == []
+
+
+def test_bytes_have_no_encoding() -> None:
+    """A file that is opened for bytes, and what is no file."""
+    source = "open(path, 'rb')\npath.open('ab')\nawait pool.open()\nopen(path, encoding='utf-8')"
+    assert rules.text_files_are_utf_8({"chaos/play.py": source}) == []
 
 
 def test_the_sources_are_found() -> None:
@@ -163,7 +173,7 @@ def test_every_top_level_package_is_known() -> None:
 def test_the_locks_hold_no_address() -> None:
     """Names, versions and hashes only: where packages come from is everybody's own matter."""
     for lock in PROJECT.glob("requirements*.lock"):
-        text = lock.read_text()
+        text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         for line in text.splitlines():
             assert "://" not in line

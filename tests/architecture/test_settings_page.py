@@ -5,13 +5,13 @@ from tests.architecture import settings_page
 
 def test_the_table_is_up_to_date() -> None:
     """`make docs` would change nothing."""
-    page = settings_page.PAGE.read_text()
+    page = settings_page.PAGE.read_text(encoding="utf-8")
     assert settings_page.generated(page) == page
 
 
 def test_an_old_table_is_noticed() -> None:
     """The negative control: a default that was edited by hand is another page."""
-    page = settings_page.PAGE.read_text()
+    page = settings_page.PAGE.read_text(encoding="utf-8")
     edited = page.replace(
         "| `BILLING_LOCK_TIMEOUT_S` | `1` |", "| `BILLING_LOCK_TIMEOUT_S` | `2` |"
     )

@@ -8,22 +8,22 @@ from bench import chart, page
 
 def test_the_section_is_unedited() -> None:
     """It is made of docs/bench.json, and nothing in it was written by hand."""
-    whole = json.loads(page.FIGURES.read_text())
-    assert page.section(whole) in page.README.read_text()
+    whole = json.loads(page.FIGURES.read_text(encoding="utf-8"))
+    assert page.section(whole) in page.README.read_text(encoding="utf-8")
 
 
 def test_the_chart_is_unedited() -> None:
     """It is drawn from the same figures."""
-    whole = json.loads(page.FIGURES.read_text())
-    assert chart.svg(whole) == chart.PATH.read_text()
+    whole = json.loads(page.FIGURES.read_text(encoding="utf-8"))
+    assert chart.svg(whole) == chart.PATH.read_text(encoding="utf-8")
 
 
 def test_an_edited_figure_is_noticed() -> None:
     """The negative control: another figure is another section and another chart."""
-    whole = json.loads(page.FIGURES.read_text())
+    whole = json.loads(page.FIGURES.read_text(encoding="utf-8"))
     whole["figures"]["charges at 32"]["charge"]["per_second"] += 1000
-    assert page.section(whole) not in page.README.read_text()
-    assert chart.svg(whole) != chart.PATH.read_text()
+    assert page.section(whole) not in page.README.read_text(encoding="utf-8")
+    assert chart.svg(whole) != chart.PATH.read_text(encoding="utf-8")
 
 
 def test_the_chart_is_a_picture_with_words() -> None:
@@ -36,4 +36,4 @@ def test_the_chart_is_a_picture_with_words() -> None:
 
 def test_a_whole_bench_has_many_rounds() -> None:
     """Medians of at least five."""
-    assert json.loads(page.FIGURES.read_text())["rounds"] >= 5
+    assert json.loads(page.FIGURES.read_text(encoding="utf-8"))["rounds"] >= 5

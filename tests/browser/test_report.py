@@ -13,7 +13,7 @@ from tests.chaos.report import sample
 from tests.chaos.report.conftest import made_hostile
 from tests.chaos.report.sample import Run
 
-CHECKS = Path(__file__).with_name("checks.js").read_text()
+CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
 SCREENS = {
     f"{scheme}-{name}": Screen(scheme, width_px, height_px)
     for scheme in ("light", "dark")
@@ -41,7 +41,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     written = {}
     for name, run in RUNS.items():
         written[name] = folder / f"{name}.html"
-        written[name].write_text(page(*run()))
+        written[name].write_text(page(*run()), encoding="utf-8")
     return written
 
 
@@ -154,7 +154,8 @@ async def test_a_check_can_say_no(tab: Tab, tmp_path: Path, name: str) -> None:
     path = tmp_path / "offence.html"
     path.write_text(
         "<!DOCTYPE html><meta name=viewport content='width=device-width'><title>x</title>"
-        + OFFENCES[name]
+        + OFFENCES[name],
+        encoding="utf-8",
     )
     await tab.open(path, PHONE)
     found = {
@@ -176,7 +177,7 @@ async def test_a_check_can_say_no(tab: Tab, tmp_path: Path, name: str) -> None:
 async def test_a_complaint_is_heard(tab: Tab, tmp_path: Path, offence: str, complaint: str) -> None:
     """The negative control: what the browser's console would show is known."""
     path = tmp_path / "offence.html"
-    path.write_text(f"<!DOCTYPE html><title>x</title>{offence}")
+    path.write_text(f"<!DOCTYPE html><title>x</title>{offence}", encoding="utf-8")
     await tab.open(path, DESKTOP)
     assert complaint in "".join(tab.complaints())
 
@@ -184,7 +185,9 @@ async def test_a_complaint_is_heard(tab: Tab, tmp_path: Path, offence: str, comp
 async def test_a_request_is_noticed(tab: Tab, tmp_path: Path) -> None:
     """The negative control: a page that asks for another file is caught, whether it gets it or not."""
     path = tmp_path / "offence.html"
-    path.write_text("<!DOCTYPE html><title>x</title><img src='missing.png' alt=''>")
+    path.write_text(
+        "<!DOCTYPE html><title>x</title><img src='missing.png' alt=''>", encoding="utf-8"
+    )
     await tab.open(path, DESKTOP)
     assert [url.rpartition("/")[2] for url in tab.requests()] == ["missing.png"]
 
@@ -193,7 +196,7 @@ async def test_the_policy_stops_a_script_that_was_slipped_in(tab: Tab, tmp_path:
     """Were a text ever to become markup, its script would not run."""
     path = tmp_path / "slipped.html"
     slipped = page(*sample.broken_run()).replace("<main>", "<main><script>slipped = 1</script>")
-    path.write_text(slipped)
+    path.write_text(slipped, encoding="utf-8")
     await tab.open(path, DESKTOP)
     assert await tab.evaluate("typeof slipped") == "undefined"
     assert "Content Security Policy" in "".join(tab.complaints())

@@ -8,18 +8,43 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from chaos import run_directory
+from chaos.report.command import CHAOS
 from chaos.scenarios import SCENARIOS
 from chaos.schema import PROJECT
 from chaos.toxiproxy import VARIABLE
+from tests.chaos.planted import BUGS
 
 pytestmark = pytest.mark.chaos
 BOUND_S = 90.0
+# What a person's shell may have exported for other programs, and what must not reach a child.
+HOSTILE = {
+    "PGSSLMODE": "require",
+    "PGTARGETSESSIONATTRS": "read-only",
+    "PGHOST": "/nowhere",
+    "PGPASSFILE": "/nowhere",
+    "PGOPTIONS": "-c nonsense=1",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONSTARTUP": "/nowhere",
+    "PYTHONIOENCODING": "iso-8859-9",
+    "SSL_CERT_FILE": "/nowhere",
+    "REQUESTS_CA_BUNDLE": "/nowhere",
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "LC_ALL": "tr_TR.ISO-8859-9",
+    "TMPDIR": "/nowhere",
+    "GOROOT": "/nowhere",
+    "PIP_USER": "1",
+    "SECRET_OF_ANOTHER_PROGRAM": "secret",
+}
 
 Up = Callable[..., Awaitable[tuple[asyncio.subprocess.Process, dict[str, Any]]]]
 
@@ -47,7 +72,11 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     """Starts `python -m chaos up` in a folder of its own and waits until it says that it is up."""
     started: list[asyncio.subprocess.Process] = []
 
-    async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+    async def start(
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+        before: Callable[[], object] | None = None,
+    ) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -57,10 +86,12 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
             str(tmp_path),
             *arguments,
             cwd=PROJECT,
+            env={**os.environ, **(environ or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=before,
         )
         started.append(process)
         assert process.stdout is not None
@@ -70,7 +101,8 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
                 line = await process.stdout.readline()
                 assert line, said.decode()
                 said += line
-        return process, json.loads((tmp_path / "stack.json").read_text())
+        described = json.loads((tmp_path / "stack.json").read_text(encoding="utf-8"))
+        return process, {**described, "said": said.decode()}
 
     yield start
     for process in started:
@@ -95,9 +127,11 @@ def pids(stack: dict[str, Any]) -> list[int]:
     return [process["pid"] for process in stack["processes"]]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=str
+)
 async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM, and even a parent that is killed: every child ends."""
+    """Ctrl-C, SIGTERM, a closed terminal, and even a parent that is killed: every child ends."""
     process, stack = await up()
     assert len(pids(stack)) == 5
     process.send_signal(number)
@@ -106,6 +140,92 @@ async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals
     if number is not signal.SIGKILL:
         assert process.returncode == 0
         assert not (tmp_path / "stack.json").exists()
+        return
+    # What is left over from a stack that was killed is not taken for one that runs.
+    code, _, errors = await command("audit", "--run-dir", str(tmp_path))
+    assert code == 2
+    assert "stack.json is left over from a stack that was killed" in errors
+    with run_directory.held(tmp_path):
+        assert not (tmp_path / "stack.json").exists()
+
+
+async def test_a_hangup_under_nohup(up: Up, tmp_path: Path) -> None:
+    """Who was started to ignore the hang-up does: the stack stays up, and stops at SIGTERM."""
+    process, stack = await up(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    (ignored,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    assert int(ignored, 16) & 1 << (signal.SIGHUP - 1)
+    process.send_signal(signal.SIGHUP)
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        assert (await client.get(stack["urls"]["order_service"] + "/readyz")).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    await gone(pids(stack))
+
+
+async def test_a_shell_with_settings_for_other_programs(up: Up, tmp_path: Path) -> None:
+    """The stack starts all the same, and none of its processes has any of them."""
+    process, stack = await up(environ={**HOSTILE, "ORDER_LEASE_S": "11"})
+    for row in stack["processes"]:
+        content = Path(f"/proc/{row['pid']}/environ").read_bytes().decode()
+        found = dict(entry.split("=", 1) for entry in content.split("\0") if entry)
+        # These two have other values in a child.
+        for name in HOSTILE.keys() - {"LC_ALL", "TMPDIR"}:
+            assert name not in found, (row["name"], name)
+        assert found["LC_ALL"] == "C"
+        assert Path(found["TMPDIR"]).is_dir()
+        assert not any(name.startswith(("PG", "PIP_", "GO")) for name in found)
+        if row["name"] == "order_service":
+            assert found["ORDER_LEASE_S"] == "11"
+    process.send_signal(signal.SIGINT)
+    await process.wait()
+    await gone(pids(stack))
+
+
+async def test_usual_ports_that_are_taken(tmp_path: Path, up: Up) -> None:
+    """It says which port is taken and which one is used in its place: curl lines of the README reach another program."""
+    with socket.socket() as taken:
+        # Another stack on this machine may have the port; that is as good.
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", 8001))
+            taken.listen()
+        process, stack = await up()
+    port = stack["urls"]["order_service"].rpartition(":")[2]
+    assert port != "8001"
+    sentence = (
+        f"Port 8001 is taken by another program: order_service is at 127.0.0.1:{port} instead."
+    )
+    assert sentence in stack["said"]
+    process.send_signal(signal.SIGINT)
+    await process.wait()
+
+
+async def test_an_interrupted_run_is_written(tmp_path: Path) -> None:
+    """What was measured is in the result, which says that it was interrupted and is not a pass; exit code 130."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chaos", "run", "success", "--run-dir", str(tmp_path)),
+        cwd=PROJECT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = b""
+    async with asyncio.timeout(BOUND_S):
+        while b" 2/" not in said:
+            line = await process.stdout.readline()
+            assert line, said.decode()
+            said += line
+        process.send_signal(signal.SIGINT)
+        said += await process.stdout.read()
+    assert await process.wait() == 130
+    assert b"Traceback" not in said
+    (path,) = (tmp_path / "results").glob("*/result.json")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert (result["interrupted"], result["verdict"]) == (True, "unknown")
+    assert 2 <= len(result["scenarios"]) < 15
+    assert {row["verdict"] for row in result["scenarios"]} == {"pass"}
+    assert (path.parent / "report.html").exists()
 
 
 async def test_the_description_can_be_used(up: Up) -> None:
@@ -241,7 +361,7 @@ async def test_help(arguments: list[str]) -> None:
     """Every command explains itself."""
     code, output, _ = await command(*arguments)
     assert code == 0
-    assert "usage: python -m chaos" in output
+    assert f"usage: {CHAOS}" in output
 
 
 async def test_the_list() -> None:
@@ -251,13 +371,27 @@ async def test_the_list() -> None:
     assert [line.split()[0] for line in output.splitlines()] == [s.name for s in SCENARIOS]
 
 
+async def test_a_name_that_is_a_part_of_another() -> None:
+    """A printed command plays the scenario that it names, and no other."""
+    code, output, _ = await command("list", "commit/late")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["commit/late"]
+
+
+async def test_the_list_of_bugs() -> None:
+    """Every planted bug, a line each."""
+    code, output, _ = await command("mutants", "--list")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == [bug.name for bug in BUGS]
+
+
 async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
     """It plays the table, writes result.json, stops by itself, and its exit code is the verdict."""
     code, output, errors = await command("demo", "--run-dir", str(tmp_path), "--seed", "7")
     assert code == 0, errors
     assert "15 pass, 0 fail, 0 unknown" in output
     (path,) = (tmp_path / "results").glob("*/result.json")
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["seed"], result["verdict"]) == (7, "pass")
     assert result["versions"]["toxiproxy"] == "2.12.0"
     assert result["versions"]["postgres"].startswith("18")
@@ -273,9 +407,13 @@ async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["run", "no/such"], "there is no scenario no/such"),
+        (["run", "slow/respnse"], "Do you mean slow/response"),
+        (["run", "disconect"], "Do you mean disconnect?"),
+        (["list", "slow/respnse"], "Do you mean slow/response"),
         (["run", "--target", "missing.json"], "missing.json cannot be read"),
         (["run", "--seed", "-1"], "the seed is a whole number"),
-        (["mutants", "no_such_bug"], "there is no planted bug no_such_bug"),
+        (["mutants", "no_such_bug"], f"'{CHAOS} mutants --list' names them all"),
+        (["mutants", "no_uniqu"], "there is no planted bug no_uniqu. Do you mean no_unique"),
         (["soak", "--duration", "0"], "the duration is a number of seconds"),
         (["soak", "--plan", "missing.json"], "missing.json cannot be read"),
     ],
@@ -294,7 +432,7 @@ async def test_a_wrong_argument_of_the_chaos_commands(
 async def test_a_plan_that_is_none(tmp_path: Path) -> None:
     """Valid JSON is not yet a plan."""
     plan = tmp_path / "plan.json"
-    plan.write_text('{"seed": 1}')
+    plan.write_text('{"seed": 1}', encoding="utf-8")
     code, _, errors = await command("soak", "--plan", str(plan), "--run-dir", str(tmp_path))
     assert code == 2
     assert "is no plan of a soak" in errors
@@ -303,7 +441,7 @@ async def test_a_plan_that_is_none(tmp_path: Path) -> None:
 async def test_a_stack_json_that_is_none(tmp_path: Path) -> None:
     """It says what is needed."""
     target = tmp_path / "stack.json"
-    target.write_text('{"urls": {}}')
+    target.write_text('{"urls": {}}', encoding="utf-8")
     code, _, errors = await command("run", "--target", str(target), "--run-dir", str(tmp_path))
     assert code == 2
     assert "it needs urls.order_service" in errors
@@ -321,9 +459,12 @@ async def test_a_run_leaves_a_report(tmp_path: Path) -> None:
         "junit.xml",
         "report.html",
     }
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in result["scenarios"]] == ["slow/response"]
     assert all(promise["kept"] for promise in result["scenarios"][0]["promises"])
-    events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line)
+        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert {"armed", "attempt", "arrival", "healed", "observed"} <= {e["seam"] for e in events}
-    assert "slow/response" in (folder / "junit.xml").read_text()
+    assert "slow/response" in (folder / "junit.xml").read_text(encoding="utf-8")

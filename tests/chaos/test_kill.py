@@ -107,7 +107,7 @@ async def test_a_restart_is_described(theatre: Theatre) -> None:
     deaths = len(child.deaths)
     await child.crash()
     await theatre.stack.ready_after(child, deaths + 1)
-    described = json.loads(stack_json(theatre).read_text())
+    described = json.loads(stack_json(theatre).read_text(encoding="utf-8"))
     after = {row["name"]: row for row in described["processes"]}
     assert after["notification_service"]["pid"] == child.pid
     assert after["notification_service"]["pid"] != before["notification_service"]["pid"]

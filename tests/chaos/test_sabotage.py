@@ -86,7 +86,7 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
         "account": "a",
         "complete": True,
     }
-    journal.write_text(json.dumps(line) + "\n" + json.dumps(line)[:30])
+    journal.write_text(json.dumps(line) + "\n" + json.dumps(line)[:30], encoding="utf-8")
     assert len(History(journal).arrivals("s", "a")) == 1
 
 
@@ -101,5 +101,5 @@ def test_an_incomplete_request_is_no_arrival(tmp_path: Path) -> None:
         "account": "a",
         "complete": False,
     }
-    journal.write_text(json.dumps(line) + "\n")
+    journal.write_text(json.dumps(line) + "\n", encoding="utf-8")
     assert History(journal).arrivals("s", "a") == []

@@ -1,6 +1,7 @@
 """A process holds its own secrets and no other's, by what the kernel says of its environment."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,8 @@ import httpx
 import pytest
 
 from chaos import service_environ
-from chaos.service_environ import PREFIXES, inherited, order_tokens, without_others
+from chaos import environ
+from chaos.service_environ import PREFIXES, order_tokens, without_others
 from chaos.stack import Stack
 from chaos.theatre import Theatre
 
@@ -37,9 +39,17 @@ PERSONAL = {
         ("notification_service", {"NOTIFICATION_POOL_SIZE_MAX"}),
     ],
 )
-def test_what_a_person_has_set(service: str, own: set[str]) -> None:
+def test_what_a_person_has_set(
+    monkeypatch: pytest.MonkeyPatch, service: str, own: set[str]
+) -> None:
     """A service gets its settings and what any process needs: no setting and no secret of anything else."""
-    assert inherited(service, PERSONAL).keys() == own | {"PATH", "LC_ALL", "ENVIRONMENT"}
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in PERSONAL.items():
+        monkeypatch.setenv(name, value)
+    given = environ.of_child(inherited=(PREFIXES[service], "HTTP_", "ENVIRONMENT"))
+    process = {"PATH", "TMPDIR", "LC_ALL", "PYTHONUTF8", "PYTHONUNBUFFERED", "ENVIRONMENT"}
+    assert given.keys() == own | process
 
 
 def test_what_is_meant_for_all_services() -> None:
@@ -70,7 +80,7 @@ def test_the_clients_of_order_service(text: str, tokens: dict[str, str]) -> None
 
 def secrets_of(stack: Stack, run_dir: Path) -> dict[str, set[str]]:
     """Each secret of the run, with the services that may hold it."""
-    found: dict[str, Any] = json.loads((run_dir / "secrets.json").read_text())
+    found: dict[str, Any] = json.loads((run_dir / "secrets.json").read_text(encoding="utf-8"))
     holders = {found["passwords"][s.removesuffix("_service")]: {s} for s in PREFIXES}
     for receiver, clients in found["tokens"].items():
         for client, token in clients.items():
@@ -86,8 +96,8 @@ def test_the_environment_of_each_process(theatre: Theatre) -> None:
     holders = secrets_of(stack, stack.children("order_service")[0].log.parent.parent)
     assert len(holders) == 8
     for process in stack.description["processes"]:
-        environ = Path(f"/proc/{process['pid']}/environ").read_text()
-        held = {secret for secret in holders if secret in environ}
+        given = Path(f"/proc/{process['pid']}/environ").read_text(encoding="utf-8")
+        held = {secret for secret in holders if secret in given}
         name = process["name"]
         assert held == {secret for secret, services in holders.items() if name in services}, name
         own = PREFIXES.get(name)

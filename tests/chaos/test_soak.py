@@ -114,7 +114,7 @@ async def test_a_soak_finds_a_planted_bug(tmp_path: Path) -> None:
     assert endured.failures > 0
     written = write_soak(tmp_path, "run", 4, endured)
     assert written is not None
-    assert read(json.loads(Path(written).read_text())) == endured.smallest
+    assert read(json.loads(Path(written).read_text(encoding="utf-8"))) == endured.smallest
     summary = soak_summary(endured, written)
     assert f"{endured.failures} of {REPLAYS} trials" in summary
     assert f"--plan {written}" in summary

@@ -36,7 +36,7 @@ def test_writing_again_replaces(tmp_path: Path, clean: Run) -> None:
 def test_a_line_that_is_no_event_is_refused(tmp_path: Path, line: str) -> None:
     """The negative control: a damaged file is named with its line, never half read."""
     path = tmp_path / history.NAME
-    path.write_text('{"at_ms": 1}\n' + line + "\n")
+    path.write_text('{"at_ms": 1}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(history.Unreadable, match=r"history\.jsonl:2"):
         history.read(path)
 

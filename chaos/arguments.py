@@ -1,0 +1,146 @@
+"""The arguments of the command line, and what is said of wrong ones.
+
+Guarantee: a value that cannot be used is refused before anything is started, with one sentence and exit code 2.
+"""
+
+import argparse
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from chaos.audit import STUCK_AFTER_S
+from chaos.report.command import CHAOS
+
+RUN_DIR = Path(__file__).resolve().parent.parent / ".run"
+
+Run = Callable[[argparse.Namespace, Console], Awaitable[int]]
+
+
+def parser(commands: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """The parser of all commands; `command` of what it returns is the function of the chosen one."""
+    made = argparse.ArgumentParser(
+        prog=CHAOS,
+        description="Plays network and crash failures against the running stack, and judges by account balances.",
+    )
+    choices = made.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in commands.items():
+        entry = choices.add_parser(name, help=command.__doc__, description=command.__doc__)
+        entry.set_defaults(command=command)
+        _add_common(entry)
+        if name in ("demo", "matrix", "run", "soak"):
+            entry.add_argument(
+                "--seed", type=_seed, help="the order of the scenarios; drawn when not given"
+            )
+        if name in _OPTIONS:
+            _OPTIONS[name](entry)
+    return made
+
+
+def _add_common(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--exit-with-parent",
+        action="store_true",
+        help="stop when the process that started this one is gone (make uses it)",
+    )
+    entry.add_argument(
+        "--run-dir",
+        type=lambda text: Path(text).resolve(),
+        default=RUN_DIR,
+        help="where data, logs, stack.json and results are (default .run)",
+    )
+
+
+def _add_up(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--replicas", type=_replicas, default=1, help="of each service, 1 to 4 (default 1)"
+    )
+
+
+def _add_names(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a scenario, a part of its name, or a pattern with *",
+    )
+
+
+def _add_run(entry: argparse.ArgumentParser) -> None:
+    _add_names(entry)
+    _add_target(entry, "default: a stack of its own")
+
+
+def _add_mutants(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument("names", nargs="*", metavar="BUG", help="default: all of them")
+    entry.add_argument("--list", action="store_true", help="only say what they are")
+
+
+def _add_soak(entry: argparse.ArgumentParser) -> None:
+    entry.add_argument(
+        "--duration",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="rounds are begun for so long (default 60)",
+    )
+    entry.add_argument("--plan", type=Path, metavar="FILE", help="play this plan once instead")
+
+
+def _add_audit(entry: argparse.ArgumentParser) -> None:
+    _add_target(entry, "default: stack.json in the run directory")
+    entry.add_argument(
+        "--stuck-after",
+        type=float,
+        default=STUCK_AFTER_S,
+        metavar="SECONDS",
+        help=f"a pending order older than this is stuck (default {STUCK_AFTER_S:g})",
+    )
+    entry.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_target(entry: argparse.ArgumentParser, default: str) -> None:
+    entry.add_argument(
+        "--target",
+        type=Path,
+        metavar="STACK_JSON",
+        help=f"the description of a running stack ({default})",
+    )
+
+
+_OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "up": _add_up,
+    "run": _add_run,
+    "list": _add_names,
+    "mutants": _add_mutants,
+    "soak": _add_soak,
+    "audit": _add_audit,
+}
+
+
+def _replicas(text: str) -> int:
+    try:
+        replicas = int(text)
+    except ValueError:
+        replicas = 0
+    # Two cores and 100 connections of Postgres: more replicas than this measure nothing but the machine.
+    if not 1 <= replicas <= 4:
+        raise argparse.ArgumentTypeError("the number of replicas is 1 to 4")
+    return replicas
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("the seed is a whole number from 0 upwards")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    # A day: whoever wants more starts it again with another seed.
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("the duration is a number of seconds, at most 86400")
+    return seconds
