@@ -5,8 +5,8 @@ what runs; at the end, however it comes, no process is left.
 """
 
 import asyncio
-import os
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping

@@ -70,10 +70,9 @@ class BodyLimit:
 
     def _announced_bytes(self, scope: Scope) -> int:
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit():
-                # Python refuses to read thousands of digits, and nobody needs to: the limit has five.
-                digits = value.lstrip(b"0")[:_DIGITS_READ_MAX]
-                return int(digits or b"0")
+            if name == b"content-length" and (digits := value.strip()).isdigit():
+                # Python refuses to read thousands of digits, and the limit has five.
+                return int(digits.lstrip(b"0")[:_DIGITS_READ_MAX] or b"0")
         return 0
 
     def _refuse(self) -> Response:

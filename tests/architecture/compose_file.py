@@ -132,6 +132,26 @@ def secrets_stay_with_their_service(compose: Definition) -> list[str]:
     return offences
 
 
+def gateways_are_bounded(compose: Definition) -> list[str]:
+    """A Toxiproxy has descriptors for more connections than its memory holds, and collects its garbage before that ends."""
+    return [
+        name
+        for name, service in compose["services"].items()
+        if "toxiproxy" in service.get("image", "")
+        and not (
+            _mebibytes(service.get("environment", {}).get("GOMEMLIMIT", "0MiB"))
+            in range(1, _mebibytes(service["mem_limit"]))
+            # Two descriptors and 40 KiB for each connection.
+            and service.get("ulimits", {}).get("nofile", {}).get("hard", 0) * 20 * 1024
+            > _mebibytes(service["mem_limit"]) * 2**20
+        )
+    ]
+
+
+def _mebibytes(size: str) -> int:
+    return int(re.sub(r"(m|MiB)$", "", size))
+
+
 RULES = (
     services_are_guarded,
     ports_are_local,
@@ -141,6 +161,7 @@ RULES = (
     who_stays_is_watched,
     secrets_by_default_are_marked,
     secrets_stay_with_their_service,
+    gateways_are_bounded,
 )
 
 

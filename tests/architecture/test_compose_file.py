@@ -30,6 +30,10 @@ OFFENCES: dict[Rule, tuple[tuple[str, ...], Any]] = {
     compose_file.the_inside_is_internal: (("networks", "inside", "internal"), False),
     compose_file.both_versions_understand_it: (("name",), "billed-once"),
     compose_file.who_stays_is_watched: (("services", "toxiproxy", "healthcheck"), None),
+    compose_file.gateways_are_bounded: (
+        ("services", "gateway", "environment", "GOMEMLIMIT"),
+        "300MiB",
+    ),
     compose_file.secrets_by_default_are_marked: (
         ("services", "postgres", "environment", "POSTGRES_PASSWORD"),
         "${POSTGRES_PASSWORD:-secret}",
@@ -55,6 +59,9 @@ DISGUISES: list[tuple[Rule, tuple[str, ...], Any]] = [
         ("services", "order_service", "environment", "ORDER_HOSTS"),
         "${BILLING_TOKEN_OF_CURL:-}",
     ),
+    (compose_file.gateways_are_bounded, ("services", "gateway", "environment"), {}),
+    (compose_file.gateways_are_bounded, ("services", "gateway", "ulimits"), None),
+    (compose_file.gateways_are_bounded, ("services", "gateway", "ulimits", "nofile", "hard"), 256),
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["8001:8001"]),
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["0.0.0.0:8001:8001"]),
     (compose_file.ports_are_local, ("services", "postgres", "networks"), ["edge"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from billing_service import problems
+from http_guard import REFUSALS, Refusal
 from problem_details.problem import ProblemType
 from tests.architecture.rules import PROJECT
 
@@ -76,6 +77,13 @@ def test_every_answer_to_a_charge_is_on_the_page_of_the_wire(problem: ProblemTyp
     text = (PROJECT / "docs/protocol.md").read_text(encoding="utf-8")
     table = text.partition("| status | problem |")[2].partition("\n\n")[0]
     assert re.search(rf"^\| {problem.status} \|.*`{problem.slug}`", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.slug)
+def test_every_refusal_is_on_the_page_of_the_wire(refusal: Refusal) -> None:
+    """What is answered in front of the services is there too."""
+    text = (PROJECT / "docs/protocol.md").read_text()
+    assert re.search(rf"^\| {refusal.status} \| `{refusal.slug}`", text, re.MULTILINE)
 
 
 def test_the_draft_is_covered() -> None:

@@ -9,8 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chaos import service_environ
-from chaos import environ
+from chaos import environ, service_environ
 from chaos.service_environ import PREFIXES, order_tokens, without_others
 from chaos.stack import Stack
 from chaos.theatre import Theatre
@@ -101,7 +100,7 @@ def test_the_environment_of_each_process(theatre: Theatre) -> None:
         name = process["name"]
         assert held == {secret for secret, services in holders.items() if name in services}, name
         own = PREFIXES.get(name)
-        names = [line.partition("=")[0] for line in environ.split("\0")]
+        names = [line.partition("=")[0] for line in given.split("\0")]
         others = tuple(prefix for prefix in PREFIXES.values() if prefix != own)
         assert [each for each in names if each.startswith(others)] == [], name
 

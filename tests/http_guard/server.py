@@ -20,7 +20,7 @@ from chaos.schema import PROJECT
 from tests.http_guard.connection import Answer, parsed
 
 GUARDED = ("--http", "http_guard:GuardedProtocol")
-HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 _START_S = 60.0
 _ANSWER_S = 20.0
 

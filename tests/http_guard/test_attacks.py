@@ -17,9 +17,9 @@ from tests.http_guard.server import GUARDED, Server, running
 
 GROWTH_MAX_KIB = 40 * 1024
 HEALTH_MAX_S = 1.0
-GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
-METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST /charges HTTP/1.1\r\nHost: a\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+POST = b"POST /charges HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 MANY = 2000
 
@@ -57,9 +57,9 @@ def many(data: bytes, connections: int = MANY) -> Attack:
 
 
 ATTACKS: dict[str, Attack] = {
-    "endless fields": one(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:b\r\n" * 2_000_000),
+    "endless fields": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"a:b\r\n" * 2_000_000),
     "endless fields in a trailer": one(CHUNKED + b"0\r\n" + b"a:b\r\n" * 2_000_000),
-    "a value of 60 MB": one(b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 60_000_000),
+    "a value of 60 MB": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 60_000_000),
     "a key of 2 MB": one(POST + b"Idempotency-Key: 1" + b";a" * 1_000_000 + b"\r\n\r\n"),
     "a target of 10 MB": one(b"GET /" + b"x" * 10_000_000),
     "an extension of 10 MB": one(CHUNKED + b"1;" + b"x" * 10_000_000),
@@ -68,9 +68,9 @@ ATTACKS: dict[str, Attack] = {
     "a pipeline of large answers that nobody reads": one(METRICS * 100_000),
     "a pipeline of chunked bodies": one((CHUNKED + b"0\r\n\r\n") * 100_000),
     "an endless body": one(POST + b"Content-Length: 60000000\r\n\r\n" + b"x" * 60_000_000),
-    "half-sent heads": many(b"GET / HTTP/1.1\r\nHost: a\r\n"),
+    "half-sent heads": many(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"),
     "half-sent heads, each of them full": many(
-        b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"a: " + b"x" * 150 + b"\r\n") * 98
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + (b"a: " + b"x" * 150 + b"\r\n") * 98
     ),
     "answered requests of full size": many(
         POST
@@ -96,7 +96,7 @@ async def test_a_service_under_attack(
 
 async def test_large_answers_that_nobody_reads(tmp_path: Path, peers: list[socket.socket]) -> None:
     """Hundreds of connections may not have a large answer each."""
-    large = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+    large = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     async with running("tests.http_guard.echo:create", tmp_path) as server:
         await withstands(server, many(large, 400), peers)
 
@@ -136,7 +136,7 @@ async def test_few_descriptors(
             os.kill(pid, signal.SIGSTOP)
         for _ in range(50 if at_once and "asyncio" in loop else 600):
             peers.append(await server.connect())
-            await server.send(peers[-1], b"GET / HTTP/1.1\r\nHost: a\r\n")
+            await server.send(peers[-1], b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         os.kill(pid, signal.SIGCONT)
         assert await server.health_s() < HEALTH_MAX_S
         assert len(os.listdir(f"/proc/{pid}/fd")) < 200

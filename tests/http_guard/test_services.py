@@ -39,13 +39,13 @@ CLOSE = b"Connection: close\r\n"
 
 async def path_of(server: Server) -> str:
     """Which service it is."""
-    (answer,) = await server.ask(b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + CLOSE + b"\r\n")
+    (answer,) = await server.ask(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + CLOSE + b"\r\n")
     return PATHS[answer.json["service"]]
 
 
 def post(path: str, fields: bytes, close: bytes = CLOSE) -> tuple[bytes, bytes]:
     """A head without its framing, and a good body."""
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n".encode()
     return head + close + fields, json.dumps(BODIES[path]).encode()
 
 
@@ -80,15 +80,17 @@ async def test_each_refusal_has_a_page(service: Server) -> None:
 
 async def test_a_head_that_is_too_large(service: Server) -> None:
     """431, with a type of this service; it is counted, and logged once."""
-    head = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
+    head = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     for _ in range(3):
         (answer,) = await service.ask(head + b"A: " + b"x" * 20_000 + b"\r\n\r\n")
         assert_problem(answer, 431)
     (page,) = await service.ask(
-        f"GET {answer.json['type']} HTTP/1.1\r\nHost: a\r\n".encode() + CLOSE + b"\r\n"
+        f"GET {answer.json['type']} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + CLOSE + b"\r\n"
     )
     assert page.status == 200
-    (metrics,) = await service.ask(b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + CLOSE + b"\r\n")
+    (metrics,) = await service.ask(
+        b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n" + CLOSE + b"\r\n"
+    )
     assert b'http_guard_ended_total{reason="head-too-large"} 3.0' in metrics.body
     lines = [
         json.loads(line) for line in service.child.log.read_text().splitlines() if line[:1] == "{"
@@ -101,7 +103,7 @@ async def test_head_of_a_probe(service: Server, path: str) -> None:
     """The status and the fields of GET, and no body."""
     answers = {}
     for method in ("GET", "HEAD"):
-        request = f"{method} {path} HTTP/1.1\r\nHost: a\r\n".encode() + CLOSE + b"\r\n"
+        request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + CLOSE + b"\r\n"
         reader = await service.raw(request)
         head, _, body = reader.partition(b"\r\n\r\n")
         answers[method] = head.split(b"\r\n")[0], body
@@ -117,7 +119,7 @@ async def test_another_method(service: Server, method: str) -> None:
         if method == "DELETE" and where == "/charges":
             continue
         (answer,) = await service.ask(
-            f"{method} {where} HTTP/1.1\r\nHost: a\r\n".encode() + CLOSE + b"\r\n"
+            f"{method} {where} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + CLOSE + b"\r\n"
         )
         assert_problem(answer, 405)
         assert (
@@ -128,7 +130,7 @@ async def test_another_method(service: Server, method: str) -> None:
 
 
 async def test_a_slash_too_many(service: Server) -> None:
-    """404, and never a redirect to the host that the caller has named."""
+    """404, and never a redirect, which would lead to the host that the caller names."""
     path = await path_of(service)
     for method, where in (
         ("POST", f"{path}/"),
@@ -136,7 +138,7 @@ async def test_a_slash_too_many(service: Server) -> None:
         ("GET", "/healthz/"),
         ("GET", "/problems"),
     ):
-        request = f"{method} {where} HTTP/1.1\r\nHost: evil.example\r\n".encode() + CLOSE + b"\r\n"
+        request = f"{method} {where} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + CLOSE + b"\r\n"
         (answer,) = await service.ask(request)
         assert_problem(answer, 404)
         assert "location" not in answer.fields

@@ -53,3 +53,12 @@ def test_several_lines_are_no_item() -> None:
     with pytest.raises(MalformedItem):
         item(["1", "2"])
     assert item([]) is None
+
+
+def test_a_field_that_is_too_long() -> None:
+    """It is refused before it is parsed, in one line or in many; a String of 255 escaped characters is not."""
+    escaped = '"' + '\\"' * 255 + '"'
+    assert item([escaped]) == '"' * 255
+    for lines in (["1" + ";a" * 1000], ["1"] + [";a"] * 1000):
+        with pytest.raises(MalformedItem, match="longer than 1024"):
+            item(lines)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.__main__ import _parser as parser
+from chaos import arguments
+from chaos.__main__ import COMMANDS
 from chaos.report.command import CHAOS, Invocation, chaos
 from tests.architecture.rules import PROJECT
 
@@ -57,4 +58,4 @@ def test_it_can_be_typed(command: str) -> None:
     assert python == ".venv/bin/python"
     assert "VENV := .venv\n" in (PROJECT / "Makefile").read_text(encoding="utf-8")
     assert rest[:2] == ["-m", "chaos"]
-    parser().parse_args(rest[2:])
+    arguments.parser(COMMANDS).parse_args(rest[2:])
