@@ -41,7 +41,8 @@ async def pgbouncer(
     port = ports.choose("", None)
     directory.chmod(0o755)
     (directory / "users.txt").write_text(
-        "".join(f'"{user}" "{password}"\n' for user, password in users.items())
+        "".join(f'"{user}" "{password}"\n' for user, password in users.items()),
+        encoding="utf-8",
     )
     options = {
         "listen_addr": ports.LOOPBACK,
@@ -57,7 +58,8 @@ async def pgbouncer(
     }
     (directory / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={where.hostname} port={where.port}\n[pgbouncer]\n"
-        + "".join(f"{name} = {value}\n" for name, value in options.items())
+        + "".join(f"{name} = {value}\n" for name, value in options.items()),
+        encoding="utf-8",
     )
     child = Child(
         "pgbouncer",

@@ -33,7 +33,7 @@ _SIGNS = {Ge: ("ge", "≥"), Gt: ("gt", ">"), Le: ("le", "≤"), Lt: ("lt", "<")
 
 def main() -> None:
     """Writes the page."""
-    PAGE.write_text(generated(PAGE.read_text(encoding="utf-8")))
+    PAGE.write_text(generated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def generated(page: str) -> str:

@@ -227,7 +227,9 @@ def test_the_tokens_of_the_file_fit_together(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_example_of_clients_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line of .env.example that is commented out can be used as it stands, but in production."""
-    line = compose_file.example((PROJECT / ".env.example").read_text())["ORDER_TOKENS"]
+    line = compose_file.example((PROJECT / ".env.example").read_text(encoding="utf-8"))[
+        "ORDER_TOKENS"
+    ]
     clients = line.strip("'")
     order: Any = settings_of("order_service", monkeypatch, ORDER_TOKENS=clients)
     assert list(order.tokens) == ["shop"]

@@ -82,7 +82,7 @@ def test_every_answer_to_a_charge_is_on_the_page_of_the_wire(problem: ProblemTyp
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.slug)
 def test_every_refusal_is_on_the_page_of_the_wire(refusal: Refusal) -> None:
     """What is answered in front of the services is there too."""
-    text = (PROJECT / "docs/protocol.md").read_text()
+    text = (PROJECT / "docs/protocol.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| {refusal.status} \| `{refusal.slug}`", text, re.MULTILINE)
 
 

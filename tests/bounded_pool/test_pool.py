@@ -23,7 +23,7 @@ LOG_CANCELS = "canceling statement due to user request"
 
 
 def log_of(cluster: PostgresCluster) -> str:
-    return cluster.child.log.read_text(errors="replace")
+    return cluster.child.log.read_text(encoding="utf-8", errors="replace")
 
 
 async def backend_pid(pool: BoundedPool) -> int:

@@ -37,7 +37,9 @@ async def test_the_report(tab: Tab, tmp_path: Path, screen: str) -> None:
 async def test_a_wrong_page_is_found(tab: Tab, tmp_path: Path) -> None:
     """The negative control: a picture without a text, on a page without a language."""
     path = tmp_path / "wrong.html"
-    path.write_text('<!doctype html><title>x</title><main><img src="data:,"></main>', "utf-8")
+    path.write_text(
+        '<!doctype html><title>x</title><main><img src="data:,"></main>', encoding="utf-8"
+    )
     await tab.open(path, SCREENS["light"])
     found = " ".join(await violations(tab))
     assert "image-alt" in found

@@ -60,7 +60,7 @@ TOKENS = {receiver: {c: f"{c} at {receiver}" for c in CLIENTS} for receiver in R
 def test_a_file_of_another_form(tmp_path: Path, content: Any) -> None:
     """It is made anew: an older one had the same token for two services."""
     path = tmp_path / "secrets.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     made = read_or_make(path)
     assert len(set(values(made))) == 7
     assert read_or_make(path) == made
@@ -69,5 +69,5 @@ def test_a_file_of_another_form(tmp_path: Path, content: Any) -> None:
 def test_a_whole_file_is_kept(tmp_path: Path) -> None:
     """The counterpart."""
     path = tmp_path / "secrets.json"
-    path.write_text(json.dumps({"passwords": PASSWORDS, "tokens": TOKENS}))
+    path.write_text(json.dumps({"passwords": PASSWORDS, "tokens": TOKENS}), encoding="utf-8")
     assert read_or_make(path) == Credentials(PASSWORDS, TOKENS)

@@ -106,7 +106,7 @@ async def test_without_descriptors_a_proxy_ends(tmp_path: Path, peers: list[sock
 
 
 async def _what_failed(proxied: Server) -> str:
-    log = proxied.child.log.read_text()
+    log = proxied.child.log.read_text(encoding="utf-8")
     if "Error while accepting client" in log:
         return "accepting"
     return "connecting" if "Unable to open connection" in log else ""

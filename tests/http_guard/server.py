@@ -41,7 +41,7 @@ class Server:
         return self._status("VmHWM")
 
     def _status(self, name: str) -> int:
-        for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{self.child.pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
         raise RuntimeError(f"the kernel tells no {name}")

@@ -93,7 +93,9 @@ async def test_a_head_that_is_too_large(service: Server) -> None:
     )
     assert b'http_guard_ended_total{reason="head-too-large"} 3.0' in metrics.body
     lines = [
-        json.loads(line) for line in service.child.log.read_text().splitlines() if line[:1] == "{"
+        json.loads(line)
+        for line in service.child.log.read_text(encoding="utf-8").splitlines()
+        if line[:1] == "{"
     ]
     assert [line["count"] for line in lines if line.get("reason") == "head-too-large"] == [1]
 
@@ -181,7 +183,7 @@ async def test_a_length_of_thousands_of_digits(service: Server) -> None:
         head, body = post(path, TOKEN + KEY + b"Content-Length: " + digits + b"\r\n\r\n")
         (answer,) = await service.ask(head + body)
         assert_problem(answer, 400)
-    assert "Traceback" not in service.child.log.read_text()
+    assert "Traceback" not in service.child.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 10_000_000])

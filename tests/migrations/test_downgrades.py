@@ -108,7 +108,7 @@ async def test_what_a_superuser_has_to_execute_once(managed_cluster: PostgresClu
     url = await managed_database(managed_cluster)
     code, output = await alembic(url, "upgrade", "head")
     assert code == 0, output
-    page = (PROJECT / "docs" / "running.md").read_text()
+    page = (PROJECT / "docs" / "running.md").read_text(encoding="utf-8")
     (statements,) = re.findall(r"```sql\n(DO \$\$ DECLARE each.*?)```", page, re.DOTALL)
     name = url.rpartition("/")[2]
     await execute(managed_cluster.url(name), statements)
