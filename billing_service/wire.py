@@ -46,8 +46,22 @@ REFUSALS: Final = {
     "mark-leap": 422,
     "validation": 422,
 }
+# What the connection or its names are refused for, before the service sees the request. Nothing was executed, but that speaks of
+# the hop and not of the request: when the hop is right again, the same request can succeed.
+OF_THE_HOP: Final = {
+    "request-malformed": 400,
+    "origin-foreign": 403,
+    "request-incomplete": 408,
+    "target-too-long": 414,
+    "host-unknown": 421,
+    "head-too-large": 431,
+    "not-implemented": 501,
+    "too-many-connections": 503,
+    "http-version-unknown": 505,
+}
 # `POST /charges`: no answer yet; it has to be sent again with the same key.
 NOT_YET: Final = {
+    **OF_THE_HOP,
     "key-in-flight": 409,
     "deadline-passed": 503,
     "overloaded": 503,
@@ -57,6 +71,7 @@ NOT_YET: Final = {
 KEY_EXECUTED: Final = {"key-executed": 409}
 KEY_FORGOTTEN: Final = {"key-forgotten": 410}
 NOT_VOIDED: Final = {
+    **OF_THE_HOP,
     "token-wrong": 401,
     "key-in-flight": 409,
     "validation": 422,

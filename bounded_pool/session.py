@@ -114,5 +114,8 @@ async def verify_apart(
                 await verify(connection, session)
         finally:
             beside.terminate()
-    except _NOT_OURS_ALONE as exc:
+    except (*_NOT_OURS_ALONE, asyncpg.ConnectionDoesNotExistError) as exc:
+        # PgBouncer says the same in two ways: as an error, or as the reason for which it closes the connection.
+        if isinstance(exc, asyncpg.ConnectionDoesNotExistError) and "pooling mode" not in str(exc):
+            raise
         raise SessionRefused(f"{_MOVES.format(what='its statements')} ({exc})") from exc

@@ -12,10 +12,19 @@ from strict_input import HumanText
 # only status that it comes with. What is not listed here may have been shown.
 REFUSALS: Final = {
     "body-unreadable": 400,
+    "request-malformed": 400,
     "token-wrong": 401,
+    "origin-foreign": 403,
+    "request-incomplete": 408,
     "body-too-large": 413,
+    "target-too-long": 414,
     "media-type-unsupported": 415,
+    "host-unknown": 421,
     "validation": 422,
+    "head-too-large": 431,
+    "not-implemented": 501,
+    "too-many-connections": 503,
+    "http-version-unknown": 505,
 }
 
 # The length is that of a long message.

@@ -4,7 +4,7 @@ Guarantee: validation errors, unknown paths, wrong methods and bugs are problems
 repeats a caller's input beyond the names of the fields.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -125,7 +125,7 @@ def install(
         retention=catalogue.retention,
     )
     if refusals:
-        _document_everywhere(app, documented(*refusals))
+        _document_everywhere(app, refusals)
 
     async def on_problem(_: Request, exc: Exception) -> Response:
         return answer(whole, cast(Problem, exc))
@@ -201,19 +201,30 @@ def _methods(app: FastAPI, request: Request) -> list[str]:
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
-def _document_everywhere(app: FastAPI, responses: Mapping[int | str, Any]) -> None:
-    """Adds the responses to every operation of the OpenAPI document that has none of their status."""
+def _document_everywhere(app: FastAPI, kinds: Sequence[ProblemType]) -> None:
+    """Adds the problems to every operation of the OpenAPI document, also beside others of the same status."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         for operations in document["paths"].values():
             for operation in operations.values():
-                for status, response in responses.items():
-                    operation["responses"].setdefault(str(status), response)
+                for kind in kinds:
+                    _add(operation["responses"], kind)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add(responses: dict[str, Any], kind: ProblemType) -> None:
+    ((status, response),) = documented(kind).items()
+    described = responses.setdefault(str(status), response)
+    words, _, slugs = described["description"].partition("Problem: ")
+    if words:
+        # The status has an answer of its own, which is no problem.
+        return
+    if kind.slug not in slugs.split(" or "):
+        described["description"] += f" or {kind.slug}"
 
 
 def _validation_problem(errors: Sequence[Any]) -> Problem:

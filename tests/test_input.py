@@ -23,7 +23,7 @@ import order_service.app
 import order_service.settings
 from tests.strict_input.spellings import OF_42, OF_A_UUID
 
-TOKENS = {"order_service": SecretStr("token")}
+TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}
 ORDER = str(UUID(int=1))
 JSON = {"Content-Type": "application/json", "Idempotency-Key": '"1"'}
 
@@ -111,9 +111,9 @@ async def services(
                     order_service.settings.Settings(
                         database_url=SecretStr(database.order),
                         billing_url="http://billing",
-                        billing_token=SecretStr("token"),
+                        billing_token=SecretStr("token-of-order_service"),
                         notification_url="http://notification",
-                        notification_token=SecretStr("token"),
+                        notification_token=SecretStr("token-for-notification"),
                         wait_budget_s=0.001,
                     ),
                     Peerless,
@@ -121,7 +121,7 @@ async def services(
             )
         )
         for client in (billing, notifications):
-            client.headers["Authorization"] = "Bearer token"
+            client.headers["Authorization"] = "Bearer token-of-order_service"
         charge = {"order_id": ORDER, "account": "alice", "amount_cents": 7}
         order = {"customer": "alice", "item": "book", "amount_cents": 7}
         opening = {"opening_balance_cents": 7}

@@ -23,7 +23,7 @@ import order_service.settings
 from bounded_pool import BoundedPool
 from tests import pgbouncer
 
-TOKENS = {"order_service": SecretStr("token-o")}
+TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}
 SERVICES = ("billing_service", "notification_service", "order_service")
 # After the database writes again, all must be well within this time.
 RECOVERY_S = 5
@@ -85,9 +85,9 @@ def application(name: str, url: str, password: str = "") -> FastAPI:
     return order_service.app.create(
         order_service.settings.Settings(
             billing_url="http://billing",
-            billing_token=SecretStr("token-o"),
+            billing_token=SecretStr("token-of-order_service"),
             notification_url="http://notification",
-            notification_token=SecretStr("token-o"),
+            notification_token=SecretStr("token-for-notification"),
             wait_budget_s=0.01,
             lease_s=60,
             **where,
@@ -113,7 +113,7 @@ Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
 async def serving(serve: Serve, name: str, url: str, password: str = "") -> AsyncIterator[Service]:
     app = application(name, url, password)
     async with serve(app) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         if name == "billing_service":
             opened = await client.put("/accounts/alice", json={"opening_balance_cents": 10_000})
             assert opened.status_code == 200

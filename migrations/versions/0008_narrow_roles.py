@@ -34,7 +34,7 @@ LOCKS_AND_LARGE_OBJECTS = """
       FOR each IN
         SELECT oid FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::regnamespace
-          AND (proname ~ '^pg_(try_)?advisory_' OR proname ~ '^(lo_\\w+|loread|lowrite)$' OR proname = 'pg_logical_emit_message')
+          AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname ~ '^(lo_\\w+|loread|lowrite)$' OR proname = 'pg_logical_emit_message')
       LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each);
       END LOOP;
@@ -168,7 +168,7 @@ def downgrade() -> None:
           FOR each IN
             SELECT oid FROM pg_proc
             WHERE pronamespace = 'pg_catalog'::regnamespace
-              AND (proname ~ '^pg_(try_)?advisory_' OR proname ~ '^(lo_\\w+|loread|lowrite)$' OR proname = 'pg_logical_emit_message')
+              AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname ~ '^(lo_\\w+|loread|lowrite)$' OR proname = 'pg_logical_emit_message')
           LOOP
             EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM billing_service', each);
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', each);

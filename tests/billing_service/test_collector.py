@@ -236,7 +236,9 @@ async def test_memory_is_bounded_by_the_clients(
             assert response.status_code == 401
         for _ in range(3):
             response = await client.delete(
-                "/charges", params={"below": 5}, headers={"Authorization": "Bearer token-o"}
+                "/charges",
+                params={"below": 5},
+                headers={"Authorization": "Bearer token-of-order_service"},
             )
             assert response.status_code == 202
         collector = app.state.billing.collector
@@ -300,7 +302,7 @@ async def eager(
     """The running service, which forgets without pause; alice has an account."""
     quick = settings.model_copy(update={"forget_pause_s": 0.01})
     async with serve(billing_service.app.create(quick)) as client:
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         await client.put("/accounts/alice", json={"opening_balance_cents": 1_000})
         yield client
 
@@ -365,9 +367,11 @@ async def test_the_setting(
     settings: Settings, serve: Callable[[FastAPI], Any], owner: Owner
 ) -> None:
     """BILLING_MARK_LEAP_MAX is the bound."""
-    near = settings.model_copy(update={"mark_leap_max": 5, "tokens": {"c": SecretStr("t")}})
+    near = settings.model_copy(
+        update={"mark_leap_max": 5, "tokens": {"c": (SecretStr("token-of-client-c"),)}}
+    )
     async with serve(billing_service.app.create(near)) as client:
-        client.headers["Authorization"] = "Bearer t"
+        client.headers["Authorization"] = "Bearer token-of-client-c"
         assert (await client.delete("/charges", params={"below": 6})).status_code == 422
         assert (await client.delete("/charges", params={"below": 5})).status_code == 202
 

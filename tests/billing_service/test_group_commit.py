@@ -473,7 +473,7 @@ async def test_the_order_of_arrival_at_a_held_account(
 @pytest.fixture
 def narrow(settings: Settings) -> Settings:
     """Eight charges in all, four of a client, two of an account; three clients."""
-    tokens = {name: SecretStr(f"token-{name}") for name in ("one", "two", "three")}
+    tokens = {name: (SecretStr(f"token-of-client-{name}"),) for name in ("one", "two", "three")}
     patience = {"lock_timeout_s": 30.0, "transaction_timeout_s": 60.0}
     return settings.model_copy(update={"queue_max": 8, "tokens": tokens, **patience})
 
@@ -494,7 +494,10 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
         async def send(name: str, account: str) -> httpx.Response:
             key = next(keys_used)
             body = {"order_id": f"{key:032x}", "account": account, "amount_cents": 1}
-            headers = {"Idempotency-Key": f'"{key}"', "Authorization": f"Bearer token-{name}"}
+            headers = {
+                "Idempotency-Key": f'"{key}"',
+                "Authorization": f"Bearer token-of-client-{name}",
+            }
             response: httpx.Response = await client.post("/charges", json=body, headers=headers)
             return response
 
@@ -549,7 +552,7 @@ async def test_a_held_account_over_http(
         serve(billing_service.app.create(patient)) as client,
     ):
         await ledger.insert_account(owner, "carol", OPENING_CENTS)
-        client.headers["Authorization"] = "Bearer token-o"
+        client.headers["Authorization"] = "Bearer token-of-order_service"
         loop = asyncio.get_running_loop()
 
         async def send(key: int, account: str) -> tuple[int, float]:

@@ -40,13 +40,13 @@ async def service(
 
 def environ(cluster: PostgresCluster, database: str) -> dict[str, str]:
     """The settings of all three."""
-    tokens = json.dumps({"order_service": "token-o"})
+    tokens = json.dumps({"order_service": "token-of-order_service"})
     return {
         "ORDER_DATABASE_URL": cluster.url(database, "order_service", "o"),
         "ORDER_BILLING_URL": "http://127.0.0.1:9",
-        "ORDER_BILLING_TOKEN": "token-o",
+        "ORDER_BILLING_TOKEN": "token-of-order_service",
         "ORDER_NOTIFICATION_URL": "http://127.0.0.1:9",
-        "ORDER_NOTIFICATION_TOKEN": "token-o",
+        "ORDER_NOTIFICATION_TOKEN": "token-for-notification",
         "BILLING_DATABASE_URL": cluster.url(database, "billing_service", "b"),
         "BILLING_TOKENS": tokens,
         "NOTIFICATION_DATABASE_URL": cluster.url(database, "notification_service", "n"),

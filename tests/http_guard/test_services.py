@@ -49,7 +49,7 @@ def post(path: str, fields: bytes, close: bytes = CLOSE) -> tuple[bytes, bytes]:
     return head + close + fields, json.dumps(BODIES[path]).encode()
 
 
-TOKEN = b"Authorization: Bearer token-o\r\n"
+TOKEN = b"Authorization: Bearer token-of-order_service\r\n"
 KEY = b'Idempotency-Key: "1"\r\n'
 
 
@@ -200,7 +200,7 @@ async def test_ordinary_clients(service: Server) -> None:
     path = await path_of(service)
     url = f"http://{ports.LOOPBACK}:{service.port}"
     fields = {
-        "Authorization": "Bearer token-o",
+        "Authorization": "Bearer token-of-order_service",
         "Idempotency-Key": '"1"',
         "Content-Type": "application/json",
     }

@@ -42,7 +42,7 @@ TABLES = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def managed_cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[PostgresCluster]:
@@ -75,6 +75,13 @@ async def rows(url: str) -> dict[str, list[Any]]:
         }
     finally:
         await connection.close()
+
+
+def _columns_of(before: dict[str, list[Any]], found: tuple[str, list[Any]]) -> list[dict[str, Any]]:
+    """The rows of a table, with the columns that it had before."""
+    table, now = found
+    names = list(before[table][0].keys()) if before[table] else []
+    return [{name: row[name] for name in names} for row in now]
 
 
 async def execute(url: str, statement: str) -> None:
@@ -164,7 +171,10 @@ async def test_data_survive_the_way_up_and_back(empty: str) -> None:
     for direction, revision in (("upgrade", "head"), ("downgrade", BEFORE_ROLES_WERE_NARROWED)):
         code, output = await alembic(empty, direction, revision)
         assert code == 0, output
-        assert await rows(empty) == before
+        # A later column is there above, and what it says of older rows is nobody's loss below.
+        assert [_columns_of(before, found) for found in (await rows(empty)).items()] == [
+            [dict(row) for row in rows] for rows in before.values()
+        ]
     # What was taken away is given back: the services of before need it.
     connection = await asyncpg.connect(empty)
     for privilege, held in {

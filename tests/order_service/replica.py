@@ -122,9 +122,9 @@ async def running(database: Any, **changes: Any) -> AsyncIterator[Replica]:
         **{
             "database_url": database.order,
             "billing_url": "http://billing",
-            "billing_token": "token-o",
+            "billing_token": "token-of-order_service",
             "notification_url": "http://notification",
-            "notification_token": "token-o",
+            "notification_token": "token-for-notification",
             "backoff_base_s": 0.1,
             "backoff_cap_s": 1.0,
             "retry_after_max_s": 5.0,

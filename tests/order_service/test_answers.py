@@ -434,4 +434,4 @@ def test_a_key_state_is_documented() -> None:
 
 
 _URL = SecretStr("postgresql://nobody@127.0.0.1:1/none")
-_TOKENS = {"order_service": SecretStr("token-o")}
+_TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}

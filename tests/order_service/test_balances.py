@@ -42,7 +42,12 @@ async def test_a_billed_order(shop: Shop, database: Any, capfd: pytest.CaptureFi
     said += await kept(database)
     said.append(capfd.readouterr().out)
     assert [text for text in said if shows_a_balance(text)] == []
-    assert response.json()["answer"].keys() == {"charge_id", "account", "amount_cents"}
+    assert response.json()["answer"].keys() == {
+        "charge_id",
+        "order_id",
+        "account",
+        "amount_cents",
+    }
 
 
 async def test_a_declined_order(

@@ -67,7 +67,7 @@ async def test_pages_while_orders_are_recorded(shop: Shop, owner: Owner, index: 
     before the first page and were committed after it. The statement says the order, and not the index that happens to have it.
     """
     if index == "without":
-        await owner.execute("DROP INDEX orders.orders_by_age")
+        await owner.execute("DROP INDEX orders.orders_of_client_by_age")
     recorder = Recorder(owner)
     there: set[str] = set()
     for size in (1, 7, 2, 5, 4):

@@ -150,7 +150,8 @@ async def test_cancelling_an_order_whose_answer_is_of_an_older_release(
     """Its own charge is found by the ledger; a decline cannot be told from another's: 503, and sending it again tells."""
     amount_cents = 1999 if executed == 201 else OPENING_CENTS + 1
     order_id = await living_order(database)
-    connection = await asyncpg.connect(database.order)
+    # The owner: no service may change what was ordered.
+    connection = await asyncpg.connect(database.owner)
     await connection.execute("UPDATE orders.orders SET amount_cents = $1", amount_cents)
     charge = {"order_id": order_id, "account": "alice", "amount_cents": amount_cents}
     response = await shop.billing.post("/charges", json=charge, headers={"Idempotency-Key": '"1"'})
