@@ -6,21 +6,12 @@ COPY requirements-services.lock /build/
 RUN python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /build/requirements-services.lock
-COPY bearer_tokens /app/bearer_tokens
-COPY bounded_pool /app/bounded_pool
-COPY direct_route /app/direct_route
-COPY garbage_collector /app/garbage_collector
-COPY environment /app/environment
-COPY http_guard /app/http_guard
-COPY problem_details /app/problem_details
-COPY strict_input /app/strict_input
-COPY structured_fields /app/structured_fields
-COPY telemetry /app/telemetry
+COPY service_kit /app/service_kit
 COPY billing_service /app/billing_service
 COPY notification_service /app/notification_service
 COPY order_service /app/order_service
 COPY migrations /app/migrations
-COPY compose/logging.json pyproject.toml LICENSE /app/
+COPY deploy/logging.json pyproject.toml LICENSE /app/
 # The root of a container is read-only, so bytecode is made here or at every start.
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
 
@@ -36,5 +27,5 @@ USER 10001:10001
 # uvicorn stops listening at SIGTERM and finishes what is in flight, for as long as a request can take and no longer.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--no-server-header", \
-            "--http", "http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
+            "--http", "service_kit.http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
 CMD ["order_service.app:create", "--port", "8001"]

@@ -90,9 +90,9 @@ lock: $(STAMP) ## Pin the newest versions with their hashes (names, versions and
 
 clean: ## Remove the data of the stack, results and caches (the virtual environment stays)
 	@$(NEEDS_PYTHON)
-	@exec $(HOLD) $(PYTHON) -E -m chaos.clean
+	@exec $(HOLD) $(PYTHON) -E -m stack.clean
 
 # Makes it in one go; an interrupted one does not count.
 $(STAMP): requirements.lock
 	@$(NEEDS_PYTHON)
-	@exec $(HOLD) $(PYTHON) -E -m chaos.bootstrap "$(VENV)"
+	@exec $(HOLD) $(PYTHON) -E -m stack.bootstrap "$(VENV)"

@@ -4,7 +4,7 @@ Guarantee: exit code 1 when a run was not clean or the money does not add up, 2 
 whole bench replaces the figures that the README shows.
 """
 
-from chaos import early_signals
+from stack import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
@@ -26,9 +26,9 @@ from rich.console import Console
 from bench import chart, measurements, page
 from bench.load import LoadFailed
 from bench.measurements import Bench, Unexplained
-from bench.stage import Stage
-from chaos import environ, interruption, output
-from chaos.processes import StackError
+from bench.testbed import Testbed
+from stack import environ, interruption, output
+from stack.processes import StackError
 
 _CHARGES_OF_THE_MEMORY_RUN = 1_000_000
 Part = Callable[[Bench], Awaitable[None]]
@@ -84,9 +84,9 @@ async def _measure(
     names: list[str], rounds: int, seconds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        async with Stage(Path(directory)).opened() as stage:
-            await measurements.open_accounts(stage)
-            bench = Bench(stage, rounds, seconds, say)
+        async with Testbed(Path(directory)).opened() as testbed:
+            await measurements.open_accounts(testbed)
+            bench = Bench(testbed, rounds, seconds, say)
             for name in names:
                 say(f"--- {name}")
                 await PARTS[name](bench)

@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.environ import of_child
-from chaos.programs import run_to_end
+from stack.environ import of_child
+from stack.programs import run_to_end
 
 _HERE = Path(__file__).resolve().parent
 # A request that takes longer is a failure, and a failure ends the bench.

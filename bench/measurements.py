@@ -16,11 +16,11 @@ import httpx
 
 from bench import load
 from bench.load import Load
-from bench.stage import Service, Stage
-from chaos import ports
-from chaos.environ import of_child
-from chaos.postgres import binaries
-from chaos.programs import run_to_end
+from bench.testbed import Service, Testbed
+from stack import ports
+from stack.environ import of_child
+from stack.postgres import binaries
+from stack.programs import run_to_end
 
 ACCOUNTS = 1000
 # No account is ever empty: a decline would be a cheaper answer.
@@ -35,8 +35,8 @@ _LOOK_S = 0.25
 
 NOTHING, UNPROTECTED, CHARGE = "nothing", "unprotected", "charge"
 _FACTORIES = {
-    NOTHING: "bench.rivals:nothing",
-    UNPROTECTED: "bench.rivals:unprotected",
+    NOTHING: "bench.baselines:nothing",
+    UNPROTECTED: "bench.baselines:unprotected",
     CHARGE: "billing_service.app:create",
 }
 Say = Callable[[str], None]
@@ -50,7 +50,7 @@ class Unexplained(Exception):
 class Bench:
     """What all measurements share: the stage, how often and how long, and the next key that nobody has used."""
 
-    stage: Stage
+    testbed: Testbed
     rounds: int
     seconds: int
     say: Say
@@ -94,8 +94,8 @@ def ratio(one: list[Load], other: list[Load]) -> float:
     return round(median(a.per_second / b.per_second for a, b in pairs), 3)
 
 
-async def open_accounts(stage: Stage) -> None:
-    async with stage.owner() as owner:
+async def open_accounts(testbed: Testbed) -> None:
+    async with testbed.owner() as owner:
         await owner.execute(
             """
             INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents)
@@ -106,9 +106,9 @@ async def open_accounts(stage: Stage) -> None:
         )
 
 
-async def audit(stage: Stage) -> None:
+async def audit(testbed: Testbed) -> None:
     """Raises `Unexplained` unless each key moved money once and each cent is in the ledger."""
-    async with stage.owner() as owner:
+    async with testbed.owner() as owner:
         row = await owner.fetchrow(
             """
             SELECT (SELECT sum(opening_balance_cents - balance_cents) FROM billing.accounts),
@@ -128,7 +128,7 @@ async def charging(bench: Bench) -> None:
     """(a), (b) and (c): an endpoint that does nothing, an unprotected charge, the exactly-once charge."""
     async with AsyncExitStack() as services:
         running = {
-            name: await services.enter_async_context(bench.stage.serving(factory))
+            name: await services.enter_async_context(bench.testbed.serving(factory))
             for name, factory in _FACTORIES.items()
         }
         for service in running.values():
@@ -151,13 +151,13 @@ async def charging(bench: Bench) -> None:
                 "median latency, charge / unprotected": round(median(latency), 3),
             }
         bench.figures["floor"] = await _pgbench(bench)
-        await audit(bench.stage)
+        await audit(bench.testbed)
 
 
 async def repeating(bench: Bench) -> None:
     """(d) and (e): the charge against replays of known keys, and against charges of one single account."""
     known = 1000
-    async with bench.stage.serving(_FACTORIES[CHARGE]) as service:
+    async with bench.testbed.serving(_FACTORIES[CHARGE]) as service:
         first, bench.next_key = bench.next_key, bench.next_key + _KEYS_OF_A_RUN
 
         def replays(seconds: int) -> Awaitable[Load]:
@@ -177,20 +177,20 @@ async def repeating(bench: Bench) -> None:
         "replay / charge": ratio(runs["replay"], runs[CHARGE]),
         "one account / charge": ratio(runs["one account"], runs[CHARGE]),
     }
-    await audit(bench.stage)
+    await audit(bench.testbed)
 
 
 async def ordering(bench: Bench) -> None:
     """(f): POST /orders from end to end against a chain of three services that do nothing, over the same transport."""
     async with (
         _chain(
-            bench.stage,
-            "bench.rivals:chain",
+            bench.testbed,
+            "bench.baselines:chain",
             _FACTORIES[NOTHING],
-            "bench.rivals:silent_notification",
+            "bench.baselines:silent_notification",
         ) as idle,
         _chain(
-            bench.stage,
+            bench.testbed,
             "order_service.app:create",
             _FACTORIES[CHARGE],
             "notification_service.app:create",
@@ -216,7 +216,7 @@ async def ordering(bench: Bench) -> None:
         **{name: summary(each) for name, each in runs.items()},
         "orders / three that do nothing": ratio(runs["orders"], runs["three that do nothing"]),
     }
-    await audit(bench.stage)
+    await audit(bench.testbed)
     await draining(bench)
 
 
@@ -226,10 +226,10 @@ async def history(bench: Bench) -> None:
         contenders: dict[str, Callable[[], Awaitable[Load]]] = {}
         for millions in (0, 1, 5):
             bench.say(f"filling a table with {millions} million processed keys")
-            stage = await bench.stage.clone(f"history{millions}")
-            await open_accounts(stage)
-            await _fill(stage, millions * 1_000_000)
-            service = await services.enter_async_context(stage.serving(_FACTORIES[CHARGE]))
+            testbed = await bench.testbed.clone(f"history{millions}")
+            await open_accounts(testbed)
+            await _fill(testbed, millions * 1_000_000)
+            service = await services.enter_async_context(testbed.serving(_FACTORIES[CHARGE]))
             # Above every key that is there.
             bench.next_key = max(bench.next_key, 100_000_000)
             await bench.charges(service, _USUAL, seconds=_WARM_UP_S)
@@ -253,18 +253,18 @@ async def draining(bench: Bench) -> None:
         "ORDER_WAIT_BUDGET_S": "0.001",
         "ORDER_WINDOW_MAX": str(wanted),
     }
-    async with bench.stage.serving("notification_service.app:create") as notification:
+    async with bench.testbed.serving("notification_service.app:create") as notification:
         environ["ORDER_NOTIFICATION_URL"] = notification.url
-        async with bench.stage.serving("order_service.app:create", environ) as orders:
+        async with bench.testbed.serving("order_service.app:create", environ) as orders:
             await _place(orders.url, wanted)
-            async with bench.stage.owner() as owner:
+            async with bench.testbed.owner() as owner:
                 pending = "SELECT count(*) FROM orders.orders WHERE status = 'pending'"
                 if await owner.fetchval(pending) != wanted:
                     raise Unexplained("not all orders are pending although billing is gone")
                 begun = "SELECT sum(attempts) FROM orders.orders"
                 before = await owner.fetchval(begun)
                 clock = asyncio.get_running_loop().time
-                async with bench.stage.serving(_FACTORIES[CHARGE], port=port):
+                async with bench.testbed.serving(_FACTORIES[CHARGE], port=port):
                     since_s = clock()
                     async with asyncio.timeout(600):
                         while left := await owner.fetchval(pending):
@@ -281,13 +281,13 @@ async def draining(bench: Bench) -> None:
         "attempts / orders": round(attempts / wanted, 3),
         "drain / orders from end to end": round(per_second / orders_per_second, 3),
     }
-    await audit(bench.stage)
+    await audit(bench.testbed)
 
 
 async def lasting(bench: Bench, charges: int) -> None:
     """(i): the memory of billing over a million charges."""
     rows = []
-    async with bench.stage.serving(_FACTORIES[CHARGE]) as service:
+    async with bench.testbed.serving(_FACTORIES[CHARGE]) as service:
         done = 0
         while done < charges:
             run = await bench.charges(service, _USUAL, seconds=20)
@@ -295,16 +295,16 @@ async def lasting(bench: Bench, charges: int) -> None:
             rows.append([done, round(service.memory_mib(), 1)])
             bench.say(f"memory after {done:,} charges: {rows[-1][1]} MiB")
     bench.figures["memory of billing over charges, MiB"] = rows
-    await audit(bench.stage)
+    await audit(bench.testbed)
 
 
 @asynccontextmanager
 async def _chain(
-    stage: Stage, order: str, billing: str, notification: str
+    testbed: Testbed, order: str, billing: str, notification: str
 ) -> AsyncIterator[dict[str, Service]]:
-    async with stage.serving(billing) as charges, stage.serving(notification) as messages:
+    async with testbed.serving(billing) as charges, testbed.serving(notification) as messages:
         environ = {"ORDER_BILLING_URL": charges.url, "ORDER_NOTIFICATION_URL": messages.url}
-        async with stage.serving(order, environ) as orders:
+        async with testbed.serving(order, environ) as orders:
             yield {"order": orders, "billing": charges, "notification": messages}
 
 
@@ -323,8 +323,8 @@ async def _place(url: str, orders: int) -> None:
         raise Unexplained(f"orders without billing were answered {statuses}")
 
 
-async def _fill(stage: Stage, keys: int) -> None:
-    async with stage.owner() as owner:
+async def _fill(testbed: Testbed, keys: int) -> None:
+    async with testbed.owner() as owner:
         await owner.execute(
             """
             INSERT INTO billing.processed_keys (client, sequence_key, fingerprint, status, body)
@@ -342,7 +342,7 @@ async def _fill(stage: Stage, keys: int) -> None:
 
 async def _pgbench(bench: Bench) -> dict[str, float]:
     """The unprotected statement without any service: what Postgres itself can do here, by its own tool."""
-    script = bench.stage.directory / "withdraw.sql"
+    script = bench.testbed.directory / "withdraw.sql"
     script.write_text(
         "\\set number random(0, 999)\n"
         "WITH withdrawn AS (UPDATE billing.accounts SET balance_cents = balance_cents - 1 "
@@ -358,7 +358,7 @@ async def _pgbench(bench: Bench) -> dict[str, float]:
             *argv,
             f"--time={bench.seconds}",
             f"--file={script}",
-            bench.stage.owner_url,
+            bench.testbed.owner_url,
         ],
         of_child(),
     )

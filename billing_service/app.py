@@ -15,11 +15,6 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-import environment
-import garbage_collector
-import http_guard
-import problem_details
-import telemetry
 from billing_service import headers, keys, ledger, problems, stored_answers
 from billing_service.admission import QueueFull
 from billing_service.collector import MarkLeap
@@ -44,9 +39,10 @@ from billing_service.wire import (
     KeyState,
     OpenAccount,
 )
-from bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
-from direct_route import DirectAPI, DirectRoute, documented_body, read_body
-from problem_details import (
+from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
+from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
     HOST_UNKNOWN,
@@ -58,9 +54,9 @@ from problem_details import (
     Problem,
     documented,
 )
-from problem_details.problem import MEDIA_TYPE
-from strict_input import CanonicalInteger
-from strict_input.url import require_documented_url
+from service_kit.problem_details.problem import MEDIA_TYPE
+from service_kit.strict_input import CanonicalInteger
+from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 

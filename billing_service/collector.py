@@ -11,7 +11,7 @@ import structlog
 
 from billing_service import keys
 from billing_service.metrics import Metrics
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from billing_service.metrics import Metrics
 from billing_service.plain import Bodies, Held, Request
 from billing_service.queue import ChargeQueue, Waiting
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from fastapi import Request
 
-import structured_fields
 from billing_service.problems import HEADER_MALFORMED, KEY_MALFORMED, KEY_MISSING
 from billing_service.wire import (
     FIRST_INCOMPLETE_HEADER,
@@ -18,8 +17,9 @@ from billing_service.wire import (
     SEQUENCE_KEY_MAX,
     TIMEOUT_HEADER,
 )
-from problem_details import Problem, ProblemType
-from structured_fields import MalformedItem
+from service_kit import structured_fields
+from service_kit.problem_details import Problem, ProblemType
+from service_kit.structured_fields import MalformedItem
 
 # For the OpenAPI document; the functions below are what is enforced.
 PARAMETERS = [

@@ -7,7 +7,7 @@ forgotten. From none of them does it come back to be executed.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bounded_pool import (
+from service_kit.bounded_pool import (
     BoundedPool,
     Connection,
     Connections,

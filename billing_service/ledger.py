@@ -21,7 +21,7 @@ from billing_service.keys import (
     Voided,
 )
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, Connections
+from service_kit.bounded_pool import BoundedPool, Connection, Connections
 
 
 @dataclass(frozen=True)

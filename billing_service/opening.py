@@ -11,12 +11,11 @@ import sys
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-import environment
-import telemetry
 from billing_service import ledger
 from billing_service.settings import Settings
 from billing_service.wire import Account, OpenAccount
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from service_kit import environment, telemetry
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 

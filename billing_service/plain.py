@@ -14,7 +14,7 @@ from billing_service import keys, ledger
 from billing_service.keys import CHARGED, DECLINED, Answer, KeyForgotten, stored_as
 from billing_service.ledger import AccountUnknown, Awaited, ChargeOutcome, DeclineBody, TooLate
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool, Connection, LockWaitTooLong, translated
+from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong, translated
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Guarantee: every status of 400 and above that a charge can get is one of these or of the built-in ones.
 """
 
-from problem_details import (
+from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
     MEDIA_TYPE_UNSUPPORTED,

@@ -6,7 +6,6 @@ Guarantee: it is made without touching anything outside; pool and queue work fro
 import asyncio
 import time
 
-from bearer_tokens import BearerTokens
 from billing_service import ledger, problems
 from billing_service.admission import Admission, QueueFull
 from billing_service.collector import Collector
@@ -15,8 +14,9 @@ from billing_service.ledger import Awaited, ChargeOutcome
 from billing_service.metrics import Metrics
 from billing_service.settings import Settings
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool
-from problem_details import Problem, ProblemCatalogue
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.bounded_pool import BoundedPool
+from service_kit.problem_details import Problem, ProblemCatalogue
 
 # For fewer charges than this a second transaction costs more than the waiting that it saves.
 _HALVED_FROM = 16

@@ -15,7 +15,7 @@ from billing_service.admission import QueueFull
 from billing_service.keys import Answer, ClientHeld, KeyForgotten, KeyInFlight, Stored, Voided
 from billing_service.ledger import ChargeOutcome
 from billing_service.plain import Held, Request
-from bounded_pool import LockWaitTooLong
+from service_kit.bounded_pool import LockWaitTooLong
 
 
 @dataclass(eq=False)

@@ -3,9 +3,9 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from bearer_tokens import Tokens
-from environment import EnvironmentSettings, Hosts
-from environment.database_url import DatabaseUrl
+from service_kit.bearer_tokens import Tokens
+from service_kit.environment import EnvironmentSettings, Hosts
+from service_kit.environment.database_url import DatabaseUrl
 
 
 class Settings(EnvironmentSettings):

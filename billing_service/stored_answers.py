@@ -11,7 +11,7 @@ from uuid import UUID
 
 from billing_service import ledger
 from billing_service.keys import CHARGED, Answer
-from bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool
 
 # With its colon, because an account may be called order_id, too.
 _NAME = '"order_id":'

@@ -5,7 +5,7 @@ not do its work, 130 when it was interrupted; whatever was started is stopped, a
 the command ends.
 """
 
-from chaos import early_signals
+from stack import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
@@ -29,30 +29,32 @@ from pathlib import Path
 import asyncpg
 from rich.console import Console
 
-from chaos import arguments, environ, interruption, output
-from chaos.audit import audit
-from chaos.endurance import Endurance
-from chaos.interrupted import Recorder, judge_interrupted
-from chaos.mutants import Hunted, hunt, planted
-from chaos.plan import Plan
-from chaos.plan import read as read_plan
-from chaos.play import Played
-from chaos.processes import StackError, exit_with_parent
-from chaos.report import console as report
-from chaos.report import durations, result
-from chaos.report.command import Invocation, chaos
-from chaos.report.curl import print_curl
-from chaos.run import WRAPPED, open_theatre, play_all, server_versions, visit
-from chaos.scenario import Scenario
-from chaos.scenarios import SCENARIOS
-from chaos.soak import Round
-from chaos.stack import Stack
-from chaos.table import TABLE
-from chaos.target import read
-from chaos.theatre import Theatre
-from chaos.toxics import ToxiproxyError
-from chaos.verdict import Verdict, worst
-from chaos.whole import judge_run
+from chaos import arguments
+from chaos.harness.harness import Harness
+from chaos.harness.target import read
+from chaos.mutation import Hunted, hunt, planted
+from chaos.promises.audit import audit
+from chaos.promises.verdict import Verdict, worst
+from chaos.results import progress as report
+from chaos.results import result
+from chaos.runner.interrupted import Recorder, judge_interrupted
+from chaos.runner.play import Played
+from chaos.runner.run import WRAPPED, open_harness, play_all, server_versions, visit
+from chaos.runner.whole import judge_run
+from chaos.scenarios.catalogue import SCENARIOS
+from chaos.scenarios.scenario import Scenario
+from chaos.scenarios.table import TABLE
+from chaos.soak.endurance import Endurance
+from chaos.soak.plan import Plan
+from chaos.soak.plan import read as read_plan
+from chaos.soak.rounds import Round
+from report import durations
+from report.command import Invocation, chaos
+from stack import environ, interruption, output
+from stack.curl import print_curl
+from stack.embedded import Stack
+from stack.processes import StackError, exit_with_parent
+from stack.toxics import ToxiproxyError
 
 
 def main(words: list[str] | None = None) -> int:
@@ -81,18 +83,18 @@ async def up(options: argparse.Namespace, console: Console) -> int:
 
 async def demo(options: argparse.Namespace, console: Console) -> int:
     """The wrapped stack plays the table, then stays up until Ctrl-C when somebody is there to use it."""
-    async with open_theatre(options.run_dir, _say(console)) as theatre:
-        played = await _play(options, console, theatre, TABLE)
+    async with open_harness(options.run_dir, _say(console)) as harness:
+        played = await _play(options, console, harness, TABLE)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            _print_curl(console, theatre.stack)
-            await theatre.stack.serve_until_stopped()
+            _print_curl(console, harness.stack)
+            await harness.stack.serve_until_stopped()
     return worst([cell.verdict for cell in played]).exit_code
 
 
 async def matrix(options: argparse.Namespace, console: Console) -> int:
     """The table alone, on a stack of its own that disturbs no other."""
-    async with _own_theatre(options, console) as theatre:
-        played = await _play(options, console, theatre, TABLE)
+    async with _own_harness(options, console) as harness:
+        played = await _play(options, console, harness, TABLE)
     return worst([cell.verdict for cell in played]).exit_code
 
 
@@ -101,11 +103,11 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     scenarios = _chosen(options.names)
     async with AsyncExitStack() as exit_stack:
         if options.target is None:
-            theatre = await exit_stack.enter_async_context(_own_theatre(options, console))
+            harness = await exit_stack.enter_async_context(_own_harness(options, console))
         else:
-            theatre = await exit_stack.enter_async_context(visit(read(options.target)))
+            harness = await exit_stack.enter_async_context(visit(read(options.target)))
             scenarios = _playable(console, scenarios)
-        played = await _play(options, console, theatre, scenarios)
+        played = await _play(options, console, harness, scenarios)
     return worst([cell.verdict for cell in played]).exit_code
 
 
@@ -114,10 +116,10 @@ _NEAR = 0.55
 
 
 @asynccontextmanager
-async def _own_theatre(options: argparse.Namespace, console: Console) -> AsyncIterator[Theatre]:
+async def _own_harness(options: argparse.Namespace, console: Console) -> AsyncIterator[Harness]:
     with tempfile.TemporaryDirectory(prefix="stage-", dir=_made(options.run_dir)) as run_dir:
-        async with open_theatre(Path(run_dir), _say(console), usual_ports=False) as theatre:
-            yield theatre
+        async with open_harness(Path(run_dir), _say(console), usual_ports=False) as harness:
+            yield harness
 
 
 def _chosen(names: Sequence[str]) -> Sequence[Scenario]:
@@ -190,8 +192,8 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
     return 0 if all(found.caught for found in hunted) else 1
 
 
-def _with_bug(run_dir: Path, factories: Mapping[str, str]) -> AbstractAsyncContextManager[Theatre]:
-    return open_theatre(
+def _with_bug(run_dir: Path, factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+    return open_harness(
         run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
     )
 
@@ -277,15 +279,15 @@ async def list_scenarios(options: argparse.Namespace, console: Console) -> int:
 
 
 async def _play(
-    options: argparse.Namespace, console: Console, theatre: Theatre, scenarios: Sequence[Scenario]
+    options: argparse.Namespace, console: Console, harness: Harness, scenarios: Sequence[Scenario]
 ) -> list[Played]:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     progress = report.Progress(console, scenarios, durations.recorded(options.run_dir / "results"))
     recorder = Recorder(progress)
     try:
-        played = await play_all(theatre, scenarios, seed, recorder)
-        whole = await judge_run(theatre, played)
-        versions = await server_versions(theatre.target, theatre.toxiproxy)
+        played = await play_all(harness, scenarios, seed, recorder)
+        whole = await judge_run(harness, played)
+        versions = await server_versions(harness.target, harness.toxiproxy)
     except asyncio.CancelledError:
         if recorder.played:
             whole = judge_interrupted()

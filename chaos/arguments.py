@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chaos.audit import STUCK_AFTER_S
-from chaos.report.command import CHAOS
+from chaos.promises.audit import STUCK_AFTER_S
+from report.command import CHAOS
 
 RUN_DIR = Path(__file__).resolve().parent.parent / ".run"
 

@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-import environment
-from environment.database_url import DatabaseUrl
+from service_kit import environment
+from service_kit.environment.database_url import DatabaseUrl
 
 # Any number will do that nobody else uses in this database; these are the bytes of "billed" as an integer.
 MIGRATION_LOCK = 0x62696C6C6564

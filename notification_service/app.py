@@ -12,20 +12,16 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry, Counter
 
-import environment
-import garbage_collector
-import http_guard
-import problem_details
-import telemetry
-from bearer_tokens import BearerTokens
-from bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong, ReadsFull
-from bounded_pool.groups import Bounds, Group
-from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from notification_service import arrivals
 from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 from notification_service.wire import Arrivals, Notification, Shown
-from problem_details import (
+from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong, ReadsFull
+from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.group_commit import Bounds, Group
+from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
     HOST_UNKNOWN,
@@ -39,8 +35,8 @@ from problem_details import (
     ProblemType,
     documented,
 )
-from strict_input import CanonicalUUID
-from strict_input.url import require_documented_url
+from service_kit.strict_input import CanonicalUUID
+from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from bounded_pool import Connection
 from notification_service.wire import Arrival, Notification
+from service_kit.bounded_pool import Connection
 
 # A page of history; whoever wants one order's arrivals names it.
 LISTED_MAX = 100

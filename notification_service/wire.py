@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from strict_input import HumanText
+from service_kit.strict_input import HumanText
 
 # `POST /notifications`: not shown and never will be, by the last part of the problem's `type` (`/problems/<slug>`) and the
 # only status that it comes with. What is not listed here may have been shown.

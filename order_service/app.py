@@ -1,6 +1,6 @@
 """order_service over HTTP.
 
-Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a shopper who retries
+Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a customer who retries
 with the same key gets the same order.
 """
 
@@ -14,13 +14,6 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 
-import environment
-import garbage_collector
-import http_guard
-import problem_details
-import telemetry
-from bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
-from direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from order_service import headers, listing, orders, problems
 from order_service.clients import Client, client_of
 from order_service.outcomes import Unknown
@@ -35,7 +28,10 @@ from order_service.wire import (
     Orders,
     Status,
 )
-from problem_details import (
+from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit.bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
+from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
     HOST_UNKNOWN,
@@ -47,12 +43,12 @@ from problem_details import (
     Problem,
     documented,
 )
-from strict_input import CanonicalInteger, CanonicalUUID
-from strict_input.url import require_documented_url
+from service_kit.strict_input import CanonicalInteger, CanonicalUUID
+from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
-# A shopper who comes back after a second finds most orders settled.
+# A customer who comes back after a second finds most orders settled.
 RETRY_AFTER_S = 1
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
 # A page that a person can look over.
@@ -147,19 +143,19 @@ async def post_order(request: Request) -> Response:
     desk = _desk(request)
     client = client_of(request)
     new = await read_body(request, NewOrder)
-    shopper_key = headers.shopper_key(request)
+    customer_key = headers.customer_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
-        recorded = await desk.books.record(orders.Recording(uuid4(), new, shopper_key, client))
+        recorded = await desk.books.record(orders.Recording(uuid4(), new, customer_key, client))
     except orders.WindowFull as exc:
         raise Problem(
             problems.WINDOW_FULL,
             f"{desk.settings.window_max} orders are unsettled.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ) from exc
-    except orders.ShopperKeyTaken:
-        return await _known_order(desk, client, new, shopper_key or "")
+    except orders.CustomerKeyTaken:
+        return await _known_order(desk, client, new, customer_key or "")
     settled = desk.dispatcher.start(recorded)
     await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
     order = settled.result() if settled.done() else None
@@ -232,10 +228,10 @@ async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client
     )
 
 
-async def _known_order(desk: OrderDesk, client: str, new: NewOrder, shopper_key: str) -> Response:
-    """The order that the shopper's key named before; waits for it as for a new one while it is in this process."""
+async def _known_order(desk: OrderDesk, client: str, new: NewOrder, customer_key: str) -> Response:
+    """The order that the customer's key named before; waits for it as for a new one while it is in this process."""
     async with desk.pool.connection() as connection:
-        known = await listing.find_by_shopper_key(connection, client, new.customer, shopper_key)
+        known = await listing.find_by_customer_key(connection, client, new.customer, customer_key)
     if known is None:
         raise DatabaseTrouble("the order of this key is not visible yet")
     order_id, fingerprint = known

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from bounded_pool import BoundedPool
-from bounded_pool.groups import Bounds, Group
 from order_service import orders, set_statements
 from order_service.orders import Beginning, PendingOrder, Recording, Settlement
 from order_service.wire import Fate
+from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Bounds, Group
 
 # A commit costs the same for a hundred; more would hold the counter's row for longer.
 _TOGETHER_MAX = 100

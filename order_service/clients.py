@@ -10,9 +10,9 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 
-from bearer_tokens import BearerTokens
 from order_service import problems
-from problem_details import Problem
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.problem_details import Problem
 
 # No client can have this name: a name is not empty.
 ANONYMOUS = ""

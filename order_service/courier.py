@@ -12,9 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-import telemetry
 from billing_service.wire import Charge, Charged, Declined
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.backoff import Backoff
 from order_service.books import Books
@@ -37,6 +35,8 @@ from order_service.peers import Peers, notification_of
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import Attempt, Delivery, Fate, Order, Status
+from service_kit import telemetry
+from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 T = TypeVar("T")

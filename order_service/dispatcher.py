@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.courier import Courier, Surroundings, charge_of
 from order_service.orders import LeaseLost, PendingOrder
@@ -23,6 +22,7 @@ from order_service.outcomes import (
     slug_of,
 )
 from order_service.wire import Order
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import Request
 
-import structured_fields
 from order_service.problems import KEY_MALFORMED
-from order_service.wire import KEY_HEADER, SHOPPER_KEY_LENGTH_MAX
-from problem_details import Problem
-from structured_fields import MalformedItem
+from order_service.wire import CUSTOMER_KEY_LENGTH_MAX, KEY_HEADER
+from service_kit import structured_fields
+from service_kit.problem_details import Problem
+from service_kit.structured_fields import MalformedItem
 
 # For the OpenAPI document; the function below is what is enforced. The two quotes count in the schema.
 PARAMETERS: list[dict[str, Any]] = [
@@ -20,13 +20,13 @@ PARAMETERS: list[dict[str, Any]] = [
         "name": KEY_HEADER,
         "required": False,
         "description": "the customer's own key: an RFC 9651 String of 1 to 255 characters",
-        "schema": {"type": "string", "minLength": 3, "maxLength": SHOPPER_KEY_LENGTH_MAX + 2},
+        "schema": {"type": "string", "minLength": 3, "maxLength": CUSTOMER_KEY_LENGTH_MAX + 2},
         "example": '"a7f3"',
     }
 ]
 
 
-def shopper_key(request: Request) -> str | None:
+def customer_key(request: Request) -> str | None:
     """The customer's key, None when absent; raises the problem `key-malformed`."""
     try:
         value = structured_fields.item(request.headers.getlist(KEY_HEADER))
@@ -37,9 +37,9 @@ def shopper_key(request: Request) -> str | None:
         ) from exc
     if value is None:
         return None
-    if type(value) is not str or not 1 <= len(value) <= SHOPPER_KEY_LENGTH_MAX:
+    if type(value) is not str or not 1 <= len(value) <= CUSTOMER_KEY_LENGTH_MAX:
         raise Problem(
             KEY_MALFORMED,
-            f"{KEY_HEADER} must be 1 to {SHOPPER_KEY_LENGTH_MAX} characters in double quotes.",
+            f"{KEY_HEADER} must be 1 to {CUSTOMER_KEY_LENGTH_MAX} characters in double quotes.",
         )
     return value

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
-from bounded_pool import Connection
 from order_service.wire import Attempt, Order
+from service_kit.bounded_pool import Connection
 
 
 async def find(connection: Connection, client: str, order_id: UUID) -> Order | None:
@@ -33,8 +33,8 @@ async def find(connection: Connection, client: str, order_id: UUID) -> Order | N
     return None if row is None else _order(row)
 
 
-async def find_by_shopper_key(
-    connection: Connection, client: str, customer: str, shopper_key: str
+async def find_by_customer_key(
+    connection: Connection, client: str, customer: str, customer_key: str
 ) -> tuple[UUID, bytes] | None:
     """Id and fingerprint of the order that a customer's key names for a client."""
     row = await connection.fetchrow(
@@ -45,7 +45,7 @@ async def find_by_shopper_key(
         """,
         client,
         customer,
-        shopper_key,
+        customer_key,
     )
     return None if row is None else (row["order_id"], row["fingerprint"])
 

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import asyncpg
 
-from bounded_pool import Connection
 from order_service.wire import (
     Attempt,
     Delivery,
@@ -24,6 +23,7 @@ from order_service.wire import (
     Status,
     without_balance,
 )
+from service_kit.bounded_pool import Connection
 
 
 class LeaseLost(Exception):
@@ -34,8 +34,8 @@ class WindowFull(Exception):
     """As many orders are unsettled as may be. Nothing was recorded and no sequence key was spent."""
 
 
-class ShopperKeyTaken(Exception):
-    """The shopper's key already names an order. Nothing was recorded and no sequence key was spent."""
+class CustomerKeyTaken(Exception):
+    """The customer's key already names an order. Nothing was recorded and no sequence key was spent."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Recording:
 
     order_id: UUID
     order: NewOrder
-    shopper_key: str | None
+    customer_key: str | None
     client: str = ""
 
     def pending(self, sequence_key: int, created_at: datetime) -> PendingOrder:
@@ -115,7 +115,7 @@ def pending(order: Order) -> PendingOrder:
 
 
 def fingerprint(order: NewOrder) -> bytes:
-    """Tells orders under one shopper key apart by what they mean: SHA-256, 32 bytes."""
+    """Tells orders under one customer key apart by what they mean: SHA-256, 32 bytes."""
     canonical = json.dumps(order.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).digest()
 
@@ -158,7 +158,7 @@ async def record(
             order.item,
             order.amount_cents,
             order.delivery.value,
-            recording.shopper_key,
+            recording.customer_key,
             fingerprint(order),
             owner,
             lease_s,
@@ -168,7 +168,7 @@ async def record(
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
             raise
-        raise ShopperKeyTaken from exc
+        raise CustomerKeyTaken from exc
     if row is None:
         raise WindowFull
     return recording.pending(row["sequence_key"], row["created_at"])

@@ -25,7 +25,7 @@ from notification_service.wire import Notification
 from order_service import answers
 from order_service.answers import Received
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
-from telemetry import TRACE_HEADER, traceparent
+from service_kit.telemetry import TRACE_HEADER, traceparent
 
 Transport = httpx.AsyncBaseTransport
 

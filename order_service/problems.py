@@ -3,17 +3,17 @@
 Guarantee: each one says whether an order exists and whether money may have moved.
 """
 
-from problem_details import ProblemType
+from service_kit.problem_details import ProblemType
 
 RETENTION = (
-    "A shopper's Idempotency-Key is an RFC 9651 String of 1 to 255 characters. It belongs to the client that places the "
+    "A customer's Idempotency-Key is an RFC 9651 String of 1 to 255 characters. It belongs to the client that places the "
     "order and to the customer of the order, and is kept as long as the order is."
 )
 
 KEY_MALFORMED = ProblemType(
     "key-malformed",
     400,
-    "The shopper's key is malformed",
+    "The customer's key is malformed",
     'Idempotency-Key is an RFC 9651 String of 1 to 255 characters, in double quotes: Idempotency-Key: "a7f3". '
     "No order was recorded.",
 )
@@ -39,7 +39,7 @@ ORDER_UNKNOWN = ProblemType(
 KEY_REUSED = ProblemType(
     "key-reused",
     422,
-    "The shopper's key is known with another order",
+    "The customer's key is known with another order",
     "A key names one order of its customer for ever. No order was recorded; take a new key for another order.",
 )
 ORDER_FAILED = ProblemType(

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-from bearer_tokens import BearerTokens
-from bounded_pool import BoundedPool
 from order_service import orders, problems
 from order_service.backoff import Backoff
 from order_service.books import Books
@@ -21,7 +19,9 @@ from order_service.metrics import Metrics
 from order_service.peers import Peers, Transport, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
-from problem_details import ProblemCatalogue
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.bounded_pool import BoundedPool
+from service_kit.problem_details import ProblemCatalogue
 
 
 class OrderDesk:

@@ -10,19 +10,19 @@ from uuid import UUID
 
 import asyncpg
 
-from bounded_pool import Connection
-from bounded_pool.groups import Alone
 from order_service.orders import (
     Beginning,
+    CustomerKeyTaken,
     PendingOrder,
     Recording,
     Settlement,
-    ShopperKeyTaken,
     WindowFull,
     fingerprint,
     stored,
 )
 from order_service.wire import Fate
+from service_kit.bounded_pool import Connection
+from service_kit.group_commit import Alone
 
 
 async def record_all(
@@ -35,7 +35,7 @@ async def record_all(
     """Commits all orders with their keys and first attempts: the order of arrival is the order of their keys.
 
     For each one the order, `WindowFull` or `ShopperKeyTaken`. Raises `Alone` when another replica has just taken one of the
-    shoppers' keys.
+    customers' keys.
     """
     try:
         rows = await connection.fetch(
@@ -85,7 +85,7 @@ async def record_all(
             [each.order.item for each in recordings],
             [each.order.amount_cents for each in recordings],
             [each.order.delivery.value for each in recordings],
-            [each.shopper_key for each in recordings],
+            [each.customer_key for each in recordings],
             [fingerprint(each.order) for each in recordings],
             owner,
             lease_s,
@@ -101,7 +101,7 @@ async def record_all(
 
 def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Exception:
     if row["taken"]:
-        return ShopperKeyTaken()
+        return CustomerKeyTaken()
     if row["sequence_key"] is None:
         return WindowFull()
     return recording.pending(row["sequence_key"], row["created_at"])

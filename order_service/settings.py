@@ -3,9 +3,9 @@
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from bearer_tokens import OptionalTokens, Token
-from environment import EnvironmentSettings, Hosts
-from environment.database_url import DatabaseUrl
+from service_kit.bearer_tokens import OptionalTokens, Token
+from service_kit.environment import EnvironmentSettings, Hosts
+from service_kit.environment.database_url import DatabaseUrl
 
 # Without a user and a password: they would not be sent.
 _PEER_URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
@@ -46,7 +46,7 @@ class Settings(EnvironmentSettings):
     transaction_timeout_s: float = Field(
         3.0, gt=0, le=300, description="hard limit of one database access, waits included"
     )
-    # A shopper waits a few seconds; whoever waits longer is better served by 202 and a Location.
+    # A customer waits a few seconds; whoever waits longer is better served by 202 and a Location.
     wait_budget_s: float = Field(
         5.0, gt=0, le=300, description="POST /orders waits so long for billing, then answers 202"
     )

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from strict_input import HumanText
+from service_kit.strict_input import HumanText
 
-# An opaque RFC 9651 String of the shopper, who may retry too.
+# An opaque RFC 9651 String of the customer, who may retry too.
 KEY_HEADER = "Idempotency-Key"
 # RFC 9651 Boolean; ?1 on the answer of an order that the key had named before.
 REPLAYED_HEADER = "Idempotency-Replayed"
-SHOPPER_KEY_LENGTH_MAX = 255
+CUSTOMER_KEY_LENGTH_MAX = 255
 # Ten billion in a currency with cents: above any order, and a million of them still fit into a bigint.
 AMOUNT_CENTS_MAX = 1_000_000_000_000
 

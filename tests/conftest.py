@@ -13,11 +13,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chaos import environ, ports
-from chaos.postgres import PostgresCluster
-from chaos.run import open_theatre
-from chaos.schema import migrate
-from chaos.theatre import Theatre
+from chaos.harness.harness import Harness
+from chaos.runner.run import open_harness
+from stack import environ, ports
+from stack.postgres import PostgresCluster
+from stack.schema import migrate
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"
@@ -92,9 +92,9 @@ def serve() -> Serve:
 
 
 @pytest.fixture(scope="session")
-async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
+async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
     """The running stage: the three wrapped services behind the real Toxiproxy and Postgres."""
-    async with open_theatre(
+    async with open_harness(
         tmp_path_factory.mktemp("stack"), lambda _: None, usual_ports=False
-    ) as theatre:
-        yield theatre
+    ) as harness:
+        yield harness

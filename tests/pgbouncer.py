@@ -14,9 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from chaos import ports
-from chaos.postgres import unprivileged
-from chaos.processes import Child, Command
+from stack import ports
+from stack.postgres import unprivileged
+from stack.processes import Child, Command
 
 # Debian puts it where only root's PATH looks.
 BINARY = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")

@@ -21,7 +21,7 @@ import notification_service.app
 import notification_service.settings
 import order_service.app
 import order_service.settings
-from tests.strict_input.spellings import OF_42, OF_A_UUID
+from tests.service_kit.strict_input.spellings import OF_42, OF_A_UUID
 
 TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}
 ORDER = str(UUID(int=1))

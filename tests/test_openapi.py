@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, HTTPException
 
-from chaos import ports
-from chaos.theatre import Theatre
+from chaos.harness.harness import Harness
+from stack import ports
 
 pytestmark = pytest.mark.chaos
 
@@ -44,9 +44,9 @@ async def schemathesis(url: str, token: str, directory: Path) -> tuple[int, str]
 
 
 @pytest.mark.parametrize("service", ["order_service", "billing_service", "notification_service"])
-async def test_documented_answers_only(theatre: Theatre, tmp_path: Path, service: str) -> None:
+async def test_documented_answers_only(harness: Harness, tmp_path: Path, service: str) -> None:
     """Every operation, with input that fits its schema, input that does not, and one after the other."""
-    url, token = theatre.stack.urls[service], theatre.stack.tokens["curl"]
+    url, token = harness.stack.urls[service], harness.stack.tokens["curl"]
     code, report = await schemathesis(url, token, tmp_path)
     assert code == 0, report
     assert "passed" in report

@@ -20,7 +20,7 @@ import notification_service.app
 import notification_service.settings
 import order_service.app
 import order_service.settings
-from bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool
 from tests import pgbouncer
 
 TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}

@@ -4,7 +4,7 @@ Guarantee: exit code 0 when every promise was kept, 1 when one was broken, 2 whe
 its work, 130 when it was interrupted; nothing of the project is left on the machine, however it ends.
 """
 
-from chaos import early_signals
+from stack import early_signals
 
 if __name__ == "__main__":
     # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
@@ -24,15 +24,15 @@ import asyncpg
 import httpx
 from rich.console import Console
 
-from chaos import environ, interruption, output
-from chaos.audit import audit
 from chaos.compose import load, situations, steps
 from chaos.compose.project import PROJECT, Project, Say, find_compose, run
 from chaos.compose.shop import Shop
-from chaos.processes import StackError
-from chaos.report.result import write
-from chaos.toxics import ToxiproxyError
-from chaos.verdict import Verdict, worst
+from chaos.promises.audit import audit
+from chaos.promises.verdict import Verdict, worst
+from chaos.results.result import write
+from stack import environ, interruption, output
+from stack.processes import StackError
+from stack.toxics import ToxiproxyError
 
 ORDERS = 500
 Step = Callable[[], Awaitable[list[str]]]

@@ -1,6 +1,6 @@
-"""Shoppers who order without pause while containers are killed under them, and the account of it afterwards.
+"""Customers who order without pause while containers are killed under them, and the account of it afterwards.
 
-Guarantee: a shopper keeps to one key for an order until it is acknowledged, as a careful one would; what was acknowledged
+Guarantee: a customer keeps to one key for an order until it is acknowledged, as a careful one would; what was acknowledged
 is compared with what was withdrawn, order by order.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from chaos.audit import CLIENT, Audit, audit
 from chaos.compose.project import Project
 from chaos.compose.shop import AMOUNT_CENTS, Shop
-from chaos.processes import StackError
-from chaos.verdict import Verdict
+from chaos.promises.audit import CLIENT, Audit, audit
+from chaos.promises.verdict import Verdict
+from stack.processes import StackError
 
 # Enough that requests are under way at every hop when a container dies; two cores cannot use more.
-SHOPPERS = 8
+CUSTOMERS = 8
 # Killed one after the other, each in the middle of the load, and started again.
 VICTIMS = (
     "billing_service",
@@ -29,15 +29,15 @@ VICTIMS = (
     "notification_service",
     "gateway",
 )
-# A shopper whose request failed looks at the page again.
-_SHOPPER_PAUSE_S = 0.1
+# A customer whose request failed looks at the page again.
+_CUSTOMER_PAUSE_S = 0.1
 # Longer than any container needs to come back, on a busy machine, too.
 _PATIENCE_S = 180.0
 
 
 @dataclass
 class Sales:
-    """What the shoppers know: the acknowledged orders, and how often they had to ask again."""
+    """What the customers know: the acknowledged orders, and how often they had to ask again."""
 
     acknowledged: list[str] = field(default_factory=list)
     repeats: int = 0
@@ -86,7 +86,7 @@ async def play(project: Project, shop: Shop, orders: int) -> Loaded:
     sales = Sales()
     async with asyncio.TaskGroup() as group:
         killing = group.create_task(_kill_all(project, shop, sales, orders))
-        for _ in range(SHOPPERS):
+        for _ in range(CUSTOMERS):
             group.create_task(_shop(shop, account, killing, sales))
     await shop.until("every order is settled", lambda: _settled(shop))
     return Loaded(
@@ -110,7 +110,7 @@ async def _shop(
 
 
 async def _ordered(shop: Shop, account: str, key: str, sales: Sales) -> str:
-    """The id of the order, however often the shopper has to ask."""
+    """The id of the order, however often the customer has to ask."""
     while True:
         try:
             response = await shop.place(account, key=key)
@@ -121,7 +121,7 @@ async def _ordered(shop: Shop, account: str, key: str, sales: Sales) -> str:
         if response is not None and response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             raise StackError(f"POST /orders: {response.status_code} {response.text}")
         sales.repeats += 1
-        await asyncio.sleep(_SHOPPER_PAUSE_S)
+        await asyncio.sleep(_CUSTOMER_PAUSE_S)
 
 
 async def _kill_all(project: Project, shop: Shop, sales: Sales, orders: int) -> list[Outage]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from chaos.compose.shop import Connection, Shop
-from chaos.neighbour import Neighbour
+from chaos.faults.account_lock import AccountLock
 
 Where = Literal["before execution", "inside commit"]
 
@@ -34,18 +34,22 @@ _WAITING = """
 class Pause:
     """`reached` returns when a charge stands there; `let_go` lets it and all after it go on."""
 
-    def __init__(self, shop: Shop, connection: Connection, neighbour: Neighbour | None) -> None:
+    def __init__(
+        self, shop: Shop, connection: Connection, account_lock: AccountLock | None
+    ) -> None:
         self._shop = shop
         self._connection = connection
-        self._neighbour = neighbour
+        self._account_lock = account_lock
 
     async def reached(self) -> None:
         """Raises `StackError` when no charge comes."""
 
-        if self._neighbour is not None:
-            await self._shop.until("a charge waits for its account", self._neighbour.is_waited_for)
-            await self._neighbour.leave()
-            self._neighbour = None
+        if self._account_lock is not None:
+            await self._shop.until(
+                "a charge waits for its account", self._account_lock.is_waited_for
+            )
+            await self._account_lock.leave()
+            self._account_lock = None
 
         async def waiting() -> bool:
             return bool(await self._connection.fetchval(_WAITING))
@@ -66,14 +70,14 @@ async def paused(shop: Shop, where: Where, account: str) -> AsyncIterator[Pause]
         await connection.execute(_FUNCTION)
         await connection.execute(_INSIDE_COMMIT if where == "inside commit" else _BEFORE_EXECUTION)
         await connection.execute("SELECT pg_advisory_lock(471148, 0)")
-        neighbour = None
+        account_lock = None
         if where == "before execution":
             # A plain charge is one message that commits itself, whether its process lives or not. One whose account a
             # neighbour has takes a transaction, of which the end is a message of its own, and a process that dies before
             # has executed nothing.
-            neighbour = Neighbour(beside)
-            await neighbour.take(account)
-        pause = Pause(shop, connection, neighbour)
+            account_lock = AccountLock(beside)
+            await account_lock.take(account)
+        pause = Pause(shop, connection, account_lock)
         try:
             yield pause
         finally:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from chaos import ports
-from chaos.environ import of_download
-from chaos.processes import StackError
-from chaos.programs import run_to_end
-from chaos.target import Target
+from chaos.harness.target import Target
+from stack import ports
+from stack.environ import of_download
+from stack.processes import StackError
+from stack.programs import run_to_end
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 FILES = ("docker-compose.yml", "chaos/compose/compose.chaos.yml")

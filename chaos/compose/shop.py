@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import httpx
 
-from chaos.processes import StackError
-from chaos.target import Target
+from chaos.harness.target import Target
 from order_service.wire import Delivery
+from stack.processes import StackError
 
 AMOUNT_CENTS = 1_999
 OPENING_CENTS = 100_000_000
@@ -63,7 +63,7 @@ class Shop:
     async def place(
         self, account: str, delivery: Delivery = Delivery.EXACTLY_ONCE, key: str | None = None
     ) -> httpx.Response:
-        """POST /orders, with the shopper's key if there is one."""
+        """POST /orders, with the customer's key if there is one."""
         return await self.client.post(
             f"{self.target.urls['order_service']}/orders",
             json={

@@ -16,10 +16,11 @@ import httpx
 from chaos.compose.pause import Where, paused
 from chaos.compose.project import Project
 from chaos.compose.shop import Shop
-from chaos.situations import SITUATIONS, Situation, effects_computed
-from chaos.toxics import LimitData, Stream, Toxiproxy
-from chaos.verdict import Verdict
+from chaos.promises.verdict import Verdict
+from chaos.scenarios.effects import effects_computed
 from order_service.wire import Delivery
+from report.situations import SITUATIONS, Situation
+from stack.toxics import LimitData, Stream, Toxiproxy
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import socket
 
 import httpx
 
-from chaos import ports
 from chaos.compose import inspection
 from chaos.compose.pause import paused
 from chaos.compose.project import SERVICES, Project, run
 from chaos.compose.shop import Shop
-from chaos.processes import StackError
-from chaos.toxics import Toxiproxy
+from stack import ports
+from stack.processes import StackError
+from stack.toxics import Toxiproxy
 
 REPLICAS = 3
 # With three replicas and no preference one of them gets none of so many connections once in 10^10 runs.

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from environment.secrecy import MARK
+from service_kit.environment.secrecy import MARK
 from tests.architecture.rules import HARNESS, OURS, PROJECT
 
 Definition = Mapping[str, Any]

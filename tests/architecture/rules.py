@@ -1,36 +1,30 @@
 """The rules of the structure, each a function from the project's sources to the places that break it."""
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("order_service", "billing_service", "notification_service")
-# Small packages that do one nameable thing and could stand alone.
-STANDALONE = (
-    "bearer_tokens",
-    "bounded_pool",
-    "direct_route",
-    "garbage_collector",
-    "environment",
-    "http_guard",
-    "problem_details",
-    "strict_input",
-    "structured_fields",
-    "telemetry",
-)
+# What every service is built from: one package or module for each nameable thing.
+KIT = "service_kit"
 # The pattern alone, to be copied: it has to work where nothing else of the project is.
 EXAMPLES = "examples"
 # What no service knows, and no image holds.
-HARNESS = ("chaos", "bench", "tests", EXAMPLES)
-OURS = (*SERVICES, *STANDALONE, *HARNESS, "migrations")
+HARNESS = ("stack", "report", "chaos", "bench", "tests", EXAMPLES)
+OURS = (*SERVICES, KIT, *HARNESS, "migrations")
+# chaos from the ground up: a package imports only those above it in this list. What is not listed may import them all.
+CHAOS = ("faults", "evidence", "promises", "harness", "steps", "scenarios", "runner")
+CHAOS_ON_TOP = ("soak", "mutation", "results", "compose", "arguments", "__main__")
 # A reader takes it in at once; so long are the two halves, and no longer.
 EXAMPLE_LINES_MAX = 130
 
 HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
-# strict_input holds types for pydantic and nothing else.
-WIRE_IMPORTS = {"pydantic", "datetime", "enum", "strict_input", "typing", "uuid"}
+WIRE_IMPORTS = {"pydantic", "datetime", "enum", "typing", "uuid"}
+# Types for pydantic, and nothing else.
+WIRE_TYPES = "service_kit.strict_input"
 SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",
@@ -87,13 +81,19 @@ def sources() -> dict[str, str]:
 
 def imports(files: Sources) -> Iterator[Import]:
     for path, source in files.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(_parsed(source)):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield Import(path, node.lineno, alias.name, ())
             elif isinstance(node, ast.ImportFrom):
                 names = tuple(alias.name for alias in node.names)
                 yield Import(path, node.lineno, "." * node.level + (node.module or ""), names)
+
+
+@functools.cache
+def _parsed(source: str) -> ast.Module:
+    """Each file is looked at by many rules."""
+    return ast.parse(source)
 
 
 def package(path: str) -> str:
@@ -121,15 +121,51 @@ def services_do_not_know_the_harness(files: Sources) -> list[str]:
     ]
 
 
-def standalone_packages_stand_alone(files: Sources) -> list[str]:
-    """They import nothing of ours but themselves."""
+def the_kit_knows_nothing_of_ours(files: Sources) -> list[str]:
+    """service_kit imports nothing of ours but itself."""
     return [
         str(found)
         for found in imports(files)
-        if package(found.path) in STANDALONE
-        and found.top in OURS
-        and found.top != package(found.path)
+        if package(found.path) == KIT and found.top in OURS and found.top != KIT
     ]
+
+
+def the_stack_knows_services_by_name(files: Sources) -> list[str]:
+    """stack imports service_kit and itself: the factory of a service is a text to it."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) == "stack" and found.top in OURS and found.top not in ("stack", KIT)
+    ]
+
+
+def the_report_knows_the_documented_run(files: Sources) -> list[str]:
+    """report imports nothing of ours but itself: it reads result.json and history.jsonl."""
+    return [
+        str(found)
+        for found in imports(files)
+        if package(found.path) == "report" and found.top in OURS and found.top != "report"
+    ]
+
+
+def chaos_is_built_from_the_ground_up(files: Sources) -> list[str]:
+    """A package of chaos imports only packages above it in the list; nothing outside of tests imports chaos."""
+    offences = []
+    for found in imports(files):
+        imported = [found.module, *(f"{found.module}.{name}" for name in found.names)]
+        if found.top != "chaos":
+            continue
+        if package(found.path) not in ("chaos", "tests"):
+            offences.append(str(found))
+            continue
+        parts = found.path.removesuffix(".py").split("/")
+        if parts[0] != "chaos" or parts[1] not in CHAOS:
+            continue
+        above = CHAOS[: CHAOS.index(parts[1]) + 1]
+        names = {name.split(".")[1] for name in imported if name.count(".")}
+        if names & {*CHAOS, *CHAOS_ON_TOP} - {*above}:
+            offences.append(str(found))
+    return offences
 
 
 def examples_stand_alone(files: Sources) -> list[str]:
@@ -164,6 +200,7 @@ def wires_are_plain(files: Sources) -> list[str]:
         for found in imports(files)
         if found.path in {f"{service}/wire.py" for service in SERVICES}
         and found.top not in WIRE_IMPORTS
+        and found.module != WIRE_TYPES
     ]
 
 
@@ -190,12 +227,12 @@ def only_sql_modules_know_asyncpg(files: Sources) -> list[str]:
 
 
 def only_toxics_knows_the_library(files: Sources) -> list[str]:
-    """chaos/toxics.py is the only importer of toxiproxy-python; its test characterises the library."""
+    """stack/toxics.py is the only importer of toxiproxy-python; its test characterises the library."""
     return [
         str(found)
         for found in imports(files)
         if found.top == "toxiproxy"
-        and found.path not in ("chaos/toxics.py", "tests/chaos/test_toxics.py")
+        and found.path not in ("stack/toxics.py", "tests/stack/test_toxics.py")
     ]
 
 
@@ -226,7 +263,7 @@ def excepts_are_narrow(files: Sources) -> list[str]:
         f"{path}:{node.lineno} catches everything"
         for path, source in files.items()
         if package(path) != "tests"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(_parsed(source))
         if isinstance(node, ast.ExceptHandler | ast.Call) and _catches_everything(node)
     ]
 
@@ -255,7 +292,7 @@ def tests_wait_for_evidence(files: Sources) -> list[str]:
         f"{path}:{node.lineno} sleeps"
         for path, source in files.items()
         if package(path) == "tests"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(_parsed(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "sleep"
@@ -272,7 +309,7 @@ def every_module_has_a_docstring(files: Sources) -> list[str]:
     return [
         path
         for path, source in files.items()
-        if source.strip() and ast.get_docstring(ast.parse(source)) is None
+        if source.strip() and ast.get_docstring(_parsed(source)) is None
     ]
 
 
@@ -281,7 +318,7 @@ def text_files_are_utf_8(files: Sources) -> list[str]:
     return [
         f"{path}:{node.lineno} leaves the encoding to the locale"
         for path, source in files.items()
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(_parsed(source))
         if isinstance(node, ast.Call)
         and _opens_text(node)
         and not any(keyword.arg == "encoding" for keyword in node.keywords)
@@ -310,7 +347,10 @@ def _opens_text(node: ast.Call) -> bool:
 RULES = (
     services_import_only_wires_of_others,
     services_do_not_know_the_harness,
-    standalone_packages_stand_alone,
+    the_kit_knows_nothing_of_ours,
+    the_stack_knows_services_by_name,
+    the_report_knows_the_documented_run,
+    chaos_is_built_from_the_ground_up,
     examples_stand_alone,
     migrations_know_no_service,
     wires_are_plain,

@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 import billing_service.settings
-import http_guard.settings
 import notification_service.settings
 import order_service.settings
-from environment.secrecy import VARIABLE
+import service_kit.http_guard.settings
+from service_kit.environment.secrecy import VARIABLE
 from tests.architecture.rules import PROJECT
 
 PAGE = PROJECT / "docs" / "running.md"
@@ -26,7 +26,7 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     order_service.settings.Settings,
     billing_service.settings.Settings,
     notification_service.settings.Settings,
-    http_guard.settings.Settings,
+    service_kit.http_guard.settings.Settings,
 )
 _SIGNS = {Ge: ("ge", "≥"), Gt: ("gt", ">"), Le: ("le", "≤"), Lt: ("lt", "<")}
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 
 import billing_service.settings
-import environment
-import environment.secrecy
 import notification_service.settings
 import order_service.settings
-from bearer_tokens import BearerTokens
-from environment import EnvironmentSettings
+import service_kit.environment.secrecy
+from service_kit import environment
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.environment import EnvironmentSettings
 from tests.architecture import compose_file
 from tests.architecture.compose_file import RULES, Definition
 from tests.architecture.rules import PROJECT
@@ -147,7 +147,7 @@ def test_chaos_in_the_image_would_be_noticed(line: str, ignore: str) -> None:
 
 def test_the_proxies_are_those_of_the_embedded_stack() -> None:
     """One proxy for each hop, of the same name: a scenario means the same in both."""
-    proxies = json.loads((PROJECT / "compose/toxiproxy.json").read_text(encoding="utf-8"))
+    proxies = json.loads((PROJECT / "deploy/toxiproxy.json").read_text(encoding="utf-8"))
     assert {proxy["name"] for proxy in proxies} == {
         "billing",
         "notification",
@@ -160,7 +160,7 @@ def test_the_proxies_are_those_of_the_embedded_stack() -> None:
 @pytest.mark.parametrize("name", ["toxiproxy", "gateway", "backstage"])
 def test_no_proxy_listens_where_toxics_are_lost(name: str) -> None:
     """Toxiproxy makes a proxy on 0.0.0.0 anew with each populate; one on [::] it leaves alone."""
-    for proxy in json.loads((PROJECT / f"compose/{name}.json").read_text(encoding="utf-8")):
+    for proxy in json.loads((PROJECT / f"deploy/{name}.json").read_text(encoding="utf-8")):
         assert proxy["listen"].startswith("[::]:")
 
 
@@ -233,4 +233,4 @@ def test_the_example_of_clients_is_accepted(monkeypatch: pytest.MonkeyPatch) -> 
     clients = line.strip("'")
     order: Any = settings_of("order_service", monkeypatch, ORDER_TOKENS=clients)
     assert list(order.tokens) == ["shop"]
-    assert environment.secrecy.public_secrets(order).count("tokens") == 1
+    assert service_kit.environment.secrecy.public_secrets(order).count("tokens") == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from billing_service import problems
-from http_guard import REFUSALS, Refusal
-from problem_details.problem import ProblemType
+from service_kit.http_guard import REFUSALS, Refusal
+from service_kit.problem_details.problem import ProblemType
 from tests.architecture.rules import PROJECT
 
 DOCUMENTS = (

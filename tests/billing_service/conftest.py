@@ -14,7 +14,7 @@ from pydantic import SecretStr
 import billing_service.app
 from billing_service import ledger
 from billing_service.settings import Settings
-from bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool
 from tests.billing_service.desk import Desk, Owner, opened
 
 TOKENS = {

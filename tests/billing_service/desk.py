@@ -13,7 +13,7 @@ from billing_service.keys import Answer
 from billing_service.ledger import ChargeOutcome
 from billing_service.metrics import Metrics
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool
 
 OPENING_CENTS = 10_000
 # The lock timeout below; whoever is done while a lock is held has not waited for it.

@@ -14,7 +14,7 @@ from billing_service import keys
 from billing_service.collector import Collector, MarkLeap
 from billing_service.metrics import Metrics
 from billing_service.settings import Settings
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble
+from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.desk import Owner, sample
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from chaos.postgres import PostgresCluster
+from stack.postgres import PostgresCluster
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 import billing_service.app
 from billing_service import keys
 from billing_service.settings import Settings
-from bounded_pool import BoundedPool, Connection, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]

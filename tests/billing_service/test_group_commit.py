@@ -21,7 +21,7 @@ from billing_service.keys import Answer, KeyForgotten, KeyInFlight, Voided
 from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
 from billing_service.settings import Settings
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, LockWaitTooLong
 from tests.billing_service.desk import (
     LOCK_TIMEOUT_S,
     OPENING_CENTS,
@@ -86,7 +86,7 @@ async def test_an_overdraft_is_judged_in_the_order_of_arrival(desk: Desk, owner:
     assert statuses(again) == [402, 402]
 
 
-async def test_bad_neighbours(desk: Desk, pool: BoundedPool, owner: Owner) -> None:
+async def test_bad_account_locks(desk: Desk, pool: BoundedPool, owner: Owner) -> None:
     """Replayed, reused, voided, forgotten, declined, too late, without an account: each gets its own outcome."""
     await desk.charge(1, 5)
     await desk.charge(11, 7)
@@ -661,7 +661,7 @@ async def test_two_replicas_of_which_one_charges_alone(
     await moved(owner)
 
 
-async def test_a_crowd_is_halved(pool: BoundedPool, owner: Owner) -> None:
+async def test_a_concurrent_charges_is_halved(pool: BoundedPool, owner: Owner) -> None:
     """A batch leaves half of those who are there to the next one; few go together."""
     desk = Desk(pool, halved_from=4)
     await asyncio.gather(*(desk.charge(key, account="alice") for key in range(1, 17)))

@@ -8,8 +8,8 @@ from fastapi import Request
 
 from billing_service import headers
 from billing_service.wire import SEQUENCE_KEY_MAX
-from problem_details import Problem
-from tests.strict_input.spellings import OF_42
+from service_kit.problem_details import Problem
+from tests.service_kit.strict_input.spellings import OF_42
 
 
 def request(*lines: tuple[str, str]) -> Request:

@@ -11,7 +11,7 @@ from billing_service import keys, ledger
 from billing_service.keys import Answer, KeyForgotten
 from billing_service.ledger import ChargeOutcome
 from billing_service.wire import Charge
-from bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool
 from tests.billing_service.desk import (
     Desk,
     Owner,

@@ -12,11 +12,11 @@ import asyncpg
 import httpx
 import pytest
 
-from chaos.play import play
-from chaos.strangers import NUMBERS_OF_ORDERS
-from chaos.table import CELLS
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict
+from chaos.harness.harness import Harness
+from chaos.promises.verdict import Verdict
+from chaos.runner.play import play
+from chaos.scenarios.table import CELLS
+from chaos.steps.other_clients import NUMBERS_OF_ORDERS
 from tests.billing_service.desk import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -63,19 +63,19 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(theatre: Theatre) -> AsyncIterator[Raw]:
-    address = urlsplit(theatre.stack.urls["billing_service"])
+async def raw(harness: Harness) -> AsyncIterator[Raw]:
+    address = urlsplit(harness.stack.urls["billing_service"])
     assert address.port is not None
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        yield Raw(reader, writer, theatre.stack.tokens["curl"])
+        yield Raw(reader, writer, harness.stack.tokens["curl"])
     finally:
         writer.close()
 
 
-async def key_of_its_own(theatre: Theatre) -> int:
+async def key_of_its_own(harness: Harness) -> int:
     """A key that no other test of this stack has used."""
-    connection = await asyncpg.connect(theatre.stack.databases["owner"])
+    connection = await asyncpg.connect(harness.stack.databases["owner"])
     try:
         highest = await connection.fetchval(
             """
@@ -93,17 +93,17 @@ async def key_of_its_own(theatre: Theatre) -> int:
 
 
 @pytest.mark.chaos
-async def test_1_a_truncated_body_poisons_no_key(theatre: Theatre) -> None:
+async def test_1_a_truncated_body_poisons_no_key(harness: Harness) -> None:
     """The caller is cut off in the middle of its body; the whole request under the same key is executed."""
-    account = await theatre.open_account("raw")
-    key = await key_of_its_own(theatre)
-    async with raw(theatre) as cut:
+    account = await harness.open_account("raw")
+    key = await key_of_its_own(harness)
+    async with raw(harness) as cut:
         await cut.send(cut.request(key, account, 7)[:-10])
-    async with raw(theatre) as whole:
+    async with raw(harness) as whole:
         await whole.send(whole.request(key, account, 7, retry=True))
         status, _ = await whole.answer()
     assert status == 201
-    connection = await asyncpg.connect(theatre.stack.databases["owner"])
+    connection = await asyncpg.connect(harness.stack.databases["owner"])
     cents = await connection.fetchval(
         "SELECT opening_balance_cents - balance_cents FROM billing.accounts WHERE account = $1",
         account,
@@ -261,20 +261,20 @@ async def test_10_a_quoted_key_is_parsed(
 
 
 @pytest.mark.chaos
-async def test_11_a_test_that_cannot_fail(theatre: Theatre) -> None:
+async def test_11_a_test_that_cannot_fail(harness: Harness) -> None:
     """The same fault under the unprotected semantics moves the money twice: the tests above would notice."""
     name = "disconnect/crash_after_execution/at_least_once/warm"
-    played = await play(theatre, next(cell for cell in CELLS if cell.name == name))
+    played = await play(harness, next(cell for cell in CELLS if cell.name == name))
     assert played.verdict is Verdict.PASS
     assert played.effects == 2
 
 
 @pytest.mark.chaos
-async def test_one_key_over_two_connections_and_pipelined(theatre: Theatre) -> None:
+async def test_one_key_over_two_connections_and_pipelined(harness: Harness) -> None:
     """Two sockets at once, and the same request three times in a row without waiting: one charge, equal answers."""
-    account = await theatre.open_account("raw")
-    key = await key_of_its_own(theatre)
-    async with raw(theatre) as one, raw(theatre) as two:
+    account = await harness.open_account("raw")
+    key = await key_of_its_own(harness)
+    async with raw(harness) as one, raw(harness) as two:
         request = one.request(key, account, 7)
         await asyncio.gather(one.send(request * 3), two.send(request * 3))
         answers = [await one.answer() for _ in range(3)] + [await two.answer() for _ in range(3)]
@@ -283,19 +283,19 @@ async def test_one_key_over_two_connections_and_pipelined(theatre: Theatre) -> N
 
 
 @pytest.mark.chaos
-async def test_many_keys_in_random_order_with_duplicates(theatre: Theatre) -> None:
+async def test_many_keys_in_random_order_with_duplicates(harness: Harness) -> None:
     """A thousand requests of 400 keys, shuffled, duplicated, with any flag: each key moved its cents once."""
 
     chance = random.Random(20)
-    account = await theatre.open_account("raw")
-    first = await key_of_its_own(theatre)
+    account = await harness.open_account("raw")
+    first = await key_of_its_own(harness)
     keys = [first + n for n in range(400)]
     requests = [*keys, *chance.choices(keys, k=600)]
     chance.shuffle(requests)
     answers: dict[int, set[tuple[int, bytes]]] = {}
 
     async def one_connection(mine: list[int]) -> None:
-        async with raw(theatre) as connection:
+        async with raw(harness) as connection:
             for key in mine:
                 retry = chance.random() < 0.5
                 await connection.send(connection.request(key, account, 1 + key % 5, retry=retry))
@@ -304,7 +304,7 @@ async def test_many_keys_in_random_order_with_duplicates(theatre: Theatre) -> No
     await asyncio.gather(*(one_connection(requests[n::8]) for n in range(8)))
     assert all(len(seen) == 1 for seen in answers.values())
     assert {status for seen in answers.values() for status, _ in seen} == {201}
-    connection = await asyncpg.connect(theatre.stack.databases["owner"])
+    connection = await asyncpg.connect(harness.stack.databases["owner"])
     moved = await connection.fetchval(
         "SELECT opening_balance_cents - balance_cents FROM billing.accounts WHERE account = $1",
         account,

@@ -9,8 +9,8 @@ import pytest
 
 from billing_service import ledger, opening
 from billing_service.settings import Settings
-from bounded_pool import BoundedPool
-from chaos.schema import PROJECT
+from service_kit.bounded_pool import BoundedPool
+from stack.schema import PROJECT
 
 
 async def balance(database: Any, account: str) -> int | None:

@@ -15,7 +15,7 @@ from billing_service.plain import Bodies, Held, Obstructed, Request
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 from tests.billing_service.desk import (
     OPENING_CENTS,
     Desk,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from chaos.report.page import page
+from report.page import page
 from tests.browser.chromium import Screen, Tab
-from tests.chaos.report import sample
+from tests.report import sample
 
 SCREENS = {
     "light": Screen("light", 1280, 900),

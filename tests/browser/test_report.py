@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chaos.report.page import page
+from report.page import page
 from tests.browser.chromium import Screen, Tab
-from tests.chaos.report import sample
-from tests.chaos.report.conftest import made_hostile
-from tests.chaos.report.sample import Run
+from tests.report import sample
+from tests.report.conftest import made_hostile
+from tests.report.sample import Run
 
 CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
 SCREENS = {

@@ -8,8 +8,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from chaos.audit import audit
-from chaos.verdict import Verdict
+from chaos.promises.audit import audit
+from chaos.promises.verdict import Verdict
 
 
 @pytest.fixture

@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from chaos import background
-from chaos.acts import NOTHING, Needs
-from chaos.background import Background
-from chaos.play import Played
-from chaos.report.lines import line
-from chaos.run import WRAPPED, open_theatre, play_all
-from chaos.scenario import Scenario
-from chaos.scenarios import SCENARIOS
-from chaos.scene import Scene
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict
-from chaos.whole import judge_run
+from chaos.harness import background
+from chaos.harness.background import Background
+from chaos.harness.context import Context
+from chaos.harness.harness import Harness
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import line
+from chaos.runner.play import Played
+from chaos.runner.run import WRAPPED, open_harness, play_all
+from chaos.runner.whole import judge_run
+from chaos.scenarios.catalogue import SCENARIOS
+from chaos.scenarios.scenario import Scenario
+from chaos.steps.step import NOTHING, Needs
 from tests.chaos.planted import BUGS
 
 pytestmark = pytest.mark.chaos
@@ -31,7 +31,7 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 UNDISTURBED = BY_NAME["disconnect/success/exactly_once/warm"]
 # A round of a loop takes a tenth of a second: long enough for a busy machine, short for a test that must wait so long.
 BOUND_S = 5.0
-Done = Callable[[Scene], Awaitable[None]]
+Done = Callable[[Context], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Do:
     needs: ClassVar[Needs] = NOTHING
     how: Done
 
-    async def perform(self, scene: Scene) -> None:
-        await self.how(scene)
+    async def perform(self, context: Context) -> None:
+        await self.how(context)
 
 
 class Unwatched:
@@ -58,16 +58,16 @@ class Unwatched:
 
 
 @pytest.fixture
-async def own_theatre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Theatre]:
+async def own_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
     """A stage of this test alone, for what the test breaks is not mended."""
     monkeypatch.setattr(background, "BOUND_S", BOUND_S)
-    async with open_theatre(tmp_path, lambda _: None, usual_ports=False) as theatre:
-        yield theatre
+    async with open_harness(tmp_path, lambda _: None, usual_ports=False) as harness:
+        yield harness
 
 
 def ending_with(how: Done) -> Scenario:
     """A scenario that leaves something broken behind."""
-    return replace(UNDISTURBED, name="broken/behind_it", acts=(*UNDISTURBED.acts, Do(how)))
+    return replace(UNDISTURBED, name="broken/behind_it", steps=(*UNDISTURBED.steps, Do(how)))
 
 
 def of_work(played: list[Played]) -> list[tuple[str, str]]:
@@ -85,9 +85,9 @@ async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> N
     (planted,) = [bug for bug in BUGS if bug.name == "collector_ends_with_its_first_trouble"]
     first, second = "commit/partition_holds_the_key", "late/forgotten_key"
     played = []
-    async with stage(tmp_path)(planted.factories) as theatre:
+    async with testbed(tmp_path)(planted.factories) as harness:
         for name in (first, second):
-            played += await play_all(theatre, [BY_NAME[name]], 7, Unwatched())
+            played += await play_all(harness, [BY_NAME[name]], 7, Unwatched())
     rows = "\n".join(map(line, played))
     assert [each.verdict for each in played] == [Verdict.FAIL, Verdict.PASS], rows
     ((name, detail),) = of_work(played)
@@ -99,15 +99,15 @@ async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> N
     assert played[1].seconds < BOUND_S, rows
 
 
-async def test_a_process_that_is_stopped_for_good(own_theatre: Theatre) -> None:
+async def test_a_process_that_is_stopped_for_good(own_harness: Harness) -> None:
     """It is named once, and replaced: what is played next passes."""
 
-    async def stop(scene: Scene) -> None:
-        os.kill(scene.theatre.stack.children("billing_service")[0].pid, signal.SIGSTOP)
+    async def stop(context: Context) -> None:
+        os.kill(context.harness.stack.children("billing_service")[0].pid, signal.SIGSTOP)
 
     scenarios = [ending_with(stop)]
-    played = await play_all(own_theatre, scenarios, 7, Unwatched())
-    played += await play_all(own_theatre, [UNDISTURBED], 7, Unwatched())
+    played = await play_all(own_harness, scenarios, 7, Unwatched())
+    played += await play_all(own_harness, [UNDISTURBED], 7, Unwatched())
     rows = "\n".join(map(line, played))
     assert [each.verdict for each in played] == [Verdict.FAIL, Verdict.PASS], rows
     ((name, detail),) = of_work(played)
@@ -116,11 +116,11 @@ async def test_a_process_that_is_stopped_for_good(own_theatre: Theatre) -> None:
     assert "it is not ready" in detail
 
 
-async def test_a_process_that_does_not_come_back(own_theatre: Theatre) -> None:
+async def test_a_process_that_does_not_come_back(own_harness: Harness) -> None:
     """The run ends early, says why, and does not pass; the rest is not played."""
 
-    async def ruin(scene: Scene) -> None:
-        child = scene.theatre.stack.children("notification_service")[0]
+    async def ruin(context: Context) -> None:
+        child = context.harness.stack.children("notification_service")[0]
         command = vars(child)["_command"]
         argv = [sys.executable, "-c", "raise SystemExit(1)"]
         vars(child)["_command"] = replace(command, argv=argv)
@@ -128,11 +128,11 @@ async def test_a_process_that_does_not_come_back(own_theatre: Theatre) -> None:
 
     scenarios = [ending_with(ruin), *(replace(UNDISTURBED, name=f"later/{n}") for n in range(3))]
     seed = next(n for n in range(99) if is_first(n, len(scenarios)))
-    played = await play_all(own_theatre, scenarios, seed, Unwatched())
+    played = await play_all(own_harness, scenarios, seed, Unwatched())
     assert [each.scenario.name for each in played] == ["broken/behind_it"]
     assert played[0].verdict is Verdict.FAIL
     assert "notification_service-0" in of_work(played)[0][1]
-    whole = await judge_run(own_theatre, played)
+    whole = await judge_run(own_harness, played)
     assert whole.verdict is Verdict.UNKNOWN
     missing = [witness.claim for witness in whole.witnesses if not witness.seen]
     assert any("notification_service-0 ended with code 1" in claim for claim in missing)
@@ -144,11 +144,11 @@ def is_first(seed: int, count: int) -> bool:
     return random.Random(seed).sample(range(count), count)[0] == 0
 
 
-async def test_work_that_goes_on(own_theatre: Theatre) -> None:
+async def test_work_that_goes_on(own_harness: Harness) -> None:
     """The negative control: nothing is found, nothing is replaced; the promise counts as kept."""
-    children = [child for service in WRAPPED for child in own_theatre.stack.children(service)]
+    children = [child for service in WRAPPED for child in own_harness.stack.children(service)]
     pids = [child.pid for child in children]
-    (played,) = await play_all(own_theatre, [UNDISTURBED], 7, Unwatched())
+    (played,) = await play_all(own_harness, [UNDISTURBED], 7, Unwatched())
     assert played.verdict is Verdict.PASS, line(played)
     assert [f.kept for f in played.findings if f.promise == background.PROMISE] == [True]
     assert [child.pid for child in children] == pids
@@ -162,9 +162,9 @@ async def test_a_stack_that_was_not_started_here() -> None:
     assert nothing.beyond_repair == ""
 
 
-def stage(
+def testbed(
     run_dir: Path,
-) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[Theatre]]:
-    return lambda factories: open_theatre(
+) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]:
+    return lambda factories: open_harness(
         run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
     )

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos import run_directory
-from chaos.report.command import CHAOS
-from chaos.scenarios import SCENARIOS
-from chaos.schema import PROJECT
-from chaos.toxiproxy import VARIABLE
+from chaos.scenarios.catalogue import SCENARIOS
+from report.command import CHAOS
+from stack import run_directory
+from stack.schema import PROJECT
+from stack.toxiproxy import VARIABLE
 from tests.chaos.planted import BUGS
 
 pytestmark = pytest.mark.chaos

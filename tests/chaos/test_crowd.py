@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.crowd import _GREEDY_CENTS, _broken_chain, _Copy, _judged
-from chaos.theatre import OPENING_CENTS
+from chaos.harness.harness import OPENING_CENTS
+from chaos.steps.concurrent_charges import _GREEDY_CENTS, _broken_chain, _Copy, _judged
 
 
 def answered(
@@ -40,7 +40,7 @@ def wrong(copies: list[_Copy], ledger: list[dict[str, Any]], moved_cents: int) -
     return [promise for promise, _, detail in _judged(copies, ledger, moved_cents) if detail]  # type: ignore[arg-type]
 
 
-def test_a_crowd_that_was_served_well() -> None:
+def test_a_concurrent_charges_that_was_served_well() -> None:
     """Whichever of the payloads came first."""
     assert wrong(GOOD, LEDGER, 18) == []
 

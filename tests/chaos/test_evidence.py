@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chaos.evidence import read_snapshot, read_withdrawals
+from chaos.evidence.readings import read_snapshot, read_withdrawals
 
 
 @pytest.fixture

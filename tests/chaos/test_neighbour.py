@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from chaos.neighbour import Neighbour
+from chaos.faults.account_lock import AccountLock
 from tests.conftest import Database
 
 
@@ -15,28 +15,28 @@ async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_loo
     await first.execute(
         "INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents) VALUES ('ada', 1, 1)"
     )
-    neighbour = Neighbour(first)
-    await neighbour.take("ada")
-    assert not await neighbour.is_waited_for()
+    account_lock = AccountLock(first)
+    await account_lock.take("ada")
+    assert not await account_lock.is_waited_for()
 
     second = await asyncpg.connect(database.owner)
     waiting = asyncio.create_task(
         second.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
     )
     async with asyncio.timeout(10):
-        while not await neighbour.is_waited_for():
+        while not await account_lock.is_waited_for():
             pass
-        assert await neighbour.count_waiting() == 1
+        assert await account_lock.count_waiting() == 1
         third = await asyncpg.connect(database.owner)
         behind = asyncio.create_task(
             third.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
         )
-        while await neighbour.count_waiting() < 2:
-            assert await neighbour.is_waited_for()
-        await neighbour.leave()
+        while await account_lock.count_waiting() < 2:
+            assert await account_lock.is_waited_for()
+        await account_lock.leave()
         await waiting
         await behind
-    assert not await neighbour.is_waited_for()
-    assert await neighbour.count_waiting() == 0
+    assert not await account_lock.is_waited_for()
+    assert await account_lock.count_waiting() == 0
     for session in (first, second, third):
         await session.close()

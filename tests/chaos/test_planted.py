@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos.mutants import hunt, planted
-from chaos.report.lines import line
-from chaos.run import WRAPPED, open_theatre
-from chaos.scenarios import SCENARIOS
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict
+from chaos.harness.harness import Harness
+from chaos.mutation import hunt, planted
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import line
+from chaos.runner.run import WRAPPED, open_harness
+from chaos.scenarios.catalogue import SCENARIOS
 from tests.chaos.planted import BUGS, Bug
 
 pytestmark = pytest.mark.chaos
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.chaos
 async def test_a_planted_bug_is_caught(tmp_path: Path, bug: Bug) -> None:
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
-    def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Theatre]:
-        return open_theatre(
+    def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+        return open_harness(
             tmp_path, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
         )
 

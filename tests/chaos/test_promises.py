@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from chaos.evidence import Observed, Snapshot
-from chaos.history import Event
-from chaos.promises import PROMISES
+from chaos.evidence.journal import Event
+from chaos.evidence.readings import Observed, Snapshot
+from chaos.promises.catalogue import PROMISES
 from order_service.wire import Attempt, Delivery, Fate, Order, Status
 
 ACCOUNT = "cell-1"

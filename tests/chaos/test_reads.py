@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from chaos.theatre import Theatre
+from chaos.harness.harness import Harness
 
 pytestmark = pytest.mark.chaos
 READERS = 200
@@ -58,9 +58,9 @@ async def write(client: httpx.AsyncClient, service: str, url: str, number: int) 
 
 
 @pytest.mark.parametrize("service", READS)
-async def test_reads_without_end(theatre: Theatre, service: str) -> None:
+async def test_reads_without_end(harness: Harness, service: str) -> None:
     """Reads that are too many are answered 503; every write succeeds, and the service stays ready."""
-    url, token = theatre.target.urls[service], theatre.target.tokens["curl"]
+    url, token = harness.target.urls[service], harness.target.tokens["curl"]
     answered: Counter[int] = Counter()
     readers = [
         asyncio.create_task(read_on(url, READS[service], token, answered)) for _ in range(READERS)

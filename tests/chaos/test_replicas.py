@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.audit import audit
-from chaos.stack import Stack
+from chaos.promises.audit import audit
+from stack.embedded import Stack
 
 pytestmark = pytest.mark.chaos
 ORDERS = 200
@@ -20,9 +20,9 @@ BOUND_S = 150.0
 async def place(
     client: httpx.AsyncClient, url: str, number: int, slots: asyncio.Semaphore
 ) -> dict[str, Any]:
-    """One shopper: sends the same order under the same key until somebody acknowledges it."""
+    """One customer: sends the same order under the same key until somebody acknowledges it."""
     body = {"customer": "alice", "amount_cents": 10 + number % 7, "item": f"item {number}"}
-    headers = {"Idempotency-Key": f'"shopper-{number}"'}
+    headers = {"Idempotency-Key": f'"customer-{number}"'}
     async with slots:
         while True:
             try:
@@ -56,7 +56,7 @@ async def test_kill_9_again_and_again(tmp_path: Path) -> None:
     ):
         url = stack.urls["order_service"]
         slots = asyncio.Semaphore(20)
-        shoppers = [asyncio.create_task(place(client, url, n, slots)) for n in range(ORDERS)]
+        customers = [asyncio.create_task(place(client, url, n, slots)) for n in range(ORDERS)]
         victims = [
             child
             for service in ("order_service", "billing_service", "notification_service")
@@ -65,14 +65,14 @@ async def test_kill_9_again_and_again(tmp_path: Path) -> None:
         for kill in range(KILLS):
             # The next kill comes when some more orders went through, so each one strikes under load.
             enough = (kill + 1) * ORDERS // (KILLS + 2)
-            while sum(shopper.done() for shopper in shoppers) < enough:
+            while sum(customer.done() for customer in customers) < enough:
                 await asyncio.wait(
-                    [shopper for shopper in shoppers if not shopper.done()],
+                    [customer for customer in customers if not customer.done()],
                     return_when=asyncio.FIRST_COMPLETED,
                 )
             victim = chance.choice(victims)
             await victim.crash()
-        acknowledged = await asyncio.gather(*shoppers)
+        acknowledged = await asyncio.gather(*customers)
         for child in victims:
             await stack.ready_after(child, len(child.deaths))
         orders = [await settled(client, url, order["order_id"]) for order in acknowledged]

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from chaos.control import Control
-from chaos.history import History
-from chaos.sabotage import CONTROL_VARIABLE, JOURNAL_VARIABLE, SabotagedApp, Seams
+from chaos.evidence.journal import History
+from chaos.faults.control import Control
+from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE, SabotagedApp, Seams
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,17 +2,17 @@
 
 import pytest
 
-from chaos.play import Played, play
-from chaos.report.diagram import text
-from chaos.report.lines import line
-from chaos.report.result import recorded
-from chaos.scenario import Scenario
-from chaos.scenarios import SCENARIOS
-from chaos.table import CELLS, TABLE
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict
-from chaos.whole import judge_run
+from chaos.harness.harness import Harness
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import line
+from chaos.results.result import recorded
+from chaos.runner.play import Played, play
+from chaos.runner.whole import judge_run
+from chaos.scenarios.catalogue import SCENARIOS
+from chaos.scenarios.scenario import Scenario
+from chaos.scenarios.table import CELLS, TABLE
 from order_service.wire import Delivery
+from report.diagram import text
 
 pytestmark = pytest.mark.chaos
 
@@ -34,21 +34,21 @@ def played() -> dict[str, Played]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-async def test_a_scenario(theatre: Theatre, scenario: Scenario, played: dict[str, Played]) -> None:
+async def test_a_scenario(harness: Harness, scenario: Scenario, played: dict[str, Played]) -> None:
     """Every witness was seen, every promise was kept, and the money moved as the table says."""
-    cell = await play(theatre, scenario)
+    cell = await play(harness, scenario)
     played[scenario.name] = cell
     assert cell.verdict is Verdict.PASS, f"{line(cell)}\n{text(recorded([cell]))}"
     if scenario.situation is not None:
         assert cell.effects == PROMISED[scenario.situation.name][COLUMNS.index(scenario.delivery)]
 
 
-async def test_the_whole_run(theatre: Theatre, played: dict[str, Played]) -> None:
+async def test_the_whole_run(harness: Harness, played: dict[str, Played]) -> None:
     """The audit of the database finds nothing, and situations 2 to 5 look the same to the caller in each family."""
     for scenario in TABLE:
         if scenario.name not in played:
-            played[scenario.name] = await play(theatre, scenario)
-    whole = await judge_run(theatre, list(played.values()))
+            played[scenario.name] = await play(harness, scenario)
+    whole = await judge_run(harness, list(played.values()))
     assert whole.verdict is Verdict.PASS, line(whole)
     assert any(finding.promise == "S" for finding in whole.findings)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos.endurance import Endurance
-from chaos.plan import ORDERS_A_ROUND, Plan, Strike, draw, read
-from chaos.report.console import round_line, soak_summary
-from chaos.report.result import write_soak
-from chaos.shrink import REPLAYS, replay, shrink
-from chaos.soak import Round
-from chaos.verdict import Verdict
+from chaos.promises.verdict import Verdict
+from chaos.results.progress import round_line, soak_summary
+from chaos.results.result import write_soak
+from chaos.soak.endurance import Endurance
+from chaos.soak.plan import ORDERS_A_ROUND, Plan, Strike, draw, read
+from chaos.soak.rounds import Round
+from chaos.soak.shrink import REPLAYS, replay, shrink
 from tests.chaos.planted import BUGS
 
 KILL = Strike("kill", 3, 9, "billing_service", replica=1)

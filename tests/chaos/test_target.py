@@ -2,13 +2,13 @@
 
 import pytest
 
-from chaos.play import play
-from chaos.report.lines import line
-from chaos.run import visit
-from chaos.scenarios import SCENARIOS
-from chaos.target import described
-from chaos.theatre import Theatre, Unplayable
-from chaos.verdict import Verdict
+from chaos.harness.harness import Harness, Unplayable
+from chaos.harness.target import described
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import line
+from chaos.runner.play import play
+from chaos.runner.run import visit
+from chaos.scenarios.catalogue import SCENARIOS
 
 pytestmark = pytest.mark.chaos
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
@@ -24,19 +24,19 @@ PLAYABLE = (
 
 
 @pytest.mark.parametrize("name", PLAYABLE)
-async def test_a_described_stack(theatre: Theatre, name: str) -> None:
+async def test_a_described_stack(harness: Harness, name: str) -> None:
     """The retry is held by a lock in Postgres; the verdict is the same, and nobody claims to know of arrivals."""
-    async with visit(described(theatre.stack.description)) as visiting:
+    async with visit(described(harness.stack.description)) as visiting:
         played = await play(visiting, BY_NAME[name])
     assert played.verdict is Verdict.PASS, line(played)
     assert not any("journal" in witness.claim for witness in played.witnesses)
 
 
-async def test_what_needs_processes_is_not_played(theatre: Theatre) -> None:
+async def test_what_needs_processes_is_not_played(harness: Harness) -> None:
     """It says so by what it needs, and refuses if it is tried all the same."""
     scenario = BY_NAME["caller_killed/before_sending"]
     assert scenario.needs
     assert not any(BY_NAME[name].needs for name in PLAYABLE)
-    async with visit(described(theatre.stack.description)) as visiting:
+    async with visit(described(harness.stack.description)) as visiting:
         with pytest.raises(Unplayable):
             await play(visiting, scenario)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.evidence import Check, Evidence, Probe, Witness
-from chaos.promises import Finding, Kind
-from chaos.situations import effects_computed
-from chaos.verdict import Verdict, findings, judge, worst
+from chaos.evidence.readings import Check, Evidence, Probe, Witness
+from chaos.promises.catalogue import Finding, Kind
+from chaos.promises.verdict import Verdict, findings, judge, worst
+from chaos.scenarios.effects import effects_computed
 from order_service.wire import Delivery
 
 SEEN = (Witness("it struck", seen=True),)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from chaos import evidence
-from chaos.audit import Finding as Row
-from chaos.evidence import Witness
-from chaos.report.lines import line
-from chaos.run import visit
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict, judge
-from chaos.whole import findings_of_audit, judge_run
+from chaos.evidence import readings
+from chaos.evidence.readings import Witness
+from chaos.harness.harness import Harness
+from chaos.promises.audit import Finding as Row
+from chaos.promises.verdict import Verdict, judge
+from chaos.results.lines import line
+from chaos.runner.run import visit
+from chaos.runner.whole import findings_of_audit, judge_run
 
 MISSING = (Witness("it struck", seen=False),)
 SEEN = (Witness("it struck", seen=True),)
@@ -34,18 +34,18 @@ def test_what_the_audit_found(kind: str, broken: str, unwitnessed: Verdict) -> N
 
 
 @pytest.mark.chaos
-async def test_a_target_with_a_past(theatre: Theatre) -> None:
+async def test_a_target_with_a_past(harness: Harness) -> None:
     """What its database had to answer for before the run is not the run's; what came with the run is."""
-    account = await theatre.open_account("past")
-    owner = await evidence.connect(theatre.target.owner)
+    account = await harness.open_account("past")
+    owner = await readings.connect(harness.target.owner)
     take = "UPDATE billing.accounts SET balance_cents = balance_cents + $2 WHERE account = $1"
     try:
         await owner.execute(take, account, -1)
-        async with visit(theatre.target) as visited:
+        async with visit(harness.target) as visited:
             whole = await judge_run(visited, [])
             assert all(finding.kept for finding in whole.findings), line(whole)
         await owner.execute(take, account, 1)
-        async with visit(theatre.target) as visited:
+        async with visit(harness.target) as visited:
             await owner.execute(take, account, -1)
             whole = await judge_run(visited, [])
             assert whole.verdict is Verdict.FAIL, line(whole)

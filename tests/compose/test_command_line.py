@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from chaos.schema import PROJECT
+from stack.schema import PROJECT
 
 
 def test_without_docker() -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos import ports, toxiproxy
-from chaos.probe import NotSeen, until
-from chaos.processes import Child, Command
-from chaos.stack import CACHE
-from chaos.toxics import Toxiproxy, ToxiproxyError
+from stack import ports, toxiproxy
+from stack.embedded import CACHE
+from stack.processes import Child, Command
+from stack.toxics import Toxiproxy, ToxiproxyError
+from stack.waiting import NotSeen, until
 from tests.architecture import compose_file
-from tests.http_guard.server import Server, running
+from tests.service_kit.http_guard.server import Server, running
 
 HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 GATEWAY = compose_file.definition()["services"]["gateway"]
@@ -65,7 +65,7 @@ async def test_the_gateway_under_attack(tmp_path: Path, peers: list[socket.socke
     descriptors = min(int(GATEWAY["ulimits"]["nofile"]["hard"]), _descriptors_max())
     limit_mib = int(GATEWAY["mem_limit"].removesuffix("m"))
     async with (
-        running("tests.http_guard.echo:create", tmp_path) as server,
+        running("tests.service_kit.http_guard.echo:create", tmp_path) as server,
         gateway(tmp_path, server.port, descriptors, GATEWAY["environment"]) as proxied,
     ):
         for _ in range(4000):
@@ -88,7 +88,7 @@ async def test_without_descriptors_a_proxy_ends(tmp_path: Path, peers: list[sock
 
     The last descriptor is used by an accept() or by the connection to the service; the next one that is wanted fails.
     """
-    async with running("tests.http_guard.echo:create", tmp_path) as server:
+    async with running("tests.service_kit.http_guard.echo:create", tmp_path) as server:
         for descriptors in range(101, 121):
             async with gateway(tmp_path, server.port, descriptors, {}) as proxied:
                 for _ in range(150):

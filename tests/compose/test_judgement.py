@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from chaos.audit import Audit, Finding
 from chaos.compose.load import Loaded, Outage
 from chaos.compose.situations import judge
-from chaos.verdict import Verdict
+from chaos.promises.audit import Audit, Finding
+from chaos.promises.verdict import Verdict
 from order_service.wire import Delivery
 
 SEEN = {"no money moved": True}

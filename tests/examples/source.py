@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from chaos.schema import PROJECT
+from stack.schema import PROJECT
 
 EXAMPLES = PROJECT / "examples"
 Substitution = tuple[str, str]

@@ -5,28 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from chaos.play import play
-from chaos.report.lines import line
-from chaos.scenario import Scenario
-from chaos.table import TABLE
-from chaos.theatre import Theatre
-from chaos.verdict import Verdict
+from chaos.harness.harness import Harness
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import line
+from chaos.runner.play import play
+from chaos.scenarios.scenario import Scenario
+from chaos.scenarios.table import TABLE
 from tests.chaos.test_scenarios import COLUMNS, PROMISED
-from tests.examples.stage import open_examples
+from tests.examples.harness import open_examples
 
 pytestmark = pytest.mark.chaos
 LOST_RESPONSE = "disconnect/response_lost/exactly_once/warm"
 
 
 @pytest.fixture(scope="module")
-async def examples(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
+async def examples(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
     """The running stage: examples/caller.py and examples/receiver.py behind the real Toxiproxy and Postgres."""
-    async with open_examples(tmp_path_factory.mktemp("examples")) as theatre:
-        yield theatre
+    async with open_examples(tmp_path_factory.mktemp("examples")) as harness:
+        yield harness
 
 
 @pytest.mark.parametrize("scenario", TABLE, ids=lambda scenario: scenario.name)
-async def test_a_cell(examples: Theatre, scenario: Scenario) -> None:
+async def test_a_cell(examples: Harness, scenario: Scenario) -> None:
     """Played and judged as with the services: every witness, every promise, and the money that the table promises."""
     cell = await play(examples, scenario)
     assert cell.verdict is Verdict.PASS, line(cell)
@@ -38,8 +38,8 @@ async def test_a_receiver_without_its_unique_key(tmp_path: Path) -> None:
     """The negative control: the money moves twice, and the promise that speaks of it is broken."""
     schema = [("PRIMARY KEY (client, sequence_key)", "CHECK (sequence_key > 0)")]
     (scenario,) = [cell for cell in TABLE if cell.name == LOST_RESPONSE]
-    async with open_examples(tmp_path, schema=schema) as theatre:
-        cell = await play(theatre, scenario)
+    async with open_examples(tmp_path, schema=schema) as harness:
+        cell = await play(harness, scenario)
     assert cell.verdict is Verdict.FAIL, line(cell)
     assert cell.effects == 2
     assert "X1" in {finding.promise for finding in cell.findings if not finding.kept}

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaos.sabotage import SabotagedApp, SabotagedTransport, Seams
+from chaos.faults.wrapped_services import SabotagedApp, SabotagedTransport, Seams
 from order_service.wire import Delivery
 from tests.examples.source import AT_LEAST_ONCE, AT_MOST_ONCE, load
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from chaos.schema import PROJECT
+from stack.schema import PROJECT
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 

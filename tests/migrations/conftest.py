@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chaos.postgres import PostgresCluster
+from stack.postgres import PostgresCluster
 
 
 @pytest.fixture

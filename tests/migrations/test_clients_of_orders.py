@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from chaos.postgres import PostgresCluster
-from chaos.schema import migrate
+from stack.postgres import PostgresCluster
+from stack.schema import migrate
 from tests.migrations.alembic_command import PASSWORDS, alembic
 
 BEFORE = "0008"

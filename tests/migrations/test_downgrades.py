@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chaos import ports
-from chaos.postgres import PostgresCluster
-from chaos.schema import PROJECT
+from stack import ports
+from stack.postgres import PostgresCluster
+from stack.schema import PROJECT
 from tests.migrations.alembic_command import alembic
 
 # A schema of this revision is what databases have that were made before roles were narrowed.

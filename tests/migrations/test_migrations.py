@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chaos.schema import PROJECT, migrate
+from stack.schema import PROJECT, migrate
 from tests.migrations.alembic_command import PASSWORDS, alembic
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from chaos.postgres import PostgresCluster
-from chaos.schema import migrate
+from stack.postgres import PostgresCluster
+from stack.schema import migrate
 from tests.migrations.alembic_command import PASSWORDS, alembic
 
 ROLES = ("order", "billing", "notification")

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import notification_service.app
-from bounded_pool import Connection
 from notification_service import arrivals
 from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
+from service_kit.bounded_pool import Connection
 
 TOKEN = "token-of-order_service"
 ORDER = str(UUID(int=1))

@@ -8,7 +8,6 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool
 from notification_service.wire import Notification
 from order_service.backoff import Backoff
 from order_service.books import Books
@@ -20,6 +19,7 @@ from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import Delivery, NewOrder, Order
+from service_kit.bounded_pool import BoundedPool
 
 LOST = Unknown("ServerDisconnectedError")
 UNREACHABLE = Refused("ClientConnectorError")

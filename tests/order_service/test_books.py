@@ -10,18 +10,18 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from bounded_pool import BoundedPool
 from order_service.books import Books
 from order_service.orders import (
     Beginning,
+    CustomerKeyTaken,
     LeaseLost,
     PendingOrder,
     Recording,
     Settlement,
-    ShopperKeyTaken,
     WindowFull,
 )
 from order_service.wire import Attempt, Fate, NewOrder, Status
+from service_kit.bounded_pool import BoundedPool
 
 WINDOW = 1_000
 
@@ -54,9 +54,9 @@ async def owner(database: Any) -> AsyncIterator[Any]:
     await connection.close()
 
 
-def order(n: int, shopper_key: str | None = None) -> Recording:
+def order(n: int, customer_key: str | None = None) -> Recording:
     return Recording(
-        UUID(int=n), NewOrder(customer="alice", amount_cents=n, item=f"book {n}"), shopper_key
+        UUID(int=n), NewOrder(customer="alice", amount_cents=n, item=f"book {n}"), customer_key
     )
 
 
@@ -107,26 +107,26 @@ async def test_the_window_is_kept_within_a_group(database: Any, owner: Any) -> N
     assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 5
 
 
-async def test_shoppers_keys_within_a_group(books: Books, owner: Any) -> None:
+async def test_customers_keys_within_a_group(books: Books, owner: Any) -> None:
     """A known key is refused, of twins in one group the first is recorded, neighbours are too; keys have no gaps."""
     await books.record(order(1, "known"))
     results = await record(books, order(2), order(3, "known"), order(4, "new"), order(5))
     assert [type(result) for result in results] == [
         PendingOrder,
-        ShopperKeyTaken,
+        CustomerKeyTaken,
         PendingOrder,
         PendingOrder,
     ]
     twins = await record(books, order(6, "twin"), order(7, "twin"), order(8))
     assert sorted(type(result).__name__ for result in twins[:2]) == [
         "PendingOrder",
-        "ShopperKeyTaken",
+        "CustomerKeyTaken",
     ]
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
     assert [row["sequence_key"] for row in keys] == list(range(1, 7))
 
 
-async def test_two_replicas_record_the_same_shoppers_keys(database: Any, owner: Any) -> None:
+async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
     """Each key names one order, the counter has no gaps, and nobody deadlocks."""
     async with opened(database.order) as one, opened(database.order) as two:
         results = await asyncio.gather(
@@ -135,7 +135,7 @@ async def test_two_replicas_record_the_same_shoppers_keys(database: Any, owner: 
         )
     taken = [type(result) for replica in results for result in replica]
     assert taken.count(PendingOrder) == 30
-    assert taken.count(ShopperKeyTaken) == 30
+    assert taken.count(CustomerKeyTaken) == 30
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
     assert [row["sequence_key"] for row in keys] == list(range(1, 31))
 
@@ -214,11 +214,11 @@ async def test_one_order_is_settled_twice_in_a_group(books: Books, owner: Any) -
     """Its delivery and a cancellation hold an answer at the same moment: the first took effect, the other is told so."""
     one, two = await recorded(books, 2)
     late = replace(settlement(one), status=Status.FAILED, notification=None)
-    first, neighbour, second = await asyncio.gather(
+    first, account_lock, second = await asyncio.gather(
         *map(books.settle, (settlement(one), settlement(two), late))
     )
     assert first is not None
-    assert neighbour is not None
+    assert account_lock is not None
     assert second is None
     statuses = await owner.fetch("SELECT status FROM orders.orders")
     assert {row["status"] for row in statuses} == {"billed"}

@@ -241,7 +241,7 @@ async def test_billing_forgets_what_is_settled(shop: Shop, database: Any) -> Non
 async def test_one_trace_through_all_services(
     shop: Shop, given: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The shopper's trace, or a new one, is in the headers of every request that the order causes."""
+    """The customer's trace, or a new one, is in the headers of every request that the order causes."""
     headers = {} if given is None else {"traceparent": given}
     response = await shop.place(headers=headers)
     await settled(shop, response.json()["order_id"])

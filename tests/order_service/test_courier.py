@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from billing_service.wire import Declined
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from order_service.books import Books
 from order_service.courier import Courier, charge_of, final_state
 from order_service.orders import PendingOrder, Settlement
@@ -25,6 +24,7 @@ from order_service.outcomes import (
     Unknown,
 )
 from order_service.wire import Delivery, Status
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import (
     LOST,
     NO_ACCOUNT,

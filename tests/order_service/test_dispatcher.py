@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from bounded_pool import DatabaseTrouble, LockWaitTooLong
 from order_service import orders
 from order_service.wire import Status
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import LOST, Replica, running, until
 
 

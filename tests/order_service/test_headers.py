@@ -4,7 +4,7 @@ import pytest
 from fastapi import Request
 
 from order_service import headers
-from problem_details import Problem
+from service_kit.problem_details import Problem
 
 
 def request(*values: str) -> Request:
@@ -24,12 +24,12 @@ def request(*values: str) -> Request:
 )
 def test_a_string_is_a_key(value: str, key: str) -> None:
     """What is between the quotes, unescaped; unknown parameters mean nothing."""
-    assert headers.shopper_key(request(value)) == key
+    assert headers.customer_key(request(value)) == key
 
 
 def test_no_key() -> None:
     """It is optional."""
-    assert headers.shopper_key(request()) is None
+    assert headers.customer_key(request()) is None
 
 
 @pytest.mark.parametrize(
@@ -55,5 +55,5 @@ def test_no_key() -> None:
 def test_any_other_key_is_malformed(values: list[str]) -> None:
     """Nothing is guessed at, and a key holds visible ASCII only."""
     with pytest.raises(Problem) as caught:
-        headers.shopper_key(request(*values))
+        headers.customer_key(request(*values))
     assert caught.value.kind.slug == "key-malformed"

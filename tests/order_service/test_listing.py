@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from bounded_pool import Connection
 from order_service import listing
+from service_kit.bounded_pool import Connection
 from tests.order_service.conftest import Shop
 
 Owner = Any

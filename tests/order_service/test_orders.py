@@ -1,4 +1,4 @@
-"""An order is billed once, and its shopper is told."""
+"""An order is billed once, and its customer is told."""
 
 import asyncio
 import json
@@ -132,7 +132,7 @@ async def test_an_unknown_customer(shop: Shop) -> None:
     assert len(shop.network.charges()) == 1
 
 
-async def test_a_shopper_retries(shop: Shop) -> None:
+async def test_a_customer_retries(shop: Shop) -> None:
     """The same key and payload give the same order; another payload is refused."""
     headers = {"Idempotency-Key": '"a7f3"'}
     first = await shop.place(headers=headers)
@@ -221,7 +221,7 @@ async def test_a_key_without_quotes(shop: Shop, key: str) -> None:
     assert "in double quotes" in response.json()["detail"]
 
 
-async def test_a_shopper_retries_at_once(shop: Shop) -> None:
+async def test_a_customer_retries_at_once(shop: Shop) -> None:
     """Twenty at the same moment: one order, one withdrawal."""
     headers = {"Idempotency-Key": '"a7f3"'}
     responses = await asyncio.gather(*(shop.place(headers=headers) for _ in range(20)))
@@ -311,7 +311,7 @@ async def test_unsafe_delivery_is_off(
         assert (await client.get("/orders")).json()["orders"] == []
 
 
-async def test_billing_is_away_for_longer_than_the_shopper_waits(
+async def test_billing_is_away_for_longer_than_the_customer_waits(
     shop: Shop, order_settings: Settings, serve: Any
 ) -> None:
     """202 with Location and Retry-After; the order is billed in the background when billing is back."""
@@ -361,7 +361,7 @@ async def test_an_order_of_a_dead_process_is_taken_over(shop: Shop, database: An
     ]
     assert order["attempts"][0]["caller_saw"] == "nothing: the process died"
     sent = [r for r in shop.network.requests if r.method == "POST"]
-    # No shopper is there any more; the charge and the notification still belong to one trace.
+    # No customer is there any more; the charge and the notification still belong to one trace.
     assert len({request.headers["traceparent"].split("-")[1] for request in sent}) == 1
     assert await shop.balance() == OPENING_CENTS - 1999
 

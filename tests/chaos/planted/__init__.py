@@ -313,7 +313,7 @@ BUGS = (
     ),
     _caller(
         "shopper_brings_it_back",
-        "a shopper who comes back has the order delivered at once, whoever holds its lease",
+        "a customer who comes back has the order delivered at once, whoever holds its lease",
         ("caller_killed/at_most_once_and_the_shopper_comes_back",),
         "M1",
     ),
@@ -337,7 +337,7 @@ BUGS = (
     ),
     _caller(
         "order_waits_for_its_notification",
-        "the shopper is answered when the notification has its fate",
+        "the customer is answered when the notification has its fate",
         ("notification/silence",),
         "M4",
     ),

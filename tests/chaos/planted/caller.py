@@ -12,11 +12,9 @@ from uuid import UUID, uuid4
 import httpx
 from starlette.types import ASGIApp
 
-import chaos.sabotage
+import chaos.faults.wrapped_services
 import order_service.app
 from billing_service.wire import Charge, Charged
-from bounded_pool import DatabaseTrouble, LockWaitTooLong, pool, translated
-from bounded_pool.groups import Group
 from notification_service.wire import Notification
 from order_service import answers, courier, delivery, listing, orders, peers
 from order_service.answers import Received
@@ -26,6 +24,8 @@ from order_service.dispatcher import Dispatcher
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.peers import Peers
 from order_service.wire import Delivery, Status
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, pool, translated
+from service_kit.group_commit import Group
 
 _charge = Peers.charge
 _send = Courier.send
@@ -48,7 +48,7 @@ def _exactly_once_is(semantics: Any) -> None:
 
 def new_key_for_each_retry() -> ASGIApp:
     _exactly_once_is(delivery.at_least_once)
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def unknown_is_failure() -> ASGIApp:
@@ -56,7 +56,7 @@ def unknown_is_failure() -> ASGIApp:
         return Refused(f"{type(exc.__cause__ or exc).__name__}", {"detail": "it failed"})
 
     vars(peers)["_outcome_of_failure"] = outcome_of_failure
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def unknown_is_success() -> ASGIApp:
@@ -64,7 +64,7 @@ def unknown_is_success() -> ASGIApp:
         return Acknowledged(f"{type(exc.__cause__ or exc).__name__}", _GHOST)
 
     vars(peers)["_outcome_of_failure"] = outcome_of_failure
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def notification_retried() -> ASGIApp:
@@ -73,7 +73,7 @@ def notification_retried() -> ASGIApp:
         return outcome if isinstance(outcome, Acknowledged) else await _notify(self, notification)
 
     Peers.notify = notify  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def key_acknowledged_too_early() -> ASGIApp:
@@ -83,7 +83,7 @@ def key_acknowledged_too_early() -> ASGIApp:
         return await _charge(self, charge, sequence_key, retry=retry, first_incomplete=sequence_key)
 
     Peers.charge = charge  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def no_deadline() -> ASGIApp:
@@ -93,7 +93,7 @@ def no_deadline() -> ASGIApp:
         create(self, *arguments, **{**named, "attempt_timeout_s": 3600.0})
 
     Peers.__init__ = init  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def flag_forgotten() -> ASGIApp:
@@ -105,7 +105,7 @@ def flag_forgotten() -> ASGIApp:
         )
 
     Peers.charge = charge  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def keys_with_gaps() -> ASGIApp:
@@ -114,7 +114,7 @@ def keys_with_gaps() -> ASGIApp:
         return await _record(connection, *arguments)
 
     vars(orders)["record"] = record
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def highest_open_key_declared() -> ASGIApp:
@@ -126,7 +126,7 @@ def highest_open_key_declared() -> ASGIApp:
         return replace(unsettled, first_incomplete=highest or unsettled.first_incomplete)
 
     vars(orders)["read_unsettled"] = read_unsettled
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def retry_changes_the_amount() -> ASGIApp:
@@ -139,7 +139,7 @@ def retry_changes_the_amount() -> ASGIApp:
         )
 
     Peers.charge = charge  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def new_key_after_a_takeover() -> ASGIApp:
@@ -149,7 +149,7 @@ def new_key_after_a_takeover() -> ASGIApp:
         return await delivery.exactly_once(order, steps)
 
     _exactly_once_is(exactly_once)
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def at_most_once_taken_up_again() -> ASGIApp:
@@ -158,7 +158,7 @@ def at_most_once_taken_up_again() -> ASGIApp:
 
     changed = {**delivery.SEMANTICS, Delivery.AT_MOST_ONCE: at_most_once}
     vars(courier)["SEMANTICS"] = MappingProxyType(changed)
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def notified_before_settled() -> ASGIApp:
@@ -173,7 +173,7 @@ def notified_before_settled() -> ASGIApp:
         return order
 
     Courier.settle = settle  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def takeover_ends_with_its_first_trouble() -> ASGIApp:
@@ -189,7 +189,7 @@ def takeover_ends_with_its_first_trouble() -> ASGIApp:
 
     for step in ("_look", "_keep", "run_once", "_declare"):
         setattr(Dispatcher, step, ends(getattr(Dispatcher, step)))
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def sent_after_the_answer() -> ASGIApp:
@@ -199,7 +199,7 @@ def sent_after_the_answer() -> ASGIApp:
         return outcome
 
     _exactly_once_is(once_more)
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def refusal_at_face_value() -> ASGIApp:
@@ -207,7 +207,7 @@ def refusal_at_face_value() -> ASGIApp:
         return refused
 
     Courier.make_sure = make_sure  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def gives_up_after_ten_attempts() -> ASGIApp:
@@ -217,7 +217,7 @@ def gives_up_after_ten_attempts() -> ASGIApp:
         return await _send(self, attempt, sequence_key, retry=retry)
 
     Courier.send = send  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def cancel_takes_any_certainty() -> ASGIApp:
@@ -230,7 +230,7 @@ def cancel_takes_any_certainty() -> ASGIApp:
         return outcome
 
     Dispatcher.cancel = cancel  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def executed_means_charged() -> ASGIApp:
@@ -241,7 +241,7 @@ def executed_means_charged() -> ASGIApp:
         return replace(outcome, answer=_GHOST) if isinstance(outcome, Acknowledged) else outcome
 
     vars(answers)["of_void"] = always_charged
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def any_problem_is_billings() -> ASGIApp:
@@ -253,22 +253,24 @@ def any_problem_is_billings() -> ASGIApp:
         return of_charge(received, charge)
 
     vars(answers)["of_charge"] = believed
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
-def shopper_brings_it_back() -> ASGIApp:
+def customer_brings_it_back() -> ASGIApp:
     known_order = vars(order_service.app)["_known_order"]
 
-    async def started_again(desk: Any, client: str, new: Any, shopper_key: str) -> Any:
+    async def started_again(desk: Any, client: str, new: Any, customer_key: str) -> Any:
         async with desk.pool.connection() as connection:
-            known = await listing.find_by_shopper_key(connection, client, new.customer, shopper_key)
+            known = await listing.find_by_customer_key(
+                connection, client, new.customer, customer_key
+            )
             order = await listing.find(connection, client, known[0]) if known else None
         if order is not None and order.status is Status.PENDING:
             desk.dispatcher.start(orders.pending(order))
-        return await known_order(desk, client, new, shopper_key)
+        return await known_order(desk, client, new, customer_key)
 
     vars(order_service.app)["_known_order"] = started_again
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def silence_is_no_trouble() -> ASGIApp:
@@ -283,7 +285,7 @@ def silence_is_no_trouble() -> ASGIApp:
             raise
 
     vars(pool)["translated"] = but_silence
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def late_writes_wake_nobody() -> ASGIApp:
@@ -308,7 +310,7 @@ def late_writes_wake_nobody() -> ASGIApp:
             let_pass()
 
     setattr(Group, "_next", write_next)  # noqa: B010
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def order_waits_for_its_notification() -> ASGIApp:
@@ -319,7 +321,7 @@ def order_waits_for_its_notification() -> ASGIApp:
         return order
 
     Courier.settle = settle  # type: ignore[method-assign]
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def deadline_of_the_head() -> ASGIApp:
@@ -337,4 +339,4 @@ def deadline_of_the_head() -> ASGIApp:
         return answer
 
     setattr(Peers, "_attempt", attempt)  # noqa: B010
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()

@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-import chaos.sabotage
-from bounded_pool import BoundedPool
+import chaos.faults.wrapped_services
+from service_kit.bounded_pool import BoundedPool
 
 _open = BoundedPool.open
 
@@ -21,14 +21,14 @@ def _not_awaited() -> None:
 
 def commit_not_awaited_in_order() -> ASGIApp:
     _not_awaited()
-    return chaos.sabotage.order()
+    return chaos.faults.wrapped_services.order()
 
 
 def commit_not_awaited_in_billing() -> ASGIApp:
     _not_awaited()
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def commit_not_awaited_in_notification() -> ASGIApp:
     _not_awaited()
-    return chaos.sabotage.notification()
+    return chaos.faults.wrapped_services.notification()

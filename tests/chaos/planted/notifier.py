@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from starlette.types import ASGIApp
 
-import chaos.sabotage
+import chaos.faults.wrapped_services
 import notification_service.app
-from bounded_pool import DatabaseTrouble
-from bounded_pool.groups import Group
 from notification_service.app import Notifications
 from notification_service.arrivals import Arriving
+from service_kit.bounded_pool import DatabaseTrouble
+from service_kit.group_commit import Group
 
 _put = Group.put
 _store_all = vars(Notifications)["_store_all"]
@@ -25,13 +25,13 @@ def shown_before_it_is_stored() -> ASGIApp:
         storing.add_done_callback(_STORING.discard)
 
     Group.put = put  # type: ignore[method-assign,assignment]
-    return chaos.sabotage.notification()
+    return chaos.faults.wrapped_services.notification()
 
 
 def ambiguity_is_a_refusal() -> ASGIApp:
     app = vars(notification_service.app)
     app["UNAVAILABLE"] = replace(app["UNAVAILABLE"], status=429)
-    return chaos.sabotage.notification()
+    return chaos.faults.wrapped_services.notification()
 
 
 def stored_again_in_doubt() -> ASGIApp:
@@ -44,4 +44,4 @@ def stored_again_in_doubt() -> ASGIApp:
                 continue
 
     setattr(Notifications, "_store_all", store_all)  # noqa: B010
-    return chaos.sabotage.notification()
+    return chaos.faults.wrapped_services.notification()

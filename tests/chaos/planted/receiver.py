@@ -13,13 +13,13 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import billing_service.app
-import chaos.sabotage
+import chaos.faults.wrapped_services
 from billing_service import keys, ledger, plain
 from billing_service.collector import Collector
 from billing_service.keys import CHARGED, DECLINED, Answer, Stored
 from billing_service.plain import Bodies, Request
 from billing_service.wire import Charge, Charged
-from bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
+from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 
 Insert = Callable[[Connection, str, int, bytes], Awaitable[bool]]
 _insert_key: Insert = keys.insert_key
@@ -48,7 +48,7 @@ def _ghost(charge: Charge) -> Answer:
 def _planted() -> ASGIApp:
     """The service with what was planted, which is in the path of a single charge: so every charge takes it."""
     os.environ["BILLING_GROUP_COMMIT"] = "0"
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def no_unique_constraint() -> ASGIApp:
@@ -251,7 +251,9 @@ def partial_body_fingerprinted() -> ASGIApp:
 
         await app(scope, received, send)
 
-    return chaos.sabotage.SabotagedApp(reading, chaos.sabotage.Seams("billing_service"))
+    return chaos.faults.wrapped_services.SabotagedApp(
+        reading, chaos.faults.wrapped_services.Seams("billing_service")
+    )
 
 
 def payload_not_compared() -> ASGIApp:
@@ -281,7 +283,7 @@ def collector_ends_with_its_first_trouble() -> ASGIApp:
             raise
 
     Collector.run_once = ends  # type: ignore[method-assign]
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def keys_of_others_forgotten() -> ASGIApp:
@@ -362,7 +364,7 @@ def plain_without_keys() -> ASGIApp:
         return await _charge_batch(connection, renamed, bodies)
 
     vars(plain)["charge_batch"] = charge_batch
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def plain_in_doubt_is_success() -> ASGIApp:
@@ -381,7 +383,7 @@ def plain_in_doubt_is_success() -> ASGIApp:
             return [_ghost(each.charge) for each in requests]
 
     vars(plain)["charge_all"] = charge_all
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def void_leaves_no_tombstone() -> ASGIApp:
@@ -390,7 +392,7 @@ def void_leaves_no_tombstone() -> ASGIApp:
         return keys.Voided() if isinstance(state, keys.NeverSeen) else state
 
     keys.void = void
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def decline_not_remembered() -> ASGIApp:
@@ -415,7 +417,7 @@ def order_not_in_the_fingerprint() -> ASGIApp:
         return hashlib.sha256(f"{request.account} {request.amount_cents}".encode()).digest()
 
     vars(ledger)["fingerprint"] = fingerprint
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def account_not_in_the_fingerprint() -> ASGIApp:
@@ -423,7 +425,7 @@ def account_not_in_the_fingerprint() -> ASGIApp:
         return hashlib.sha256(f"{request.order_id} {request.amount_cents}".encode()).digest()
 
     vars(ledger)["fingerprint"] = fingerprint
-    return chaos.sabotage.billing()
+    return chaos.faults.wrapped_services.billing()
 
 
 def balance_overwritten() -> ASGIApp:

@@ -1,0 +1,1 @@
+"""What can be struck: the wrapped services and the locks that hold them."""

@@ -1,0 +1,1 @@
+"""The fixture of a run and the context of one scenario."""

@@ -1,0 +1,93 @@
+"""Plants bugs into a stack of its own, one at a time, and looks which promise catches each of them.
+
+Guarantee: a bug counts as caught only when a promise that speaks of it was broken; one that merely makes a scenario
+unknown is not. The bugs live beside the tests, never in the services.
+"""
+
+import importlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from chaos.evidence import readings
+from chaos.harness.harness import Harness
+from chaos.runner.play import Played, play
+from chaos.runner.whole import judge_run
+from chaos.scenarios.catalogue import SCENARIOS
+
+CATALOGUE = "tests.chaos.planted"
+
+
+class Bug(Protocol):
+    """What a planted bug says of itself."""
+
+    @property
+    def name(self) -> str:
+        """Short, as the function that plants it."""
+
+    @property
+    def title(self) -> str:
+        """What is wrong, in words."""
+
+    @property
+    def factories(self) -> Mapping[str, str]:
+        """The ASGI factory of each service that has it."""
+
+    @property
+    def migration(self) -> str:
+        """What a wrong migration does to the schema; empty where the schema is right."""
+
+    @property
+    def scenarios(self) -> Sequence[str]:
+        """What provokes it."""
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """Those that have to catch it: any one is enough."""
+
+
+@dataclass(frozen=True)
+class Hunted:
+    """A bug, the scenarios that were played with it, and the promises that were broken."""
+
+    bug: Bug
+    played: Sequence[Played]
+    broken: Sequence[str]
+
+    @property
+    def caught(self) -> bool:
+        """Whether a promise that speaks of this bug was broken."""
+        return not self.bug.promises.isdisjoint(self.broken)
+
+
+Open = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]
+
+
+def planted() -> Sequence[Bug]:
+    """All bugs. Raises `ModuleNotFoundError` where the tests were not delivered."""
+    bugs: Sequence[Bug] = importlib.import_module(CATALOGUE).BUGS
+    return bugs
+
+
+async def hunt(bug: Bug, open_with: Open) -> Hunted:
+    """Starts a stack with the bug, plays what provokes it, and judges."""
+    async with open_with(bug.factories) as harness:
+        if bug.migration:
+            owner = await readings.connect(harness.target.owner)
+            await owner.execute(bug.migration)
+            await owner.close()
+        played = [
+            await play(harness, scenario)
+            for scenario in SCENARIOS
+            if scenario.name in bug.scenarios
+        ]
+        played.append(await judge_run(harness, played))
+    broken = {f.promise: None for p in played for f in p.findings if not f.kept}
+    return Hunted(bug, played, tuple(broken))
+
+
+async def hunt_all(bugs: Sequence[Bug], open_with: Open) -> AsyncIterator[Hunted]:
+    """One after the other."""
+    for bug in bugs:
+        yield await hunt(bug, open_with)

@@ -1,0 +1,1 @@
+"""What must hold, the verdict, and the audit of the whole database."""

@@ -1,0 +1,85 @@
+"""The headline table on a terminal, with what went wrong beneath it.
+
+Guarantee: a cell shows what was measured; what was computed stands beside it only as the thing to compare with. A cell
+that did not pass has its reasons beneath the table.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from chaos.promises.verdict import Verdict
+from chaos.results.lines import STYLE, reasons
+from chaos.runner.play import Played
+from chaos.scenarios.scenario import Scenario
+from order_service.wire import Delivery
+from report.situations import SITUATIONS, Situation
+
+_COLUMNS = {
+    Delivery.AT_MOST_ONCE: "at most\nonce",
+    Delivery.AT_LEAST_ONCE: "at least\nonce*",
+    Delivery.EXACTLY_ONCE: "+ sequence\nkey",
+}
+
+
+def are_cells(scenarios: Iterable[Scenario]) -> bool:
+    """Whether the scenarios are cells of one family: then they are shown as the table."""
+    cells = list(scenarios)
+    families = {(scenario.family, scenario.connection) for scenario in cells}
+    return len(families) == 1 and all(scenario.situation for scenario in cells)
+
+
+def table(
+    scenarios: Sequence[Scenario], played: Mapping[str, Played], current: Scenario | None = None
+) -> Table:
+    """Measured cells, with the computed figure beside the ones that differ. `current` is being played."""
+    made = Table(
+        title="Money withdrawn ÷ the order's amount, measured",
+        caption="* a fresh key for each attempt",
+        box=box.SIMPLE_HEAD,
+    )
+    made.add_column("what happened to\nthe first attempt")
+    made.add_column("executed", justify="center")
+    made.add_column("answered", justify="center")
+    for title in _COLUMNS.values():
+        made.add_column(title, justify="center")
+    for number, situation in enumerate(SITUATIONS, start=1):
+        made.add_row(
+            f"{number} {situation.title}",
+            "yes" if situation.executed else "no",
+            "yes" if situation.answered else "no",
+            *(_cell(scenarios, played, current, situation, delivery) for delivery in _COLUMNS),
+        )
+    return made
+
+
+def with_reasons(made: Table, played: Iterable[Played]) -> RenderableType:
+    """The table, and beneath it why cells did not pass."""
+    return Group(made, *(reasons(cell) for cell in played if cell.verdict is not Verdict.PASS))
+
+
+def _cell(
+    scenarios: Sequence[Scenario],
+    played: Mapping[str, Played],
+    current: Scenario | None,
+    situation: Situation,
+    delivery: Delivery,
+) -> str:
+    return " ".join(
+        _figure(played[scenario.name])
+        if scenario.name in played
+        else ("…" if scenario is current else "")
+        for scenario in scenarios
+        if (scenario.situation, scenario.delivery) == (situation, delivery)
+    )
+
+
+def _figure(cell: Played) -> str:
+    text = "" if cell.effects is None else f"{cell.effects:g}"
+    if cell.verdict is Verdict.FAIL:
+        text += f" (computed {cell.scenario.effects}) ✗"
+    if cell.verdict is Verdict.UNKNOWN:
+        text += " ?"
+    return f"[{STYLE[cell.verdict]}]{text}[/]"

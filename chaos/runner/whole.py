@@ -1,0 +1,104 @@
+"""What only the whole of a run can show: the audit of the database, and what all callers saw.
+
+Guarantee: it is judged like a scenario, with witnesses of its own: a run in which nothing was ambiguous shows nothing.
+What the database of a target had to answer for before the run is not held against the run.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from chaos.evidence.readings import Witness
+from chaos.harness.harness import Harness
+from chaos.promises.audit import Finding as Row
+from chaos.promises.audit import audit
+from chaos.promises.catalogue import Finding, Kind
+from chaos.promises.verdict import Verdict, judge
+from chaos.runner.play import Played
+from chaos.scenarios.scenario import Scenario
+
+_AGREE = "orders, withdrawals, keys and balances of the whole database agree; keys have no gaps"
+_NOT_STUCK = "no order of the whole database is stuck"
+THE_RUN = Scenario("run/whole", "the whole database after the run", (), effects=None)
+
+
+async def judge_run(harness: Harness, played: Sequence[Played]) -> Played:
+    """The verdict on the run as a whole. Raises `OSError` or `asyncpg.PostgresError` when the database is gone."""
+    started_s = time.monotonic()
+    witnesses = (*_ambiguity(played), *_played_to_its_end(harness.background.beyond_repair))
+    audited = await audit(harness.target.owner)
+    new = [row for row in audited.findings if (row.kind, row.subject) not in harness.found_before]
+    found = [*findings_of_audit(new), *_same_to_the_caller(played)]
+    return Played(
+        THE_RUN,
+        judge(witnesses, found),
+        witnesses,
+        found,
+        (),
+        (),
+        0,
+        round(time.monotonic() - started_s, 3),
+    )
+
+
+def findings_of_audit(rows: Sequence[Row]) -> list[Finding]:
+    """What the audit found, as promises: money that does not agree is wrong; an order that is stuck is late.
+
+    An order is also stuck when a fault could not be ended, so that alone shows nothing when no fault was witnessed.
+    """
+    stuck = [row for row in rows if row.kind == "stuck"]
+    wrong = [row for row in rows if row.kind != "stuck"]
+    return [
+        Finding("X6", _AGREE, Kind.SAFETY, not wrong, _listed(wrong)),
+        Finding("L1", _NOT_STUCK, Kind.LIVENESS, not stuck, _listed(stuck)),
+    ]
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    return "; ".join(f"{row.kind} {row.subject}: {row.detail}" for row in rows)
+
+
+def _ambiguity(played: Sequence[Played]) -> tuple[Witness, ...]:
+    """Of what was played without an answer, some had been executed and some had not: a run of one kind shows nothing.
+
+    Whoever plays scenarios of one kind alone has asked for that.
+    """
+    judged = Witness("scenarios were judged", bool(played))
+    unanswered = [
+        (p.scenario.situation.executed, p.verdict is Verdict.PASS)
+        for p in played
+        if p.scenario.situation is not None and not p.scenario.situation.answered
+    ]
+    if {executed for executed, _ in unanswered} != {True, False}:
+        return (judged,)
+    return (
+        judged,
+        Witness("an attempt without an answer had been executed", (True, True) in unanswered),
+        Witness("an attempt without an answer had not been executed", (False, True) in unanswered),
+    )
+
+
+def _played_to_its_end(beyond_repair: str) -> tuple[Witness, ...]:
+    if not beyond_repair:
+        return ()
+    reason, *_ = beyond_repair.splitlines()
+    return (Witness(f"all scenarios could be played ({reason})", seen=False),)
+
+
+def _same_to_the_caller(played: Sequence[Played]) -> list[Finding]:
+    """In each family, for each kind of connection: what callers saw in situations 2 to 5."""
+    saw: defaultdict[str, set[str]] = defaultdict(set)
+    for p in played:
+        situation = p.scenario.situation
+        if situation is not None and not situation.answered and p.verdict is Verdict.PASS:
+            saw[f"{p.scenario.family}, {p.scenario.connection}"].add(p.caller_saw)
+    return [
+        Finding(
+            "S",
+            f"situations 2 to 5 look the same to the caller ({where})",
+            Kind.COMPUTED,
+            len(texts) == 1,
+            "" if len(texts) == 1 else " | ".join(sorted(texts)),
+        )
+        for where, texts in saw.items()
+    ]

@@ -1,0 +1,1 @@
+"""Random plans: drawn from a seed, played, judged, and made small when they fail."""

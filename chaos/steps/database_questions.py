@@ -1,0 +1,75 @@
+"""Questions that the harness asks a database over a proxy, to see what becomes of everybody's.
+
+Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from chaos.evidence.readings import connect
+from chaos.harness.context import Context
+from chaos.steps.step import PROCESSES, Needs
+
+# Asked one after the other.
+_QUESTIONS = 5
+# Far longer than a new connection takes.
+_SILENCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class EachAnswerLate:
+    """A witness: whoever asks the database over this proxy waits for at least so long, each time."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    proxy: str
+    latency_ms: int
+
+    async def perform(self, context: Context) -> None:
+        connection = await connect(await _over(context, self.proxy))
+        took_s = []
+        try:
+            for _ in range(_QUESTIONS):
+                since_s = time.monotonic()
+                await connection.fetchval("SELECT 1")
+                took_s.append(time.monotonic() - since_s)
+        finally:
+            await connection.close()
+        # The fastest of them: a busy machine makes answers late, and never all of a handful so late.
+        fastest_ms = min(took_s) * 1000
+        context.witness(
+            f"no answer of {self.proxy} came within {self.latency_ms} ms",
+            seen=fastest_ms >= self.latency_ms,
+            instead=f"one came after {fastest_ms:.0f} ms",
+        )
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A witness: whoever asks over this proxy is not answered; to take a silence away breaks connections, which is no silence."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    proxy: str
+
+    async def perform(self, context: Context) -> None:
+        url = await _over(context, self.proxy)
+        seen = False
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                connection = await connect(url)
+            await connection.close()
+        except TimeoutError:
+            seen = True
+        except OSError:
+            pass
+        context.witness(f"{self.proxy} said nothing for {_SILENCE_S:g} s", seen=seen)
+
+
+async def _over(context: Context, proxy: str) -> str:
+    """The owner's address of the database, by way of a proxy."""
+    listen = (await context.harness.toxiproxy.proxies())[proxy].listen
+    owner = urlsplit(context.target.owner)
+    user = owner.netloc.rpartition("@")[0]
+    return owner._replace(netloc=f"{user}@{listen}").geturl()

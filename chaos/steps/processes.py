@@ -1,0 +1,232 @@
+"""Acts that end, stop or restart real processes.
+
+Guarantee: which process is struck is read from the journal (the one that works on the order), and that it was struck is
+read from the operating system.
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from chaos.faults.control import Seam
+from chaos.harness.context import ONLY, Context
+from chaos.harness.harness import BOUND_S
+from chaos.steps.step import PROCESSES, Needs
+from stack.processes import Child
+from stack.waiting import NotSeen, until
+
+Service = Literal["order_service", "billing_service", "notification_service"]
+
+
+@dataclass(frozen=True)
+class DiesAt:
+    """The process that gets the first request of the order ends at one of its seams."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    service: Service
+    seam: Seam
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        placed = await context.order(self.label)
+        rule = context.harness.control.die(self.service, self.seam, placed.account, nth=1)
+        context.rules["dies"] = rule
+
+
+@dataclass(frozen=True)
+class Died:
+    """A witness: it really did, of what was armed."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    service: Service
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        placed = context.orders[self.label]
+
+        async def dead() -> bool:
+            marks = [
+                e
+                for e in context.journal(placed)
+                if e.service == self.service and e.fields.get("died")
+            ]
+            if not marks:
+                return False
+            child = context.harness.child(self.service, marks[0].pid)
+            return any(death.pid == marks[0].pid for death in child.deaths)
+
+        context.witness(
+            f"the process of {self.service} died of it",
+            seen=await context.until(dead, "the process dies"),
+        )
+
+
+def _at_work(context: Context, service: Service, label: str) -> tuple[Child, int]:
+    """The replica that the order's latest event came from, and its process id at that time."""
+    events = [e for e in context.journal(context.orders[label]) if e.service == service]
+    pid = events[-1].pid if events else context.harness.stack.children(service)[0].pid
+    return context.harness.child(service, pid), pid
+
+
+@dataclass(frozen=True)
+class Kill:
+    """kill -9 of the process that works on the order; it is started again, as by any supervisor."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    service: Service
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        child, pid = _at_work(context, self.service, self.label)
+        death = await child.crash()
+        context.harness.history.note(
+            "crashed", context.orders[self.label].account, what=self.service, struck=pid
+        )
+        context.witness(
+            f"{self.service} was killed",
+            seen=death.pid == pid and death.return_code == -signal.SIGKILL,
+        )
+
+
+@dataclass(frozen=True)
+class RestartTheOther:
+    """A new billing process beside the one that has the order: none of its connections is older than now."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        busy, _ = _at_work(context, "billing_service", self.label)
+        for child in context.harness.stack.children("billing_service"):
+            if child is not busy:
+                deaths = len(child.deaths)
+                await child.crash()
+                await context.harness.stack.ready_after(child, deaths + 1)
+
+
+@dataclass(frozen=True)
+class KillUnseen:
+    """kill -9 of every billing process: whichever the caller's pooled connections lead to is gone."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, context: Context) -> None:
+        await context.order()
+        for child in context.harness.stack.children("billing_service"):
+            pid = child.pid
+            death = await child.crash()
+            context.harness.history.note(
+                "crashed", context.anybody(), what="billing_service", struck=pid
+            )
+            context.witness("a process of billing_service was killed", seen=death.pid == pid)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """SIGSTOP: the process that works on the order does nothing any more, and does not know it."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    service: Service
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        _, pid = _at_work(context, self.service, self.label)
+        seen = await stopped(pid)
+        account = context.orders[self.label].account
+        context.harness.history.note("stopped", account, what=self.service, struck=pid)
+        context.stopped = pid
+
+        async def resume() -> None:
+            if context.stopped == pid:
+                os.kill(pid, signal.SIGCONT)
+
+        context.cleanups.append(resume)
+        context.witness(f"{self.service} was stopped", seen=seen)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """SIGCONT: it goes on as if no time had passed."""
+
+    needs: ClassVar[Needs] = PROCESSES
+    service: Service
+    label: str = ONLY
+
+    async def perform(self, context: Context) -> None:
+        pid = context.stopped
+        os.kill(pid, signal.SIGCONT)
+        context.stopped = 0
+        account = context.orders[self.label].account
+        context.harness.history.note("resumed", account, what=self.service, struck=pid)
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """Until every process does its job again."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, context: Context) -> None:
+        await context.harness.all_ready()
+
+
+@dataclass(frozen=True)
+class FreezeWalWriter:
+    """SIGSTOP of Postgres's WAL writer: only who commits writes its log to disk now, as synchronous_commit says."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, context: Context) -> None:
+        connection = await context.connected()
+        try:
+            pid = await connection.fetchval(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+            )
+        finally:
+            await connection.close()
+        seen = await stopped(pid)
+        context.stopped = pid
+
+        async def resume() -> None:
+            if context.stopped == pid:
+                os.kill(pid, signal.SIGCONT)
+
+        context.cleanups.append(resume)
+        context.witness("the WAL writer was stopped", seen=seen)
+
+
+@dataclass(frozen=True)
+class CrashPostgres:
+    """An immediate shutdown and crash recovery; what was committed has to be there afterwards."""
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, context: Context) -> None:
+        postgres = context.harness.stack.postgres
+        deaths = len(postgres.child.deaths)
+        frozen, context.stopped = context.stopped, 0
+        await postgres.crash(also_kill=frozen or None)
+        context.harness.history.note("crashed", context.anybody(), what="postgres")
+        context.witness(
+            "Postgres crashed and recovered", seen=len(postgres.child.deaths) == deaths + 1
+        )
+
+
+async def stopped(pid: int) -> bool:
+    """Stops a process; whether it stands still, by the operating system's own word."""
+    os.kill(pid, signal.SIGSTOP)
+
+    async def stands_still() -> bool:
+        return _state_of(pid) == "T"
+
+    try:
+        return await until(stands_still, BOUND_S, "the process stands still")
+    except NotSeen:
+        return False
+
+
+def _state_of(pid: int) -> str:
+    """The state letter of a process, from /proc: T is stopped."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        return stat.read().rpartition(")")[2].split()[0]

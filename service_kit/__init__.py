@@ -1,0 +1,1 @@
+"""What every service is built from: one package for each nameable thing. It knows no service."""

@@ -1,0 +1,79 @@
+"""Configuration from the environment, read once into a typed Settings class.
+
+Guarantee: a wrong or missing value stops the start with one sentence a variable on standard error and exit code 2,
+without a traceback and without the value itself, which may be a secret. Secrets that are public are refused in
+production and warned of elsewhere.
+"""
+
+import sys
+from typing import Annotated, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service_kit.environment import secrecy
+from service_kit.environment.hosts import Hosts
+from service_kit.environment.passwords import Password
+
+__all__ = ["EnvironmentSettings", "Hosts", "Password", "read"]
+
+
+def _known(environment: object) -> object:
+    # Compose passes an unset variable on as an empty one.
+    if environment == "":
+        return secrecy.DEVELOPMENT
+    if environment not in (secrecy.DEVELOPMENT, secrecy.PRODUCTION):
+        raise ValueError(f"must be {secrecy.DEVELOPMENT} or {secrecy.PRODUCTION}")
+    return environment
+
+
+class EnvironmentSettings(BaseSettings):
+    """The base of all Settings: what they share is `ENVIRONMENT`, without any prefix.
+
+    An ENVIRONMENT that is neither is refused, or a misspelt one would run without the protection of production.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+
+    environment: Annotated[str, BeforeValidator(_known)] = Field(
+        secrecy.DEVELOPMENT,
+        validation_alias=secrecy.VARIABLE,
+        description="development, or production, which refuses public secrets and callers without a token",
+    )
+
+    @property
+    def in_production(self) -> bool:
+        """Whether what is only good enough for one's own machine is refused."""
+        return self.environment == secrecy.PRODUCTION
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read(settings: type[S]) -> S:
+    """The settings, or the end of the process."""
+    prefix = str(settings.model_config.get("env_prefix", ""))
+    try:
+        found = settings.model_validate({})
+        # Settings of a package that knows no environment hold no secrets.
+        production = isinstance(found, EnvironmentSettings) and found.in_production
+        if warning := secrecy.warning(found, prefix, production=production):
+            print(warning, file=sys.stderr)
+        return found
+    except ValidationError as exc:
+        for error in exc.errors():
+            print(_sentence(prefix, error), file=sys.stderr)
+    except secrecy.Refused as exc:
+        print(exc, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _sentence(prefix: str, error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        # A rule about several settings, which names them itself.
+        return message
+    name = ".".join(str(part) for part in error["loc"])
+    variable = name if name == secrecy.VARIABLE else (prefix + name).upper()
+    return f"{variable}: {'this setting is missing' if error['type'] == 'missing' else message}"

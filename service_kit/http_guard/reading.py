@@ -1,0 +1,268 @@
+"""What one connection reads: uvicorn's httptools protocol, whose parser is fed in pieces that end with a head or a body.
+
+Guarantee: the parser never holds more of a head, of chunk extensions or of a trailer than the bound, however it arrives; a
+request is given to the application when its head is whole and right, and fields of a trailer are left out.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from service_kit.http_guard.guard import Guard
+from service_kit.http_guard.head import (
+    CHUNKED,
+    Fields,
+    body_length,
+    check_host,
+    check_repeated,
+    check_version,
+    origin_form,
+    without_upgrade,
+)
+from service_kit.http_guard.refusals import (
+    HEAD_TOO_LARGE,
+    NOT_IMPLEMENTED,
+    REQUEST_INCOMPLETE,
+    REQUEST_MALFORMED,
+    TARGET_TOO_LONG,
+    TOO_MANY_CONNECTIONS,
+    VERSION_UNKNOWN,
+    Refused,
+)
+
+END_OF_HEAD = b"\r\n\r\n"
+# A chunked body is parsed in pieces of this size, so that what follows it in a segment is seen in time.
+_CHUNKED_PIECE = 4096
+# A byte of a body may come in a chunk of its own (`1\r\nx\r\n`), with a little to spare.
+_FRAMING_PER_BODY_BYTE = 8
+# The rest of a body that the application did not want is read up to here, so that the answer arrives; then it is cut.
+_UNWANTED_BYTES_MAX = 262_144
+# What the parser says of a request line without a version.
+_UNNAMED_VERSIONS = ("0.0", "0.9")
+_SLASH = ord("/")
+# Answered also when every connection is taken.
+_PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+
+
+class BoundedReader(HttpToolsProtocol):
+    """The parser's side of a connection. What breaks a bound or a rule raises `Refused` from `feed`.
+
+    What is done for each field and each request costs every request; what can wait until something is wrong does.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.guard = Guard.of(app_state)
+        self.settings = self.guard.settings
+        self.head_bytes_max = self.settings.head_bytes_max
+        self._target_bytes_max = self.settings.target_bytes_max
+        self._fields_max = self.settings.fields_max
+        # The request that the application is busy with, whole or not.
+        self.serving: RequestResponseCycle | None = None
+        # Between two requests the next head is awaited, of which nothing has come.
+        self.in_head = True
+        self.head_bytes = 0
+        self.body_bytes = 0
+        self._body_length = 0
+        self._tail = b""
+        # The fields of the last head that was whole; while another one is read, `headers` is another list.
+        self.whole_head: Fields | None = None
+        self._known_host: bytes | None = None
+        self._framing_bytes = 0
+        self._barren_bytes = 0
+
+    def feed_one(self, data: bytes) -> bool:
+        """Parses data that `is_one` is true of; raises `Refused`. Says whether it was one whole request."""
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            self._resolve(exc, data)
+        if not self.in_head:
+            return False
+        if self.headers is self.whole_head:
+            # Empty lines alone are no request.
+            return self.serving is not None
+        # The next head has begun, after a body.
+        after_head = len(data) - data.find(END_OF_HEAD) - len(END_OF_HEAD)
+        self.head_bytes = max(1, after_head - self.body_bytes)
+        self._tail = data[-3:]
+        return False
+
+    def feed(self, piece: bytes) -> None:
+        """Parses a piece of the size that `size_of_next_piece` has said; raises `Refused`."""
+        if not self.in_head:
+            if self._body_length == CHUNKED:
+                self._framing_bytes += len(piece)
+                self._barren_bytes += len(piece)
+            self._feed_parser(piece)
+            self._check_framing()
+            if self.in_head and self.headers is not self.whole_head:
+                # The next head has begun, after a body in chunks.
+                end = piece.rfind(END_OF_HEAD)
+                self.head_bytes = len(piece) - end - len(END_OF_HEAD) if end >= 0 else len(piece)
+                self._tail = piece[-3:]
+            return
+        room = self.head_bytes_max - self.head_bytes
+        if not self.head_bytes:
+            self._tail = b""
+        self.head_bytes += len(piece)
+        # What is wrong with the beginning says more than that the whole is too large.
+        self._feed_parser(piece[:room])
+        if self.in_head and self.head_bytes:
+            self._check_unfinished_head(piece)
+        if len(piece) > room:
+            raise Refused(HEAD_TOO_LARGE, f"It may have {self.head_bytes_max} bytes.")
+
+    def is_one(self, data: bytes) -> bool:
+        """Whether the data begins a request, when no other one is under way, and cannot hold two of them."""
+        return (
+            self.serving is None
+            and self.in_head
+            and not self.head_bytes
+            and len(data) <= self.head_bytes_max
+            and data.count(END_OF_HEAD) == 1
+        )
+
+    def size_of_next_piece(self, data: bytes) -> int:
+        """How much of the data belongs to the head or the body that is being read, as far as that can be known."""
+        if not self.in_head:
+            if self._body_length == CHUNKED:
+                return _CHUNKED_PIECE
+            return max(1, self._body_length - self.body_bytes)
+        if self.head_bytes:
+            # The end of the head may lie across two segments.
+            across = (self._tail + data[:3]).find(END_OF_HEAD)
+            if across >= 0:
+                return across + len(END_OF_HEAD) - len(self._tail)
+        end = data.find(END_OF_HEAD)
+        return end + len(END_OF_HEAD) if end >= 0 else len(data)
+
+    def _feed_parser(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            self._resolve(exc, piece)
+
+    def _resolve(self, exc: Exception, piece: bytes) -> None:
+        """Goes on after a wish for another protocol; raises `Refused` for what the parser does not understand."""
+        if isinstance(exc, httptools.HttpParserUpgrade):
+            self._ignore_upgrade()
+            rest = piece[exc.args[0] :]
+            if rest:
+                self.feed(rest)
+        elif isinstance(exc.__context__, Refused):
+            raise exc.__context__ from exc
+        elif isinstance(exc, httptools.HttpParserInvalidMethodError):
+            raise Refused(NOT_IMPLEMENTED, "The method is not known.") from exc
+        elif isinstance(exc, httptools.HttpParserCallbackError):
+            raise Refused(REQUEST_MALFORMED, "The head of the request is not valid.") from exc
+        else:
+            raise Refused(REQUEST_MALFORMED, f"{exc}.") from exc
+
+    def _ignore_upgrade(self) -> None:
+        """Parses the head again without its wish for another protocol, so that its body is a body."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        head = without_upgrade(method, self.url, version, self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed_parser(head)
+
+    def _check_unfinished_head(self, piece: bytes) -> None:
+        self._tail = (self._tail + piece)[-3:]
+        if self.headers is not self.whole_head:
+            self._check_size()
+        if b"\n" in piece and self.parser.get_http_version() in _UNNAMED_VERSIONS:
+            # Whoever speaks HTTP/0.9 waits for an answer to this line alone.
+            raise Refused(VERSION_UNKNOWN, "Use HTTP/1.1.")
+
+    def _check_size(self) -> None:
+        if len(self.url) > self._target_bytes_max:
+            raise Refused(TARGET_TOO_LONG, f"It may have {self._target_bytes_max} bytes.")
+        if len(self.headers) > self._fields_max:
+            raise Refused(HEAD_TOO_LARGE, f"It may have {self._fields_max} fields.")
+
+    def _check_framing(self) -> None:
+        limit = self.head_bytes_max
+        framing_bytes = self._framing_bytes - self.body_bytes
+        allowed = limit + _FRAMING_PER_BODY_BYTE * self.body_bytes
+        if framing_bytes > allowed or self._barren_bytes > limit:
+            raise Refused(HEAD_TOO_LARGE, f"Extensions or trailers have more than {limit} bytes.")
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Else it is a field of a trailer, which must not be taken for one of the head (RFC 9110, section 6.5.1).
+        if self.in_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        by_name = dict(self.headers)
+        if len(self.url) > self._target_bytes_max or len(self.headers) > self._fields_max:
+            self._check_size()
+        check_version(self.parser.get_http_version(), by_name)
+        if len(by_name) != len(self.headers):
+            check_repeated(self.headers)
+        if by_name.get(b"host") != self._known_host:
+            self._known_host = check_host(by_name.get(b"host"))
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise Refused(NOT_IMPLEMENTED, "CONNECT is not served.")
+            # The parser stops after this head: see `_ignore_upgrade`.
+            return
+        if self.url[0] != _SLASH:
+            self._take_origin_form()
+        if self.guard.crowded and self.url not in _PROBES:
+            raise Refused(TOO_MANY_CONNECTIONS, "There is no room for another connection.")
+        if b"expect" in by_name:
+            self.expect_100_continue = by_name[b"expect"].lower() == b"100-continue"
+        self._body_length = body_length(by_name)
+        super().on_headers_complete()
+        if not self.pipeline:
+            self.serving = self.cycle
+        self.whole_head = self.headers
+        self.in_head = False
+        self.head_bytes = self.body_bytes = self._framing_bytes = self._barren_bytes = 0
+
+    def _take_origin_form(self) -> None:
+        self.url, host = origin_form(self.url)
+        if host is not None:
+            self.headers[:] = [(n, host if n == b"host" else v) for n, v in self.headers]
+
+    def on_chunk_header(self) -> None:
+        """Neither an extension nor a trailer goes on from here: they have a bound each."""
+        self._barren_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """As uvicorn's, with a bound for what the application does not want."""
+        self.body_bytes += len(body)
+        self._barren_bytes = 0
+        cycle = self.cycle
+        if cycle.response_complete:
+            if self.body_bytes > _UNWANTED_BYTES_MAX:
+                raise Refused(REQUEST_INCOMPLETE, "The rest of the body was not wanted.")
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """As uvicorn's, which knows no head without a request."""
+        if self.in_head:
+            return
+        self.in_head = True
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()

@@ -1,0 +1,85 @@
+"""ASGI middleware that refuses a request body above a limit.
+
+Guarantee: an application behind it never holds more than `limit_bytes` of a body, whether the length was announced or
+the body came in chunks, and an announced excess is refused before a byte of it is read.
+"""
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service_kit.problem_details.install import BODY_TOO_LARGE, answer
+from service_kit.problem_details.problem import Problem, ProblemCatalogue
+
+# The largest request that the services know has a few hundred bytes; 64 KiB leaves room and bounds memory.
+LIMIT_BYTES = 64 * 1024
+# A length of more digits is above every limit, and so is its beginning of so many.
+_DIGITS_READ_MAX = 19
+
+
+class _TooLarge(Exception):
+    """Ends the reading of a body that grows past the limit."""
+
+
+class BodyLimit:
+    """Wraps `app`; `catalogue` is called late because the problem pages are installed after the middleware."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        catalogue: Callable[[], ProblemCatalogue],
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
+        self.app = app
+        self.catalogue = catalogue
+        self.limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self._announced_bytes(scope) > self.limit_bytes:
+            await self._refuse()(scope, receive, send)
+            return
+        started = False
+        received_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > self.limit_bytes:
+                raise _TooLarge
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            # An application that turned the interruption into an answer of its own (FastAPI makes it a 400) is
+            # overruled: the body was too large, and nothing else.
+            if received_bytes > self.limit_bytes:
+                raise _TooLarge
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counted, watched)
+        except _TooLarge:
+            if not started:
+                await self._refuse()(scope, receive, send)
+
+    def _announced_bytes(self, scope: Scope) -> int:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (digits := value.strip()).isdigit():
+                # Python refuses to read thousands of digits, and the limit has five.
+                return int(digits.lstrip(b"0")[:_DIGITS_READ_MAX] or b"0")
+        return 0
+
+    def _refuse(self) -> Response:
+        response = answer(
+            self.catalogue(),
+            Problem(BODY_TOO_LARGE, f"The limit is {self.limit_bytes} bytes."),
+        )
+        # What was not read of the body must not be taken for the next request on this connection.
+        response.headers["Connection"] = "close"
+        return response

@@ -1,0 +1,409 @@
+"""The embedded stack: Postgres, Toxiproxy, and the three services with every hop through a proxy.
+
+Guarantee: a start that fails stops what it had started and says which part failed; while it runs, stack.json describes
+what runs; at the end, however it comes, no process is left.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from stack import (
+    credentials,
+    environ,
+    interruption,
+    ports,
+    run_directory,
+    service_environ,
+    toxiproxy,
+)
+from stack.credentials import Credentials
+from stack.postgres import PostgresCluster
+from stack.processes import Child, Command, StackError
+from stack.schema import PROJECT, migrate
+from stack.toxics import Toxiproxy
+from stack.waiting import NotSeen, until
+
+CACHE = PROJECT / ".cache"
+DATABASE = "billed_once"
+OPENING_BALANCE_CENTS = 1_000_000
+ACCOUNTS = ("alice", "bob", "carol")
+
+FACTORIES: Mapping[str, str] = {
+    "billing_service": "billing_service.app:create",
+    "notification_service": "notification_service.app:create",
+    "order_service": "order_service.app:create",
+}
+_PORTS = {
+    "order_service": ("ORDER_PORT", 8001),
+    "billing_service": ("BILLING_PORT", 8002),
+    "notification_service": ("NOTIFICATION_PORT", 8003),
+    "Toxiproxy": ("TOXIPROXY_PORT", 8474),
+    "Postgres": ("POSTGRES_PORT", 5432),
+}
+# What a person may set for the services: their own settings, and those of all HTTP servers.
+_DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
+# Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
+_READY_TIMEOUT_S = 60.0
+# Longer than a service's own grace for requests in flight.
+_STOP_GRACE_S = 15.0
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """Use as `async with Stack(run_dir) as stack`.
+
+    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. Raises
+    `StackError` when it cannot start.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        replicas: int | Mapping[str, int] = 1,
+        factories: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        progress: Say = lambda _: None,
+        usual_ports: bool = True,
+    ) -> None:
+        self._run_dir = run_dir
+        self._replicas = (
+            dict.fromkeys(FACTORIES, replicas) if isinstance(replicas, int) else dict(replicas)
+        )
+        self._factories = {**FACTORIES, **(factories or {})}
+        self._environ = dict(environ or {})
+        self._say = progress
+        self._usual_ports = usual_ports
+        self._described = False
+        self._exit = AsyncExitStack()
+        self._services: dict[str, list[Child]] = {}
+        self._listeners: dict[str, socket.socket] = {}
+        self._own_urls: dict[str, str] = {}
+        self._proxies: dict[str, str] = {}
+        self._credentials: Credentials
+        self.postgres: PostgresCluster
+        self._toxiproxy: toxiproxy.ToxiproxyServer
+
+    async def __aenter__(self) -> "Stack":
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._say("Stopping")
+        await self._exit.aclose()
+
+    @property
+    def toxiproxy(self) -> Toxiproxy:
+        """The admin API of the running Toxiproxy."""
+        return self._toxiproxy.admin
+
+    @property
+    def toxiproxy_child(self) -> Child:
+        """Toxiproxy's process."""
+        return self._toxiproxy.child
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The address of each service, shared by its replicas."""
+        return {name: ports.url_of(self._listeners[name]) for name in sorted(FACTORIES)}
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """Bearer tokens at billing, by client."""
+        return dict(self._credentials.tokens["billing_service"])
+
+    @property
+    def order_tokens(self) -> dict[str, str]:
+        """A bearer token at order_service for each client of a person's ORDER_TOKENS; empty when no caller needs one."""
+        return service_environ.order_tokens({**os.environ, **self._environ})
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """Connection URLs past the proxies: the owner's, and one for each schema."""
+        return {
+            "owner": self.postgres.url(DATABASE),
+            **{schema: self._database_url(role) for schema, role in _DATABASE_OF.items()},
+        }
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Where each proxy listens, host:port."""
+        return dict(self._proxies)
+
+    @property
+    def moved(self) -> list[str]:
+        """One sentence for each usual port that another program has, with the port that is used in its place."""
+        if not self._usual_ports:
+            return []
+        used = {name: ports.port_of(listener) for name, listener in self._listeners.items()}
+        used |= {"Postgres": self.postgres.port, "Toxiproxy": self._toxiproxy.port}
+        return [
+            f"Port {usual} is taken by another program: {name} is at {ports.LOOPBACK}:{used[name]} instead."
+            for name, (variable, usual) in _PORTS.items()
+            if used[name] != usual and ports.named_port(variable) is None
+        ]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What stack.json holds."""
+        return {
+            "processes": self._processes(),
+            "urls": self.urls,
+            "toxiproxy": {"url": self._toxiproxy.url, "proxies": self.proxies},
+            "databases": self.databases,
+            "tokens": self.tokens,
+            "notification_tokens": self._credentials.tokens["notification_service"],
+            "order_tokens": self.order_tokens,
+        }
+
+    def children(self, service: str) -> list[Child]:
+        """The replicas of a service."""
+        return self._services[service]
+
+    def url_of(self, child: Child) -> str:
+        """The address of one replica alone."""
+        return self._own_urls[child.name]
+
+    async def recreate_proxy(self, name: str) -> None:
+        """A proxy without toxics and connections, at the same address."""
+        await self.toxiproxy.recreate(name)
+
+    async def all_ready(self) -> None:
+        """Returns when every replica runs and does its job."""
+        for child in self._service_children():
+            await child.running_after(0)
+        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+
+    async def ready_after(self, child: Child, deaths: int) -> None:
+        """Returns when a replica that died so many times in all is ready again."""
+        await child.running_after(deaths)
+        await self._ready(child)
+
+    async def serve_until_stopped(self) -> None:
+        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in interruption.signals():
+            loop.add_signal_handler(number, stopped.set)
+        waiting = asyncio.create_task(stopped.wait())
+        failures = [child.failure for child in self._all_children()]
+        ends: list[asyncio.Future[Any]] = [waiting, *failures]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        for failure in failures:
+            if failure.done():
+                failure.result()
+
+    async def _start(self) -> None:
+        self._exit.enter_context(run_directory.held(self._run_dir))
+        self._credentials = credentials.read_or_make(self._run_dir / "secrets.json")
+        binary = await toxiproxy.find_or_build(CACHE, self._say)
+        self._open_listeners()
+        self._say("Starting Postgres")
+        await self._start_postgres()
+        await self._migrate()
+        self._say("Starting Toxiproxy")
+        await self._start_toxiproxy(binary)
+        count = sum(self._replicas.values())
+        self._say(f"Starting the services, {count} processes")
+        await self._start_services()
+        await self._open_accounts()
+        # Last: who waits for the file finds all that it names.
+        self._described = True
+        self._exit.callback(self._forget_description)
+        self._write_description()
+
+    def _open_listeners(self) -> None:
+        for service in sorted(FACTORIES):
+            listener = ports.listen(*self._port(service))
+            self._listeners[service] = self._exit.enter_context(listener)
+
+    def _port(self, name: str) -> tuple[str, int | None]:
+        """The variable that names a port, and the usual one where it is to be used."""
+        variable, usual = _PORTS[name]
+        return variable, usual if self._usual_ports else None
+
+    async def _start_postgres(self) -> None:
+        self.postgres = PostgresCluster(
+            self._run_dir / "postgres",
+            self._run_dir / "logs" / "postgres.log",
+            lambda: ports.choose(*self._port("Postgres")),
+            on_restart=self._write_description,
+        )
+        self._exit.push_async_callback(self._stop_postgres)
+        await self.postgres.start()
+        await self.postgres.create_database(DATABASE)
+
+    async def _stop_postgres(self) -> None:
+        if hasattr(self.postgres, "child"):
+            await self.postgres.stop()
+
+    async def _migrate(self) -> None:
+        await migrate(self.postgres.url(DATABASE), self._credentials.passwords)
+        # Migrations give a role its password only when they make it; the file may have been lost since.
+        await self.postgres.set_passwords(self._credentials.passwords)
+
+    async def _start_toxiproxy(self, binary: Path) -> None:
+        self._toxiproxy = toxiproxy.ToxiproxyServer(
+            binary,
+            self._run_dir / "logs" / "toxiproxy.log",
+            lambda: ports.choose(*self._port("Toxiproxy")),
+            on_restart=self._write_description,
+        )
+        self._exit.push_async_callback(self._toxiproxy.stop)
+        await self._toxiproxy.start()
+        database = f"{ports.LOOPBACK}:{self.postgres.port}"
+        for name, upstream in {
+            "billing": self._address("billing_service"),
+            "notification": self._address("notification_service"),
+            "order-db": database,
+            "billing-db": database,
+            "notification-db": database,
+        }.items():
+            self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
+        await self._toxiproxy.keep_proxies()
+
+    async def _start_services(self) -> None:
+        for service, factory in self._factories.items():
+            shared = self._listeners[service]
+            self._services[service] = []
+            for replica in range(self._replicas[service]):
+                own = self._exit.enter_context(ports.listen("", None))
+                child = self._service(service, replica, factory, (shared, own))
+                self._own_urls[child.name] = ports.url_of(own)
+                self._services[service].append(child)
+        # Stopped in the order in which requests flow: who calls goes first.
+        for child in reversed(self._service_children()):
+            self._exit.push_async_callback(child.stop, _STOP_GRACE_S)
+            await child.start()
+        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+
+    def _service(
+        self, service: str, replica: int, factory: str, listeners: tuple[socket.socket, ...]
+    ) -> Child:
+        name = f"{service}-{replica}"
+        fds = [listener.fileno() for listener in listeners]
+        argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
+        command = Command(argv, self._service_environ(service), PROJECT, inherited_fds=fds)
+        log = self._run_dir / "logs" / f"{name}.log"
+        return Child(name, command, log, on_restart=self._write_description)
+
+    def _service_environ(self, service: str) -> dict[str, str]:
+        role = service.removesuffix("_service")
+        own = service_environ.settings(
+            service, self._credentials.tokens, self._proxies, public_url=self.urls[service]
+        )
+        database_url = self._database_url(role, self._proxies[f"{role}-db"])
+        return {
+            **environ.of_child(
+                inherited=(service_environ.PREFIXES[service], "HTTP_", "ENVIRONMENT")
+            ),
+            f"{service_environ.PREFIXES[service]}DATABASE_URL": database_url,
+            **own,
+            **service_environ.without_others(service, self._environ),
+        }
+
+    def _database_url(self, role: str, address: str | None = None) -> str:
+        password = self._credentials.passwords[role]
+        where = address or f"{ports.LOOPBACK}:{self.postgres.port}"
+        return f"postgresql://{role}_service:{password}@{where}/{DATABASE}"
+
+    def _address(self, service: str) -> str:
+        return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
+
+    async def _ready(self, child: Child) -> None:
+        last = "no answer"
+
+        async def ready() -> bool:
+            nonlocal last
+            if child.failure.done():
+                child.failure.result()
+            try:
+                response = await self._or_failure(child, client.get(f"{self.url_of(child)}/readyz"))
+            except httpx.TransportError:
+                return False
+            last = response.text
+            return response.status_code == httpx.codes.OK
+
+        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+            try:
+                await until(ready, _READY_TIMEOUT_S, "the service is ready")
+            except NotSeen as exc:
+                raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
+
+    async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
+        """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
+        asking: asyncio.Future[httpx.Response] = asyncio.ensure_future(request)
+        try:
+            await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
+            if child.failure.done():
+                child.failure.result()
+            return await asking
+        finally:
+            # Whoever is interrupted asks no more; and of one that has failed already, nothing is told.
+            asking.cancel()
+
+    async def _open_accounts(self) -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+            for account in ACCOUNTS:
+                response = await client.put(
+                    f"{self.urls['billing_service']}/accounts/{account}",
+                    json={"opening_balance_cents": OPENING_BALANCE_CENTS},
+                    headers={"Authorization": f"Bearer {self.tokens['curl']}"},
+                )
+                if response.is_error:
+                    raise StackError(f"the account {account} could not be opened: {response.text}")
+
+    def _processes(self) -> list[dict[str, Any]]:
+        servers = (
+            (self.postgres.child, f"postgresql://{ports.LOOPBACK}:{self.postgres.port}"),
+            (self._toxiproxy.child, self._toxiproxy.url),
+        )
+        return [
+            {
+                "name": service,
+                "replica": replica,
+                "pid": child.pid,
+                "url": self.url_of(child),
+                "log": str(child.log),
+            }
+            for service, children in sorted(self._services.items())
+            for replica, child in enumerate(children)
+        ] + [
+            {"name": child.name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
+            for child, url in servers
+        ]
+
+    def _write_description(self) -> None:
+        # A process may be started again before the stack is up, and while it is being stopped.
+        if self._described:
+            credentials.write_private(
+                self._run_dir / run_directory.DESCRIPTION,
+                json.dumps(self.description, indent=2) + "\n",
+            )
+
+    def _forget_description(self) -> None:
+        self._described = False
+        (self._run_dir / run_directory.DESCRIPTION).unlink(missing_ok=True)
+
+    def _service_children(self) -> list[Child]:
+        return [child for children in self._services.values() for child in children]
+
+    def _all_children(self) -> list[Child]:
+        return [self.postgres.child, self._toxiproxy.child, *self._service_children()]

@@ -1,0 +1,181 @@
+"""Whether a service can write is asked over a connection of its own, promptly and under any load."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from service_kit.bounded_pool import Connection, ReadsFull
+from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
+
+
+async def prove(connection: Connection) -> None:
+    await connection.execute("INSERT INTO billing.clients (client) SELECT 'c' WHERE false")
+
+
+async def nothing(_: Connection) -> None:
+    """A service without a schema."""
+
+
+SESSIONS = """
+    SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()
+"""
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = $1 AND datname = current_database()
+"""
+
+
+async def test_all_connections_are_in_use(open_pool: Open) -> None:
+    """Neither reads nor writes can take the one that readiness has."""
+    async with open_pool(size_max=3) as pool, AsyncExitStack() as held:
+        await held.enter_async_context(pool.reads.connection())
+        for _ in range(2):
+            await held.enter_async_context(pool.connection())
+        waiting = [
+            asyncio.create_task(held.enter_async_context(pool.reads.connection()))
+            for _ in range(32)
+        ]
+        await asyncio.wait(waiting, timeout=0.001)
+        with pytest.raises(ReadsFull):
+            await held.enter_async_context(pool.reads.connection())
+        assert await pool.missing(prove) is None
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+
+
+async def test_many_questions_at_once(open_pool: Open, owner: Any) -> None:
+    """They share one answer: a crowd of probes costs the database no more than one."""
+    asked = 0
+
+    async def counted(_: Connection) -> None:
+        nonlocal asked
+        asked += 1
+
+    async with open_pool() as pool:
+        answers = await asyncio.gather(*(pool.missing(counted) for _ in range(50)))
+        assert (answers, asked) == ([None] * 50, 1)
+        assert await owner.fetchval(SESSIONS, APPLICATION) == 1
+        await pool.missing(counted)
+        assert asked == 2
+
+
+async def test_a_prober_that_leaves(open_pool: Open) -> None:
+    """The others get their answer."""
+    async with open_pool() as pool:
+        first, second = (asyncio.create_task(pool.missing(nothing)) for _ in range(2))
+        await asyncio.wait((first, second), timeout=0)
+        first.cancel()
+        assert await second is None
+
+
+async def test_its_session_was_ended(open_pool: Open, owner: Any) -> None:
+    """A connection that was kept for long says nothing of the server: a new one decides, within the same question."""
+    async with open_pool() as pool:
+        assert await pool.missing(prove) is None
+        await owner.execute(TERMINATE.replace("$1", f"'{APPLICATION}'"))
+        assert await pool.missing(prove) is None
+
+
+async def test_a_database_that_only_reads(open_pool: Open, owner: Any, database: Any) -> None:
+    """Not ready, with the reason; and ready again without a restart."""
+    name = database.owner.rpartition("/")[2]
+    async with open_pool() as pool:
+        await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        missing = await pool.missing(prove)
+        assert missing is not None
+        assert "can only read" in missing
+        await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        assert await pool.missing(prove) is None
+
+
+async def test_a_role_that_may_not_write(open_pool: Open, owner: Any) -> None:
+    """The reason is Postgres's own."""
+    async with open_pool() as pool:
+        await owner.execute("REVOKE INSERT ON billing.clients FROM billing_service")
+        missing = await pool.missing(prove)
+        assert missing is not None
+        assert "permission denied for table clients" in missing
+
+
+async def test_a_schema_that_is_not_there_yet(open_pool: Open, owner: Any) -> None:
+    """Migrations come first; until then the service is not ready and says why."""
+    async with open_pool() as pool:
+        await owner.execute("ALTER TABLE billing.clients RENAME TO earlier")
+        missing = await pool.missing(prove)
+        assert missing is not None
+        assert 'relation "billing.clients" does not exist' in missing
+
+
+async def test_a_table_that_is_locked(open_pool: Open, owner: Any) -> None:
+    """The lock timeout ends the question."""
+    async with open_pool(lock_timeout_s=0.1) as pool, owner.transaction():
+        assert await pool.missing(prove) is None
+        await owner.execute("LOCK TABLE billing.clients")
+        missing = await pool.missing(prove)
+        assert missing is not None
+        assert "lock timeout" in missing
+
+
+async def test_a_database_that_is_gone(open_pool: Open) -> None:
+    """Refused connections are told at once."""
+    async with open_pool("postgresql://owner@127.0.0.1:1/none") as pool:
+        missing = await pool.missing(nothing)
+        assert missing is not None
+        assert "refused" in missing.lower() or "connect" in missing.lower()
+
+
+async def test_a_database_that_is_silent(open_pool: Open) -> None:
+    """The question ends at its deadline, and the next one is asked anew."""
+    accepted = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        open_pool(f"postgresql://owner@127.0.0.1:{port}/none", deadline_s=0.2) as pool,
+    ):
+        for questions in (1, 2):
+            assert await pool.missing(nothing) == "no answer within 0.2 s"
+            assert len(accepted) >= questions
+        for writer in accepted:
+            writer.close()
+
+
+async def test_its_connection_ends_with_the_pool(open_pool: Open, owner: Any) -> None:
+    """Nothing is left behind."""
+    async with open_pool() as pool:
+        assert await pool.missing(nothing) is None
+        assert await owner.fetchval(SESSIONS, APPLICATION) == 1
+    async with asyncio.timeout(10):
+        while await owner.fetchval(SESSIONS, APPLICATION):
+            pass
+
+
+async def test_its_settings_are_those_of_the_pool(open_pool: Open) -> None:
+    """What it says of a session holds for the sessions of the pool."""
+    read: list[str] = []
+
+    async def settings(connection: Connection) -> None:
+        read.append(await connection.fetchval("SELECT current_setting('lock_timeout')"))
+
+    async with open_pool(lock_timeout_s=3) as pool:
+        await pool.missing(settings)
+    assert read == ["3s"]
+
+
+async def test_a_defect_is_no_outage(open_pool: Open) -> None:
+    """Hiding it as 'not ready' would take the service away for a mistake in its code."""
+
+    async def broken(_: Connection) -> None:
+        raise KeyError("a defect")
+
+    async with open_pool() as pool:
+        with pytest.raises(KeyError):
+            await pool.missing(broken)
+        assert await pool.missing(prove) is None

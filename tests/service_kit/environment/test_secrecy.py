@@ -1,0 +1,169 @@
+"""Secrets that are public are refused in production, and warned of elsewhere."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import order_service.settings
+from service_kit import environment
+from service_kit.environment import secrecy
+from stack.schema import PROJECT
+
+BILLING = {
+    "BILLING_DATABASE_URL": "postgresql://billing_service:drawn@127.0.0.1/x",
+    "BILLING_TOKENS": '{"curl": "0123456789abcdef"}',
+}
+# A password is a part of a URL, in which it may be encoded; a service's own tokens are in a map.
+PUBLIC = {
+    "in a URL": {"BILLING_DATABASE_URL": "postgresql://b:development-only-x@127.0.0.1/x"},
+    "in capitals": {"BILLING_DATABASE_URL": "postgresql://b:DEVELOPMENT-ONLY-X@127.0.0.1/x"},
+    "percent-encoded": {"BILLING_DATABASE_URL": "postgresql://b:development%2Donly%2dx@h/x"},
+    "encoded letter by letter": {
+        "BILLING_DATABASE_URL": f"postgresql://b:{''.join(f'%{ord(c):02X}' for c in 'Development-Only')}@h/x"
+    },
+    "encoded twice": {"BILLING_DATABASE_URL": "postgresql://b:development%252Donly-x@h/x"},
+    "as a parameter": {"BILLING_DATABASE_URL": "postgresql://h/x?password=development-only-x"},
+    "in the variable of libpq": {"PGPASSWORD": "development-only-password"},
+    "in a map of tokens": {
+        "BILLING_TOKENS": '{"a": "0123456789abcdef", "curl": "development-only-token"}'
+    },
+    "as a second token": {
+        "BILLING_TOKENS": '{"a": ["0123456789abcdef", "Development-ONLY-token"]}'
+    },
+}
+
+
+def start(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Reads billing's settings in a process of its own, as a start does."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import environment; from billing_service.settings import Settings; environment.read(Settings)",
+        ],
+        cwd=PROJECT,
+        env={"PATH": os.defpath, **BILLING, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("public", PUBLIC.values(), ids=PUBLIC.keys())
+def test_production_refuses_a_public_secret(public: dict[str, str]) -> None:
+    """Exit code 2 and the name of the setting; wherever the secret stands, and never its value."""
+    started = start({**public, "ENVIRONMENT": "production"})
+    assert started.returncode == 2
+    assert next(iter(public)) in started.stderr
+    assert secrecy.MARK not in started.stderr.casefold()
+    assert len(started.stderr.splitlines()) == 1
+    assert "Traceback" not in started.stderr
+
+
+@pytest.mark.parametrize("where", [{}, {"ENVIRONMENT": ""}, {"ENVIRONMENT": "development"}])
+@pytest.mark.parametrize("public", PUBLIC.values(), ids=PUBLIC.keys())
+def test_development_warns(public: dict[str, str], where: dict[str, str]) -> None:
+    """It starts, and says which setting must not be deployed."""
+    started = start({**public, **where})
+    assert started.returncode == 0
+    assert "WARNING" in started.stderr
+    assert next(iter(public)) in started.stderr
+
+
+@pytest.mark.parametrize("where", ["production", "development"])
+def test_a_drawn_secret_is_accepted(where: str) -> None:
+    """The negative control: without a public secret there is neither refusal nor warning."""
+    started = start({"ENVIRONMENT": where})
+    assert (started.returncode, started.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("where", ["prod", "Production", "staging"])
+def test_a_misspelt_environment_is_refused(where: str) -> None:
+    """Nobody believes to be protected who is not."""
+    started = start({"ENVIRONMENT": where})
+    assert started.returncode == 2
+    assert "ENVIRONMENT: must be development or production" in started.stderr
+
+
+MIGRATIONS = {
+    "MIGRATIONS_DATABASE_URL": "postgresql://owner:drawn@127.0.0.1:1/x",
+    "MIGRATIONS_ORDER_PASSWORD": "drawn-o",
+    "MIGRATIONS_BILLING_PASSWORD": "drawn-b",
+    "MIGRATIONS_NOTIFICATION_PASSWORD": "drawn-n",
+}
+ORDER = {
+    "ORDER_DATABASE_URL": "postgresql://o:drawn@127.0.0.1/x",
+    "ORDER_BILLING_URL": "http://127.0.0.1:1",
+    "ORDER_BILLING_TOKEN": "order-at-billing-1",
+    "ORDER_NOTIFICATION_URL": "http://127.0.0.1:1",
+    "ORDER_NOTIFICATION_TOKEN": "order-at-notification-1",
+    "ORDER_TOKENS": '{"shop": "a-good-token-0001"}',
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        *(
+            (name, drawn.replace("drawn", "Development%2Donly-x"), ": a development secret")
+            for name, drawn in MIGRATIONS.items()
+        ),
+        ("MIGRATIONS_BILLING_PASSWORD", "", ": this password is empty"),
+        ("MIGRATIONS_ORDER_PASSWORD", " ", ": this password is empty"),
+        ("MIGRATIONS_NOTIFICATION_PASSWORD", "drawn\n", ": this password has control characters"),
+    ],
+)
+def test_the_migrations_refuse_a_bad_secret(variable: str, value: str, says: str) -> None:
+    """The owner's URL and the password of each role, in one sentence, before the database is asked for."""
+    migrating = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=PROJECT,
+        env={"PATH": os.defpath, **MIGRATIONS, variable: value, "ENVIRONMENT": "production"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (migrating.returncode, len(migrating.stderr.splitlines())) == (2, 1), migrating.stderr
+    assert migrating.stderr.startswith(variable + says)
+
+
+@pytest.mark.parametrize(
+    ("variable", "public"),
+    [
+        ("ORDER_DATABASE_URL", "postgresql://o:DEVELOPMENT-only-x@127.0.0.1/x"),
+        ("ORDER_BILLING_TOKEN", "Development-Only-token"),
+        ("ORDER_NOTIFICATION_TOKEN", "DEVELOPMENT-ONLY-TOKEN"),
+        ("ORDER_TOKENS", '{"shop": ["a-good-token-0001", "Development-Only-token"]}'),
+    ],
+)
+def test_order_service_refuses_a_public_secret(
+    variable: str,
+    public: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also a token that is only sent, and one of a client."""
+    for name, value in {**ORDER, variable: public, "ENVIRONMENT": "production"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        environment.read(order_service.settings.Settings)
+    said = capsys.readouterr().err
+    assert (ended.value.code, len(said.splitlines())) == (2, 1)
+    assert said.startswith(f"{variable}: a development secret")
+
+
+@pytest.mark.parametrize("url", ["http://u:p@h", "http://u@h", "http://h?x", "http://", "ftp://h"])
+@pytest.mark.parametrize("variable", ["ORDER_BILLING_URL", "ORDER_NOTIFICATION_URL"])
+def test_the_address_of_a_peer_holds_no_secret(
+    variable: str, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A password in it would not be sent, and would be in no field that is watched for public secrets."""
+    for name, value in {**ORDER, variable: url}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        environment.read(order_service.settings.Settings)
+    assert capsys.readouterr().err.startswith(f"{variable}: ")

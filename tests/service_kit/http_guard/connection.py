@@ -1,0 +1,135 @@
+"""A guarded connection without a network, so that a test decides what is one segment and what is two.
+
+Guarantee: each call of `receive` is one call of `data_received`, as after one read of a socket.
+"""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from service_kit.http_guard import STATE, Guard, GuardedProtocol, Settings
+from tests.service_kit.http_guard.echo import Echo
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response as it was written."""
+
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class WrittenTransport(asyncio.Transport):
+    """Keeps what is written; reads and ends when it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.paused = self.ended = self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """A test says itself when the peer does not read."""
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+    def is_closing(self) -> bool:
+        return self.aborted or self.ended
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def close(self) -> None:
+        self.ended = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+# Of the test that runs; its end closes them.
+opened: list["Connection"] = []
+
+
+class Connection:
+    """A protocol with its transport and the application behind it."""
+
+    def __init__(self, guard: Guard | None = None, **settings: Any) -> None:
+        self.echo = Echo()
+        self.guard = guard or Guard(Settings(**settings))
+        config = uvicorn.Config(self.echo, log_config=None, lifespan="off")
+        self.server = ServerState()
+        self.protocol = GuardedProtocol(config, self.server, {STATE: self.guard})
+        self.transport = WrittenTransport()
+        self.protocol.connection_made(self.transport)
+        opened.append(self)
+
+    async def receive(self, *segments: bytes) -> None:
+        """The segments arrive, one by one; the application gets its turn after each."""
+        for segment in segments:
+            self.protocol.data_received(segment)
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Everything that can happen without the peer happens."""
+        for _ in range(4 * (1 + len(self.protocol.pipeline))):
+            await _next_turn()
+
+    async def close(self) -> None:
+        """The peer is gone; no request of it is left."""
+        self.echo.go.set()
+        self.protocol.connection_lost(None)
+        while self.server.tasks:
+            await _next_turn()
+
+    async def answers(self) -> list[Answer]:
+        """What the peer has been told so far."""
+        await self.turn()
+        return parsed(self.transport.written)
+
+
+async def _next_turn() -> None:
+    """Returns when everything that is ready now has run."""
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(turn.set_result, None)
+    await turn
+
+
+def parsed(written: bytes) -> list[Answer]:
+    """The responses of one connection, each with a Content-Length."""
+    answers = []
+    while written:
+        head, _, rest = written.partition(b"\r\n\r\n")
+        line, *lines = head.decode("latin-1").split("\r\n")
+        fields = {name.lower(): text for name, _, text in (each.partition(": ") for each in lines)}
+        status = re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", line)
+        assert status is not None, line
+        length = int(fields.get("content-length", "0"))
+        assert len(rest) >= length
+        answers.append(Answer(int(status[1]), fields, rest[:length]))
+        written = rest[length:]
+    return answers
+
+
+def cuts(data: bytes, step: int = 1) -> list[tuple[bytes, ...]]:
+    """The same data as one segment, cut in two at each place, and byte by byte."""
+    halves = [(data[:place], data[place:]) for place in range(1, len(data), step)]
+    return [(data,), *halves, tuple(data[i : i + 1] for i in range(len(data)))]

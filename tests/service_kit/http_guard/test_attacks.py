@@ -1,0 +1,142 @@
+"""What one peer, or many, can do to a process: it holds little more than before, and goes on answering.
+
+Each service is started as its documents say, with a plain `uvicorn`; so this shows that no flag is needed.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service_kit.http_guard.server import GUARDED, Server, running
+
+GROWTH_MAX_KIB = 40 * 1024
+HEALTH_MAX_S = 1.0
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+POST = b"POST /charges HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+MANY = 2000
+
+Attack = Callable[[Server, list[socket.socket]], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def peers() -> Iterator[list[socket.socket]]:
+    """Sockets that are closed after the test."""
+    opened: list[socket.socket] = []
+    yield opened
+    for peer in opened:
+        peer.close()
+
+
+def one(data: bytes) -> Attack:
+    """One connection sends it all, and reads nothing."""
+
+    async def attack(server: Server, peers: list[socket.socket]) -> None:
+        peers.append(await server.connect())
+        await server.send(peers[-1], data)
+
+    return attack
+
+
+def many(data: bytes, connections: int = MANY) -> Attack:
+    """So many connections send it, and read nothing."""
+
+    async def attack(server: Server, peers: list[socket.socket]) -> None:
+        for _ in range(connections):
+            peers.append(await server.connect())
+            await server.send(peers[-1], data)
+
+    return attack
+
+
+ATTACKS: dict[str, Attack] = {
+    "endless fields": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"a:b\r\n" * 2_000_000),
+    "endless fields in a trailer": one(CHUNKED + b"0\r\n" + b"a:b\r\n" * 2_000_000),
+    "a value of 60 MB": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 60_000_000),
+    "a key of 2 MB": one(POST + b"Idempotency-Key: 1" + b";a" * 1_000_000 + b"\r\n\r\n"),
+    "a target of 10 MB": one(b"GET /" + b"x" * 10_000_000),
+    "an extension of 10 MB": one(CHUNKED + b"1;" + b"x" * 10_000_000),
+    "empty lines": one(b"\r\n" * 5_000_000),
+    "a pipeline that nobody reads": one(GET * 400_000),
+    "a pipeline of large answers that nobody reads": one(METRICS * 100_000),
+    "a pipeline of chunked bodies": one((CHUNKED + b"0\r\n\r\n") * 100_000),
+    "an endless body": one(POST + b"Content-Length: 60000000\r\n\r\n" + b"x" * 60_000_000),
+    "half-sent heads": many(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"),
+    "half-sent heads, each of them full": many(
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + (b"a: " + b"x" * 150 + b"\r\n") * 98
+    ),
+    "answered requests of full size": many(
+        POST
+        + (b"a: " + b"x" * 150 + b"\r\n") * 90
+        + b"Content-Length: 60000\r\n\r\n"
+        + b"x" * 60_000,
+        700,
+    ),
+    "half-sent bodies": many(POST + b"Content-Length: 65536\r\n\r\n" + b"x" * 60_000),
+    "pipelines that nobody reads": many(GET * 5000, 50),
+    "pipelines of large answers that nobody reads": many(METRICS * 500, 5),
+    "connections without a byte": many(b""),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+async def test_a_service_under_attack(
+    service: Server, attack: Attack, peers: list[socket.socket]
+) -> None:
+    """It holds less than 40 MiB more than before, and a probe is answered within a second all the time."""
+    await withstands(service, attack, peers)
+
+
+async def test_large_answers_that_nobody_reads(tmp_path: Path, peers: list[socket.socket]) -> None:
+    """Hundreds of connections may not have a large answer each."""
+    large = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with running("tests.service_kit.http_guard.echo:create", tmp_path) as server:
+        await withstands(server, many(large, 400), peers)
+
+
+async def withstands(service: Server, attack: Attack, peers: list[socket.socket]) -> None:
+    await service.health_s()
+    before_kib = service.memory_kib()
+    attacking = asyncio.create_task(attack(service, peers))
+    slowest_s, most_kib = 0.0, 0
+    try:
+        while not attacking.done():
+            slowest_s = max(slowest_s, await service.health_s())
+            most_kib = max(most_kib, service.memory_kib())
+        await attacking
+        slowest_s = max(slowest_s, await service.health_s())
+        most_kib = max(most_kib, service.memory_kib())
+    finally:
+        attacking.cancel()
+    assert most_kib - before_kib < GROWTH_MAX_KIB
+    assert slowest_s < HEALTH_MAX_S
+
+
+# asyncio's own loop accepts as many connections at once as the backlog has; uvloop finds its way out.
+LOOPS = {"uvloop": ("--loop", "uvloop"), "asyncio": ("--loop", "asyncio", "--backlog", "64")}
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS.keys())
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "all at once"])
+async def test_few_descriptors(
+    tmp_path: Path, peers: list[socket.socket], loop: tuple[str, ...], at_once: bool
+) -> None:
+    """With `ulimit -n 256` and more half-sent heads than that, a probe is answered within a second."""
+    factory = "tests.service_kit.http_guard.echo:create"
+    async with running(factory, tmp_path, options=(*GUARDED, *loop), descriptors=256) as server:
+        pid = server.child.pid
+        if at_once:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(50 if at_once and "asyncio" in loop else 600):
+            peers.append(await server.connect())
+            await server.send(peers[-1], b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        os.kill(pid, signal.SIGCONT)
+        assert await server.health_s() < HEALTH_MAX_S
+        assert len(os.listdir(f"/proc/{pid}/fd")) < 200

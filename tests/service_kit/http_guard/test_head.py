@@ -1,0 +1,149 @@
+"""A head has one meaning, or it is refused; and it is refused in the same way however it arrives."""
+
+import pytest
+
+from tests.service_kit.http_guard.connection import Connection, cuts
+
+POST = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+GOOD = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
+
+MALFORMED: dict[str, bytes] = {
+    "no Host": b"GET / HTTP/1.1\r\nA: b\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n",
+    "two Hosts in HTTP/1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+    "a Host that is none": b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    "a Host with a user": b"GET / HTTP/1.1\r\nHost: x@a\r\n\r\n",
+    "a Host with a bad port": b"GET / HTTP/1.1\r\nHost: a:x\r\n\r\n",
+    "a Host with a space": b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "a length of 5,000 digits": POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "a length of 5,000 zeros": POST + b"Content-Length: " + b"0" * 5000 + b"3\r\n\r\nabc",
+    "a length with a sign": POST + b"Content-Length: +5\r\n\r\nabcde",
+    "a negative length": POST + b"Content-Length: -5\r\n\r\nabcde",
+    "a length of Python's": POST + b"Content-Length: 5_0\r\n\r\nabcde",
+    "a hexadecimal length": POST + b"Content-Length: 0x5\r\n\r\nabcde",
+    "no length": POST + b"Content-Length: \r\n\r\nabcde",
+    "a list of lengths": POST + b"Content-Length: 5, 5\r\n\r\nabcde",
+    "the same length twice": POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nabcde",
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+    "a length and a coding": POST
+    + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a coding and a length": POST
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "a coding twice": POST
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked before another coding": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a coding in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a folded field": POST + b"A: b\r\n c\r\n\r\n",
+    "a field that is folded at once": b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+    "a space before the colon": POST + b"A : b\r\n\r\n",
+    "a bare line feed": POST + b"A: b\nB: c\r\n\r\n",
+    "bare line feeds": b"GET / HTTP/1.1\nHost: a\n\n",
+    "a bare carriage return": POST + b"A: b\rB: c\r\n\r\n",
+    "NUL in a value": POST + b"A: b\0c\r\n\r\n",
+    "a control character in a value": POST + b"A: b\x01c\r\n\r\n",
+    "a name that is not ASCII": POST + b"\xc3\xa4: b\r\n\r\n",
+    "a field without a name": POST + b": b\r\n\r\n",
+    "a field without a colon": POST + b"abc\r\n\r\n",
+    "a target without a slash": b"GET echo HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a target that is not ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a target of another scheme": b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "another version": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+OTHERS: dict[str, tuple[int, bytes]] = {
+    "a long target": (414, b"GET /" + b"x" * 8192 + b" HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "a target without an end": (414, b"GET /" + b"x" * 20_000),
+    "a large value": (431, POST + b"A: " + b"x" * 16_384 + b"\r\n\r\n"),
+    "a large name": (431, POST + b"x" * 16_384 + b": a\r\n\r\n"),
+    "a value without an end": (431, POST + b"A: " + b"x" * 20_000),
+    "much space before a value": (431, POST + b"A:" + b" " * 20_000 + b"x\r\n\r\n"),
+    "many fields": (431, POST + b"a:b\r\n" * 100 + b"\r\n"),
+    "many fields without an end": (431, POST + b"a:b\r\n" * 5000),
+    "an unknown method": (501, b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "a method in small letters": (501, b"get / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "CONNECT to a host": (501, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "CONNECT to a path": (501, b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "another coding": (501, POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "TLS": (501, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "HTTP/0.9 by name": (505, b"GET /echo HTTP/0.9\r\n\r\n"),
+    "HTTP/2.0": (505, b"GET /echo HTTP/2.0\r\nHost: a\r\n\r\n"),
+}
+REFUSED = {**{name: (400, data) for name, data in MALFORMED.items()}, **OTHERS}
+
+
+@pytest.mark.parametrize("after_another", [False, True], ids=["first", "after another request"])
+@pytest.mark.parametrize(("status", "data"), REFUSED.values(), ids=REFUSED.keys())
+async def test_a_head_is_refused(status: int, data: bytes, after_another: bool) -> None:
+    """With a problem, once, as the last answer of its connection, and the application is not asked; in any segments."""
+    before = [200] if after_another else []
+    for segments in cuts(data, step=max(1, len(data) // 16)):
+        connection = Connection()
+        if after_another:
+            await connection.receive(GOOD)
+        await connection.receive(*segments)
+        answers = await connection.answers()
+        assert [answer.status for answer in answers] == [*before, status], segments
+        refusal = answers[-1]
+        assert refusal.fields["content-type"] == "application/problem+json"
+        assert refusal.fields["connection"] == "close"
+        assert refusal.json["status"] == status
+        assert refusal.json["type"].startswith("/problems/")
+        assert connection.transport.ended
+        assert connection.echo.begun == len(before)
+
+
+ACCEPTED: dict[str, tuple[bytes, dict[str, str]]] = {
+    "an ordinary request": (GOOD, {"path": "/echo", "query": ""}),
+    "HTTP/1.0 without a Host": (b"GET /echo HTTP/1.0\r\n\r\n", {"path": "/echo"}),
+    "an empty Host": (b"GET /echo HTTP/1.1\r\nHost:\r\n\r\n", {"path": "/echo"}),
+    "a Host with a port and spaces": (
+        b"GET /echo HTTP/1.1\r\nHost: \t a.example:80 \t\r\n\r\n",
+        {"path": "/echo"},
+    ),
+    "an IPv6 Host": (b"GET /echo HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", {"path": "/echo"}),
+    "empty lines before": (b"\r\n\r\n" + GOOD, {"path": "/echo"}),
+    "two slashes": (b"GET //b/c HTTP/1.1\r\nHost: a\r\n\r\n", {"path": "//b/c"}),
+    "the server as a whole": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", {"path": "/*"}),
+    "an absolute target": (
+        b"GET http://b:8/c?d=e HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/c", "query": "d=e", "host": "b:8"},
+    ),
+    "an absolute target without a path": (
+        b"GET http://u@b?d HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/", "query": "d", "host": "b"},
+    ),
+    "a value that is not ASCII": (
+        b"GET /echo HTTP/1.1\r\nHost: a\r\nA: \xc3\xa4\r\n\r\n",
+        {"a": "\xc3\xa4"},
+    ),
+    "a head of the largest size": (
+        POST + b"A: " + b"x" * (16_384 - len(POST) - 7) + b"\r\n\r\n",
+        {"path": "/echo"},
+    ),
+    "as many fields as are allowed": (POST + b"a:b\r\n" * 99 + b"\r\n", {"path": "/echo"}),
+    "the longest target": (
+        b"GET /" + b"x" * 8191 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/" + "x" * 8191},
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "told"), ACCEPTED.values(), ids=ACCEPTED.keys())
+async def test_a_head_is_accepted(data: bytes, told: dict[str, str]) -> None:
+    """The control: what RFC 9112 allows, up to the bounds, reaches the application, in any segments."""
+    for segments in cuts(data, step=max(1, len(data) // 16)):
+        connection = Connection()
+        await connection.receive(*segments)
+        (answer,) = await connection.answers()
+        assert answer.status == 200
+        seen = {**dict(answer.json["headers"]), **answer.json}
+        assert {name: seen[name] for name in told} == told
+
+
+async def test_http_0_9() -> None:
+    """505 at once: who speaks it waits for an answer to this line alone."""
+    for segments in cuts(b"GET /echo\r\n"):
+        connection = Connection()
+        await connection.receive(*segments)
+        (answer,) = await connection.answers()
+        assert answer.status == 505

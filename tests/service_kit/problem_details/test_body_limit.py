@@ -1,0 +1,43 @@
+"""What is announced is compared with the limit, whatever the server before it lets through."""
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from service_kit import problem_details
+from service_kit.problem_details import BodyLimit, ProblemCatalogue
+
+
+def application() -> FastAPI:
+    """Reads its body."""
+    app = FastAPI()
+    catalogue = problem_details.install(app, ProblemCatalogue.of(()))
+    app.add_middleware(BodyLimit, catalogue=lambda: catalogue, limit_bytes=10)
+
+    @app.post("/")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        (b"3", 200),
+        (b"10", 200),
+        (b"0" * 5000 + b"3", 200),
+        (b"0" * 5000, 200),
+        (b"11", 413),
+        (b"9" * 5000, 413),
+        (b"0" * 5000 + b"11", 413),
+        (b"11 ", 413),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+async def test_an_announced_length(length: bytes, status: int) -> None:
+    """Thousands of digits are a length like another: above the limit, or zeros and a small one."""
+    transport = httpx.ASGITransport(application())
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        response = await client.post("/", content=b"abc", headers=[(b"content-length", length)])
+    assert response.status_code == status

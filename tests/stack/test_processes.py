@@ -1,0 +1,88 @@
+"""Supervision: what dies is started again, what cannot live is given up, and every death is known."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.processes import Child, Command, Death, StackError
+
+
+def child(tmp_path: Path, code: str) -> Child:
+    command = Command([sys.executable, "-c", code], {"PATH": os.defpath}, tmp_path)
+    return Child("child", command, tmp_path / "child.log")
+
+
+FOREVER = "import signal; signal.pause()"
+
+
+async def test_a_death_is_recorded_and_healed(tmp_path: Path) -> None:
+    """After kill -9 another process runs, and the dead one's end can be read."""
+    running = child(tmp_path, FOREVER)
+    await running.start()
+    first = running.pid
+    assert await running.crash() == Death(first, -9)
+    async with asyncio.timeout(30):
+        await running.running_after(1)
+    assert running.pid != first
+    await running.stop(5)
+
+
+async def test_being_killed_often_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    """Chaos may kill a process many times in a row."""
+    running = child(tmp_path, FOREVER)
+    await running.start()
+    for deaths in range(1, 9):
+        await running.crash()
+        async with asyncio.timeout(30):
+            await running.running_after(deaths)
+    await running.stop(5)
+    assert not running.failure.done()
+
+
+async def test_a_kill_right_after_a_kill(tmp_path: Path) -> None:
+    """The second one waits for somebody to kill, and kills him."""
+    running = child(tmp_path, FOREVER)
+    await running.start()
+    async with asyncio.timeout(30):
+        deaths = [await running.crash(), await running.crash()]
+    assert [death.return_code for death in deaths] == [-9, -9]
+    assert deaths[0].pid != deaths[1].pid
+    await running.stop(5)
+
+
+async def test_what_cannot_live_is_given_up(tmp_path: Path) -> None:
+    """A process that ends by itself again and again is a failure that shows the end of its log."""
+    dying = child(tmp_path, "import sys; sys.exit('no disk')")
+    await dying.start()
+    with pytest.raises(StackError, match="(?s)child ended with code 1.*no disk"):
+        async with asyncio.timeout(60):
+            await dying.running_after(99)
+    assert len(dying.deaths) == 5
+    await dying.stop(5)
+
+
+async def test_a_wrong_setting_is_given_up_at_once(tmp_path: Path) -> None:
+    """Exit code 2 says that another start would end the same way."""
+    dying = child(tmp_path, "import sys; sys.exit(2)")
+    await dying.start()
+    with pytest.raises(StackError, match="code 2"):
+        async with asyncio.timeout(60):
+            await dying.failure
+    assert len(dying.deaths) == 1
+    await dying.stop(5)
+
+
+async def test_who_does_not_stop_is_killed(tmp_path: Path) -> None:
+    """The grace ends; the process does too."""
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    deaf = child(tmp_path, code)
+    await deaf.start()
+    async with asyncio.timeout(30):
+        while "deaf" not in deaf.log_end():
+            await asyncio.to_thread(os.sched_yield)
+    await deaf.stop(0.2)
+    assert not deaf.running
+    assert deaf.deaths == []
