@@ -15,6 +15,9 @@ from order_service.wire import Delivery, Order, Status
 
 _CONNECT_TIMEOUT_S = 10.0
 CLIENT = "order_service"
+# The clients of the harness. Only what one of the others says it has withdrawn is no effect of an order: a withdrawal under
+# any other name is one that nothing explains, and counts.
+CLIENTS = (CLIENT, "curl")
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,10 @@ async def read_snapshot(
         SELECT opening_balance_cents - balance_cents
                  - (SELECT coalesce(sum(amount_cents), 0)::bigint
                     FROM billing.ledger
-                    WHERE ledger.account = accounts.account AND ledger.client <> $2) AS moved_cents,
+                    WHERE ledger.account = accounts.account AND ledger.client = ANY ($3)) AS moved_cents,
                (SELECT count(*)
                 FROM billing.ledger
-                WHERE ledger.account = accounts.account AND ledger.client = $2) AS commits,
+                WHERE ledger.account = accounts.account AND NOT ledger.client = ANY ($3)) AS commits,
                (SELECT count(*)
                 FROM used LEFT JOIN billing.processed_keys
                   ON processed_keys.client = $2 AND processed_keys.sequence_key = used.sequence_key
@@ -152,6 +155,7 @@ async def read_snapshot(
         """,
         account,
         client,
+        _others(client),
     )
     if row is None:
         # It had been opened: whatever it paid is gone with it.
@@ -159,14 +163,18 @@ async def read_snapshot(
     return Snapshot(at_ns, row["moved_cents"] / amount_cents, row["commits"], row["keys"])
 
 
+def _others(client: str) -> list[str]:
+    return [each for each in CLIENTS if each != client]
+
+
 async def read_withdrawals(
     connection: "asyncpg.Connection[asyncpg.Record]", account: str
 ) -> list[int]:
     """The amounts that the order service withdrew from an account, in cents."""
     rows = await connection.fetch(
-        "SELECT amount_cents FROM billing.ledger WHERE account = $1 AND client = $2 ORDER BY charge_id",
+        "SELECT amount_cents FROM billing.ledger WHERE account = $1 AND NOT client = ANY ($2) ORDER BY charge_id",
         account,
-        CLIENT,
+        _others(CLIENT),
     )
     return [row["amount_cents"] for row in rows]
 

@@ -4,7 +4,7 @@ Guarantee: a bug replaces what one function does and nothing else; it is caught 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 ORDER, BILLING, NOTIFICATION = "order_service", "billing_service", "notification_service"
@@ -41,8 +41,11 @@ def _caller(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -
     return _bug(name, title, scenarios, *promises, services=(ORDER,))
 
 
-def _receiver(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -> Bug:
-    return _bug(name, title, scenarios, *promises, services=(BILLING,))
+def _receiver(
+    name: str, title: str, scenarios: tuple[str, ...], *promises: str, sql: str = ""
+) -> Bug:
+    """`sql` takes away what the schema would refuse beside it: a second net must not hide the hole in the first."""
+    return replace(_bug(name, title, scenarios, *promises, services=(BILLING,)), migration=sql)
 
 
 def _migration(name: str, title: str, scenarios: tuple[str, ...], *promises: str, sql: str) -> Bug:
@@ -53,6 +56,7 @@ LOST_RESPONSE = "disconnect/response_lost/exactly_once/warm"
 LOST_REQUEST = "disconnect/request_lost/exactly_once/warm"
 CRASH_AFTER = "disconnect/crash_after_execution/exactly_once/warm"
 
+_ANSWERS_MAY_CHANGE = "DROP TRIGGER processed_keys_answer_stays ON billing.processed_keys"
 # What is left after each charge of a batch, as a sum that a window could give: declined amounts are in it.
 _SUMMED = r"""
     DO $do$ BEGIN
@@ -81,6 +85,7 @@ BUGS = (
         "the key is looked up first and inserted later",
         ("late/concurrent_duplicates",),
         "X1",
+        sql=_ANSWERS_MAY_CHANGE,
     ),
     _receiver(
         "key_before_effect",
@@ -137,8 +142,9 @@ BUGS = (
         "only_the_last_key",
         "only a client's highest key is remembered",
         ("late/lower_key_after_a_higher_one",),
-        "X1b",
-        "X1c",
+        # The caller believes no answer that names another order, so the order is never billed with it: it stays pending.
+        "T",
+        "L1",
     ),
     _receiver(
         "dedupe_in_memory", "processed keys live in the memory of one process", (CRASH_AFTER,), "X1"

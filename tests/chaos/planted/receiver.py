@@ -230,6 +230,8 @@ def dedupe_in_memory() -> ASGIApp:
 
 def partial_body_fingerprinted() -> ASGIApp:
     app = billing_service.app.create()
+    # What half a body says of a charge.
+    half = Charge(order_id=uuid.UUID(int=0), account="half", amount_cents=1)
 
     async def reading(scope: Scope, receive: Receive, send: Send) -> None:
         read = b""
@@ -245,7 +247,10 @@ def partial_body_fingerprinted() -> ASGIApp:
                     digest = hashlib.sha256(read).digest()
                     if await _insert_key(connection, "order_service", key, digest):
                         await _store_answer(
-                            connection, "order_service", key, Answer(DECLINED, "{}")
+                            connection,
+                            "order_service",
+                            key,
+                            Answer(DECLINED, app.state.billing.decline_body(half, 0)),
                         )
             return message
 
