@@ -8,6 +8,8 @@ PYTHON ?= python3
 REPLICAS ?= 1
 DURATION_S ?= 60
 SEED ?=
+# Test processes that run at the same time; each starts a Postgres, and a stack when it needs one.
+WORKERS ?= 2
 VENV := .venv
 # -E: without the person's PYTHONPATH, PYTHONOPTIMIZE, PYTHONSAFEPATH and the like.
 RUN := $(VENV)/bin/python -E
@@ -26,7 +28,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -61,7 +63,10 @@ compose-test: $(STAMP) ## Build the compose stack, play the table and kill conta
 	@exec $(COMMAND) chaos.compose
 
 test: $(STAMP) ## All tests: unit, integration, chaos
-	@exec $(RUN) -m pytest
+	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal --lane "All tests but those of the browser: about a quarter of an hour on 2 cores."
+
+quick: $(STAMP) ## The tests that need no running stack
+	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not chaos" --lane "The tests that need no running stack: about five minutes on 2 cores."
 
 report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium

@@ -64,6 +64,9 @@ class Progress:
         """No dot for a test that passed: the line of progress says more."""
         if report.passed:
             return ("passed" if report.when == "call" else "", "", "")
+        if report.failed:
+            # It is named at once, by the line below; the summary counts it.
+            return ("failed" if report.when == "call" else "error", "", "")
         return None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -97,7 +100,7 @@ class Progress:
             self._config.cache.set(_LAST_FAILED, dict.fromkeys(left, True))
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
-                ".venv/bin/python -m pytest -n 2 --last-failed",
+                ".venv/bin/python -m pytest -n 2 --dist worksteal --last-failed",
                 stays=True,
             )
 
