@@ -178,10 +178,6 @@ class Stack:
         """The address of one replica alone."""
         return self._own_urls[child.name]
 
-    async def recreate_proxy(self, name: str) -> None:
-        """A proxy without toxics and connections, at the same address."""
-        await self.toxiproxy.recreate(name)
-
     async def all_ready(self) -> None:
         """Returns when every replica runs and does its job."""
         for child in self._service_children():

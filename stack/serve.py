@@ -1,6 +1,6 @@
 """Runs one ASGI factory on sockets that the parent process has opened: `python -m stack.serve MODULE:FACTORY FD…`.
 
-Guarantee: the service itself is the same as under `uvicorn MODULE:FACTORY --factory --http http_guard:GuardedProtocol`;
+Guarantee: the service itself is the same as under `uvicorn MODULE:FACTORY --factory --http service_kit.http_guard:GuardedProtocol`;
 only its sockets are inherited.
 """
 
@@ -27,7 +27,7 @@ def main() -> None:
         uvicorn.Config(
             options.factory,
             factory=True,
-            http="http_guard:GuardedProtocol",
+            http="service_kit.http_guard:GuardedProtocol",
             access_log=False,
             log_config=None,
             server_header=False,

@@ -9,17 +9,17 @@ from typing import Literal
 
 from chaos.steps.holds import HoldRetry, Release
 from chaos.steps.network import Heal
-from chaos.steps.orders import GivenUp, Place
+from chaos.steps.orders import AwaitFirstAttemptEnd, Place
 from chaos.steps.step import Needs, Step
 from order_service.wire import Delivery
 from report.situations import Situation
 
 ConnectionKind = Literal["fresh", "warm"]
 # Far longer than any caller waits: a toxic that ends by itself would heal behind the scenario's back.
-FOR_EVER_MS = 600_000
+BEYOND_ANY_TIMEOUT_MS = 600_000
 # What many entries share: the first attempt is lost and the caller stands before its second one; and it goes on, healed.
-FIRST_LOST = (HoldRetry(), Place(), GivenUp())
-GO_ON = (Heal(), Release())
+FIRST_ATTEMPT_LOST = (HoldRetry(), Place(), AwaitFirstAttemptEnd())
+HEAL_AND_RETRY = (Heal(), Release())
 
 
 @dataclass(frozen=True)

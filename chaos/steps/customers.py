@@ -16,7 +16,7 @@ from order_service.wire import Status
 
 
 @dataclass(frozen=True)
-class Poor:
+class OpenUnderfundedAccount:
     """The customer has less money than the order costs: it has to be declined."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -29,7 +29,7 @@ class Poor:
 
 
 @dataclass(frozen=True)
-class Enriched:
+class DepositMoney:
     """Money comes to the account, enough for the order: what was declined stays declined all the same."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -57,7 +57,7 @@ class Enriched:
 
 
 @dataclass(frozen=True)
-class Named:
+class SetCustomerKey:
     """The customer gives the order a key of its own, under which it can come back."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -69,7 +69,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class ComesBack:
+class PlaceAgain:
     """The customer, who has no answer, sends the order again under its key; it is still in the hands of a dead process."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -127,7 +127,7 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class TurnedAway:
+class AwaitServerError:
     """Until the customer was told that nobody knows whether the order was recorded, in a way that it can act on."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -157,7 +157,7 @@ class TurnedAway:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AwaitAnswers:
     """All these customers are answered while the fault lasts, whatever the answers are."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -183,7 +183,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ExpectOrderRecorded:
     """A witness, at this moment: the order is there, whatever its customer was told, and it is open."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -198,7 +198,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Tried:
+class AwaitAttempts:
     """Until so many attempts have begun while the fault lasts."""
 
     needs: ClassVar[Needs] = WRAPPED
@@ -218,7 +218,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class AnsweredFirst:
+class ExpectAnswerBeforeNotification:
     """The customer was answered before the notification had its fate: an order does not wait for its notification."""
 
     needs: ClassVar[Needs] = WRAPPED

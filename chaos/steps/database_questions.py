@@ -20,7 +20,7 @@ _SILENCE_S = 1.0
 
 
 @dataclass(frozen=True)
-class EachAnswerLate:
+class ExpectSlowAnswers:
     """A witness: whoever asks the database over this proxy waits for at least so long, each time."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -47,7 +47,7 @@ class EachAnswerLate:
 
 
 @dataclass(frozen=True)
-class Unanswered:
+class ExpectSilence:
     """A witness: whoever asks over this proxy is not answered; to take a silence away breaks connections, which is no silence."""
 
     needs: ClassVar[Needs] = PROCESSES

@@ -45,7 +45,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Reached:
+class AwaitHeld:
     """Until somebody is held at that point."""
 
     needs: ClassVar[Needs] = WRAPPED

@@ -13,7 +13,7 @@ from stack.toxics import LimitData, Toxic
 
 @dataclass(frozen=True)
 class Arm:
-    """A toxic on a proxy, until `Heal` or `LetGo`."""
+    """A toxic on a proxy, until `Heal` or `RemoveToxics`."""
 
     needs: ClassVar[Needs] = NOTHING
     proxy: str
@@ -41,7 +41,7 @@ class CutInBody:
 
 
 @dataclass(frozen=True)
-class Refuse:
+class RefuseConnections:
     """Closes a proxy's listener: the caller gets a definite connect error."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -62,7 +62,7 @@ class Heal:
 
 
 @dataclass(frozen=True)
-class LetGo:
+class RemoveToxics:
     """Takes the toxics of one proxy away (or those of one kind), its connections stay: what was held arrives now."""
 
     needs: ClassVar[Needs] = NOTHING

@@ -15,7 +15,7 @@ from report.numbers import often
 
 
 @dataclass(frozen=True)
-class Saw:
+class Observe:
     """A witness, at this moment: requests that arrived, and effects that are there (None: not asked).
 
     Arrivals are known only where the services are wrapped.
@@ -47,7 +47,7 @@ class Saw:
 
 
 @dataclass(frozen=True)
-class Landed:
+class AwaitMoneyMoved:
     """Until the money has moved: a charge that was on its way to Postgres has landed, while the caller still stands."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -64,7 +64,7 @@ class Landed:
 
 
 @dataclass(frozen=True)
-class Arrived:
+class AwaitArrivals:
     """Until so many complete requests of the order have reached a service, and (if so asked) were answered there."""
 
     needs: ClassVar[Needs] = WRAPPED
@@ -92,7 +92,7 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class CutShort:
+class AwaitTruncatedRequest:
     """A witness: a request came in half, and the service saw its caller go."""
 
     needs: ClassVar[Needs] = WRAPPED
@@ -111,7 +111,7 @@ class CutShort:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExpectOutcome:
     """A witness: how an attempt (None: any of them) ended for the caller, by the order itself.
 
     `saw` is a part of what the caller saw; it tells faults of one outcome apart.
@@ -140,7 +140,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Notified:
+class ExpectNotification:
     """A witness: what became of the one notification for its sender, and whether it was shown to the customer."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -168,7 +168,7 @@ class Notified:
 
 
 @dataclass(frozen=True)
-class Shown:
+class AwaitNotificationStored:
     """Until the notification is stored, while the fault lasts."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -189,7 +189,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class FlagsCame:
+class ExpectRetryFlags:
     """A witness: the retry flags with which the requests arrived, in their order."""
 
     needs: ClassVar[Needs] = WRAPPED
@@ -208,7 +208,7 @@ class FlagsCame:
 
 
 @dataclass(frozen=True)
-class Replay:
+class SendCopy:
     """The harness sends the order's own charge once more, as the network or an attacker might; a promise is tested.
 
     With `amount_cents`, `order_id` or `account` it is another charge under the same key. With `when_collected` it comes after the collector has deleted the key.
@@ -254,7 +254,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class SawOpen:
+class AwaitOpenOrdersCounted:
     """Until the order service has seen that so many orders are open: what it declares from then on comes from that look."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -271,7 +271,7 @@ class SawOpen:
 
 
 @dataclass(frozen=True)
-class LooksWatched:
+class CountFailedTakeoverRounds:
     """From here on it is known which failed looks for orders of dead processes are this scenario's own."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -281,7 +281,7 @@ class LooksWatched:
 
 
 @dataclass(frozen=True)
-class LooksFailed:
+class AwaitFailedTakeoverRounds:
     """Until the loop of every process that takes orders over has met the fault."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -298,7 +298,7 @@ class LooksFailed:
 
 
 @dataclass(frozen=True)
-class Collected:
+class AwaitCollectorRounds:
     """Until the collector of every billing process has been round once more: what may be forgotten is."""
 
     needs: ClassVar[Needs] = PROCESSES

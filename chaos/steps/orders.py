@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class GivenUp:
+class AwaitFirstAttemptEnd:
     """Until the caller has given its first attempt up: it stands before the second one, or has an answer, or ends."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -59,7 +59,7 @@ class GivenUp:
 
 
 @dataclass(frozen=True)
-class Settled:
+class AwaitSettled:
     """Until the order is settled; the judge says what it means when it is not."""
 
     needs: ClassVar[Needs] = NOTHING

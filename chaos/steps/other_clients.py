@@ -23,7 +23,7 @@ NUMBERS_OF_ORDERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class SameNumber:
+class ChargeUnderSameKey:
     """The stranger charges under the number of the order's key while the order is held, and again when that key is forgotten."""
 
     needs: ClassVar[Needs] = PROCESSES

@@ -20,7 +20,7 @@ Service = Literal["order_service", "billing_service", "notification_service"]
 
 
 @dataclass(frozen=True)
-class DiesAt:
+class DieAt:
     """The process that gets the first request of the order ends at one of its seams."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -35,7 +35,7 @@ class DiesAt:
 
 
 @dataclass(frozen=True)
-class Died:
+class AwaitDeath:
     """A witness: it really did, of what was armed."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -90,7 +90,7 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class RestartTheOther:
+class RestartOtherBillingProcess:
     """A new billing process beside the one that has the order: none of its connections is older than now."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -106,7 +106,7 @@ class RestartTheOther:
 
 
 @dataclass(frozen=True)
-class KillUnseen:
+class KillEveryBillingProcess:
     """kill -9 of every billing process: whichever the caller's pooled connections lead to is gone."""
 
     needs: ClassVar[Needs] = PROCESSES
@@ -162,7 +162,7 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Restarted:
+class AwaitRestart:
     """Until every process does its job again."""
 
     needs: ClassVar[Needs] = PROCESSES

@@ -15,7 +15,7 @@ Where = Literal["before commit", "inside commit", "recording"]
 
 
 @dataclass(frozen=True)
-class Pause:
+class PauseTransaction:
     """The next charge stops inside COMMIT, or after its last statement before COMMIT; or an order's recording inside COMMIT."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -89,7 +89,7 @@ class UnlockAccount:
 
 
 @dataclass(frozen=True)
-class Paused:
+class AwaitPausedTransaction:
     """Until a transaction stands there."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -106,7 +106,7 @@ class Paused:
 
 
 @dataclass(frozen=True)
-class TwinWaits:
+class AwaitDuplicateBlocked:
     """Until another transaction waits for the paused one: it wants the same key."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -127,7 +127,7 @@ class TwinWaits:
 
 
 @dataclass(frozen=True)
-class GoOn:
+class ResumeTransaction:
     """Lets the paused transaction go on; the next ones do not stop any more."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -137,7 +137,7 @@ class GoOn:
 
 
 @dataclass(frozen=True)
-class Terminate:
+class TerminateSession:
     """pg_terminate_backend of the paused transaction's session."""
 
     needs: ClassVar[Needs] = NOTHING

@@ -14,8 +14,8 @@ from chaos.results.lines import line
 from chaos.runner.play import play
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
-from chaos.steps.network import Arm, CutInBody, Heal, LetGo
-from chaos.steps.processes import DiesAt
+from chaos.steps.network import Arm, CutInBody, Heal, RemoveToxics
+from chaos.steps.processes import DieAt
 from chaos.steps.step import NOTHING, Needs, Step
 from order_service.wire import Delivery
 
@@ -32,7 +32,7 @@ STRUCK_BY_THE_NETWORK = tuple(
     scenario.name
     for scenario in SCENARIOS
     if any(isinstance(step, Arm | CutInBody) for step in scenario.steps)
-    and not any(isinstance(step, DiesAt) for step in scenario.steps)
+    and not any(isinstance(step, DieAt) for step in scenario.steps)
     and (scenario.situation is None or scenario.delivery is Delivery.EXACTLY_ONCE)
 )
 Interference = Callable[[Context], Awaitable[None]]
@@ -108,7 +108,7 @@ def off_in_between(scenario: Scenario) -> Scenario:
     """The same scenario, with its toxics armed whenever they are looked at, and never when it matters."""
     steps: list[Step] = []
     for step in scenario.steps:
-        if isinstance(step, Heal | LetGo):
+        if isinstance(step, Heal | RemoveToxics):
             steps.append(Interfere(on_again))
         steps.append(step)
         if isinstance(step, Arm | CutInBody):

@@ -224,7 +224,10 @@ BUGS = (
         "M2",
     ),
     _caller(
-        "no_deadline", "an attempt may take as long as bytes keep coming", ("slow/drip",), "L6"
+        "no_deadline",
+        "an attempt may take as long as bytes keep coming",
+        ("slow/byte_by_byte",),
+        "L6",
     ),
     _caller("flag_forgotten", "the retry flag is not set on retries", (LOST_RESPONSE,), "L3"),
     _caller("keys_with_gaps", "keys come from a counter that skips", (LOST_RESPONSE,), "X6"),
@@ -244,7 +247,7 @@ BUGS = (
     _receiver(
         "decline_not_remembered",
         "a decline does not spend its key",
-        ("late/declined_and_enriched",),
+        ("late/declined_and_then_funded",),
         "X1c",
         "X4",
     ),
@@ -273,16 +276,16 @@ BUGS = (
         "X1",
     ),
     _migration(
-        "decline_poisons_its_neighbours",
+        "decline_spoils_its_batch",
         "a charge that is declined in a batch is too much for those behind it as well",
-        ("late/crowd_of_one_account",),
+        ("late/concurrent_charges_of_one_account",),
         "X1",
         sql=_SUMMED,
     ),
     _receiver(
         "balance_overwritten",
         "the balance is read without a lock, and written as what is left of it",
-        ("late/crowd_of_one_account",),
+        ("late/concurrent_charges_of_one_account",),
         "X5",
     ),
     _caller(
@@ -295,13 +298,13 @@ BUGS = (
     _caller(
         "any_problem_is_billings",
         "a refusal is believed, whoever says so in whatever words",
-        ("refused/by_a_stranger_at_first",),
+        ("refused/by_the_wrong_service_at_first",),
         "X1c",
     ),
     _caller(
         "cancel_takes_any_certainty",
         "a cancellation that could not be sent is taken for one that found nothing",
-        ("late/cancelled_out_of_reach",),
+        ("late/cancelled_while_billing_is_down",),
         "C2",
         "X1c",
     ),
@@ -312,9 +315,9 @@ BUGS = (
         "X1b",
     ),
     _caller(
-        "shopper_brings_it_back",
+        "customer_brings_it_back",
         "a customer who comes back has the order delivered at once, whoever holds its lease",
-        ("caller_killed/at_most_once_and_the_shopper_comes_back",),
+        ("caller_killed/at_most_once_and_the_customer_retries",),
         "M1",
     ),
     _caller(
@@ -324,7 +327,7 @@ BUGS = (
         "L7",
     ),
     _caller(
-        "late_writes_wake_nobody",
+        "late_writes_wake_no_waiter",
         "what was queued behind a slow write waits until the next one comes",
         ("recording/slow_and_many",),
         "L1",
