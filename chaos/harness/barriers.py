@@ -13,7 +13,7 @@ from chaos.harness.context import Barrier, Context, Placed
 async def hold_retry(context: Context, placed: Placed) -> Barrier:
     """Arms the barrier for one order."""
     if context.harness.wrapped:
-        return _by_rule(context.harness.control.hold("order_service", "attempt", placed.account, 2))
+        return _by_rule(context.control.hold("order_service", "attempt", placed.account, 2))
     return await _by_lock(context, placed)
 
 
@@ -29,7 +29,7 @@ def _by_rule(rule: Rule) -> Barrier:
 
 async def _by_lock(context: Context, placed: Placed) -> Barrier:
     """A trigger waits where the second attempt of this order is recorded, which comes before it is sent."""
-    connection = await context.connected()
+    connection = await context.database.connect()
     await connection.execute(
         """
         CREATE FUNCTION orders.hold_retry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -54,7 +54,7 @@ async def _by_lock(context: Context, placed: Placed) -> Barrier:
         if not connection.is_closed():
             # The lock goes with the connection: whoever waits goes on.
             await connection.close()
-            cleaner = await context.connected()
+            cleaner = await context.database.connect()
             await cleaner.execute("DROP FUNCTION orders.hold_retry() CASCADE")
             await cleaner.close()
 

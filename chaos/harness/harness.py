@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 
 from chaos.evidence import readings
-from chaos.evidence.journal import History
+from chaos.evidence.journal import Journal
 from chaos.faults.control import Control
 from chaos.harness.background import Background
 from chaos.harness.target import Target
@@ -44,14 +44,14 @@ class Harness:
     def __init__(
         self,
         target: Target,
-        history: History,
+        journal: Journal,
         *,
         control: Control | None = None,
         stack: Stack | None = None,
         attempt_deadline_s: float | None = None,
     ) -> None:
         self.target = target
-        self.history = history
+        self.journal = journal
         self.toxiproxy = Toxiproxy(target.toxiproxy) if stack is None else stack.toxiproxy
         self.attempt_deadline_s = attempt_deadline_s
         self.background = Background(stack)

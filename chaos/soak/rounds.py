@@ -219,7 +219,7 @@ class Faults:
                 deaths = len(postgres.child.deaths)
                 await postgres.crash()
                 seen = len(postgres.child.deaths) > deaths
-        self._harness.history.note("struck", what=str(strike))
+        self._harness.journal.note("struck", what=str(strike))
         self._context.witness(f"it struck: {strike}", seen=seen)
         self._under_way.append(strike)
 

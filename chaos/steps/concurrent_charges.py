@@ -55,7 +55,7 @@ class ConcurrentCharges:
 
     async def perform(self, context: Context) -> None:
         account = await context.harness.open_account("crowd")
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             key = 1 + await connection.fetchval(
                 "SELECT greatest(max(sequence_key), $2) FROM billing.processed_keys WHERE client = $1",
@@ -93,7 +93,7 @@ async def _let_in(
     context: Context, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
     """Sends a copy for each amount of each key, lets all of them in at once, and returns them with their final answers."""
-    stack, history = context.harness.stack, context.harness.history
+    stack, history = context.services, context.journal
     urls = [stack.url_of(child) for child in stack.children("billing_service")]
 
     async def send(key: int, order_id: str, amount_cents: int, url: str) -> _Copy:
@@ -106,7 +106,7 @@ async def _let_in(
             retry = "?1"
 
     before = len(history.arrivals("billing_service", account))
-    door = context.harness.control.hold("billing_service", "arrival", account, 1)
+    door = context.control.hold("billing_service", "arrival", account, 1)
     context.rules["door"] = door
     sending = []
     for key, of_key_cents in amounts_cents.items():
@@ -123,7 +123,7 @@ async def _let_in(
     door.release()
     history.note(
         "crowd",
-        context.anybody(),
+        context.first_account(),
         text=f"{len(sending)} charges of another account are let in at once",
     )
     try:
@@ -139,9 +139,9 @@ async def _let_in_behind_a_account_lock(
     context: Context, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
     """The same, while another transaction has the account: it leaves when each process waits for it with most of its own."""
-    processes = len(context.harness.stack.children("billing_service"))
+    processes = len(context.services.children("billing_service"))
     many = sum(map(len, amounts_cents.values())) // 2
-    connection = await context.connected()
+    connection = await context.database.connect()
     account_lock = AccountLock(connection)
     await account_lock.take(account)
     coming = asyncio.create_task(_let_in(context, account, amounts_cents))

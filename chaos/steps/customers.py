@@ -37,7 +37,7 @@ class DepositMoney:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             # The opening balance as well: what has moved is reckoned from it.
             await connection.execute(
@@ -51,7 +51,7 @@ class DepositMoney:
             )
         finally:
             await connection.close()
-        context.harness.history.note(
+        context.journal.note(
             "enriched", placed.account, text=f"{10 * AMOUNT_CENTS} cents come to the account"
         )
 
@@ -77,7 +77,7 @@ class PlaceAgain:
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        leased = await context.ask(
+        leased = await context.database.value(
             "SELECT lease_until > now() FROM orders.orders WHERE customer = $1 AND status = 'pending'",
             placed.account,
         )
@@ -99,7 +99,7 @@ class Cancel:
         if order is None:
             context.witness("there is an order to be cancelled", seen=False)
             return
-        context.harness.history.note("cancels", placed.account, text="cancels the order")
+        context.journal.note("cancels", placed.account, text="cancels the order")
 
         async def told() -> bool:
             response = await context.harness.cancel(order.order_id)
@@ -113,7 +113,7 @@ class Cancel:
             return
         # To cancel what is cancelled changes nothing and says so again.
         response = await context.harness.cancel(order.order_id)
-        context.harness.history.note(
+        context.journal.note(
             "cancelled", placed.account, text=f"is told {response.status_code} on cancelling"
         )
         context.witness(
@@ -191,7 +191,7 @@ class ExpectOrderRecorded:
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        status = await context.ask(
+        status = await context.database.value(
             "SELECT status FROM orders.orders WHERE customer = $1", placed.account
         )
         context.witness("the order was recorded, and is open", seen=status == Status.PENDING)
@@ -209,7 +209,7 @@ class AwaitAttempts:
         placed = context.orders[self.label]
 
         async def tried() -> bool:
-            return len([e for e in context.journal(placed) if e.seam == "attempt"]) >= self.times
+            return len([e for e in context.events_of(placed) if e.seam == "attempt"]) >= self.times
 
         context.witness(
             f"{self.times} attempts were begun while the fault lasted",
@@ -227,7 +227,7 @@ class ExpectAnswerBeforeNotification:
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
         await context.settled(placed)
-        events = context.journal(placed)
+        events = context.events_of(placed)
         told = [e.at_ns for e in events if e.seam == "customer was answered"]
         ended = [
             e.at_ns

@@ -69,7 +69,7 @@ class ExpectSilence:
 
 async def _over(context: Context, proxy: str) -> str:
     """The owner's address of the database, by way of a proxy."""
-    listen = (await context.harness.toxiproxy.proxies())[proxy].listen
+    listen = (await context.network.proxies())[proxy].listen
     owner = urlsplit(context.target.owner)
     user = owner.netloc.rpartition("@")[0]
     return owner._replace(netloc=f"{user}@{listen}").geturl()

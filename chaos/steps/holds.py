@@ -39,7 +39,7 @@ class Hold:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules[self.name] = context.harness.control.hold(
+        context.rules[self.name] = context.control.hold(
             self.service, self.seam, placed.account, self.nth
         )
 

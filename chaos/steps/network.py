@@ -35,7 +35,7 @@ class CutInBody:
 
     async def perform(self, context: Context) -> None:
         seam = "arrival" if self.stream == "upstream" else "reply"
-        like_it = context.harness.history.last("billing_service", seam).fields
+        like_it = context.journal.last("billing_service", seam).fields
         limit = like_it["head_bytes"] + like_it["body_bytes"] // 2
         await context.arm("billing", LimitData(bytes=limit, stream=self.stream))
 
@@ -81,12 +81,12 @@ class Detour:
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
-        toxiproxy = context.harness.toxiproxy
+        toxiproxy = context.network
         upstream = (await toxiproxy.proxies())["billing"].upstream
         second = await toxiproxy.create("billing-detour", upstream)
         context.cleanups.append(lambda: toxiproxy.delete("billing-detour"))
         placed = await context.order(self.label)
-        context.rules["detour"] = context.harness.control.detour(placed.account, 2, second.listen)
+        context.rules["detour"] = context.control.detour(placed.account, 2, second.listen)
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class DetourToAnotherProcess:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        pid = context.harness.history.arrivals("billing_service", placed.account)[0].pid
-        stack = context.harness.stack
+        pid = context.journal.arrivals("billing_service", placed.account)[0].pid
+        stack = context.services
         other = next(c for c in stack.children("billing_service") if c.pid != pid)
         via = stack.url_of(other).removeprefix("http://")
-        context.rules["detour"] = context.harness.control.detour(placed.account, 2, via)
+        context.rules["detour"] = context.control.detour(placed.account, 2, via)
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ class DetourToWrongService:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        stack = context.harness.stack
+        stack = context.services
         via = stack.url_of(stack.children("order_service")[0]).removeprefix("http://")
-        context.rules["detour"] = context.harness.control.detour(placed.account, self.first, via)
-        context.harness.history.note(
+        context.rules["detour"] = context.control.detour(placed.account, self.first, via)
+        context.journal.note(
             "detour", placed.account, text="from here on, attempts go where nobody knows charges"
         )
 
@@ -132,9 +132,7 @@ class WrongToken:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules["token"] = context.harness.control.use_token(
-            placed.account, 2, "unknown-token"
-        )
+        context.rules["token"] = context.control.use_token(placed.account, 2, "unknown-token")
 
 
 @dataclass(frozen=True)
@@ -146,4 +144,4 @@ class InvertFlags:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules["invert"] = context.harness.control.invert(placed.account)
+        context.rules["invert"] = context.control.invert(placed.account)

@@ -29,7 +29,7 @@ class Observe:
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
         if self.arrivals is not None and context.harness.wrapped:
-            arrived = len(context.harness.history.arrivals("billing_service", placed.account))
+            arrived = len(context.journal.arrivals("billing_service", placed.account))
             context.witness(
                 f"{_count(self.arrivals, 'arrival')} in the journal at that moment",
                 seen=arrived == self.arrivals,
@@ -78,7 +78,7 @@ class AwaitArrivals:
         seam = "reply" if self.answered else "arrival"
 
         async def there() -> bool:
-            events = context.harness.history.of_account(account)
+            events = context.journal.of_account(account)
             return (
                 len([e for e in events if (e.service, e.seam) == (self.service, seam)])
                 >= self.times
@@ -102,7 +102,7 @@ class AwaitTruncatedRequest:
         await context.order(self.label)
 
         async def seen() -> bool:
-            return context.harness.history.has_broken_arrival("billing_service", context.since_ns)
+            return context.journal.has_broken_arrival("billing_service", context.since_ns)
 
         context.witness(
             "half a request in the journal",
@@ -156,7 +156,7 @@ class ExpectNotification:
             seen=order is not None and order.notification is self.fate,
             instead=(order and order.notification) or "none",
         )
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             times = await read_notifications(connection, placed.account)
         finally:
@@ -176,7 +176,7 @@ class AwaitNotificationStored:
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        connection = await context.connected()
+        connection = await context.database.connect()
 
         async def stored() -> bool:
             return await read_notifications(connection, placed.account) > 0
@@ -199,7 +199,7 @@ class ExpectRetryFlags:
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
         await context.settled(placed)
-        arrived = context.harness.history.arrivals("billing_service", placed.account)
+        arrived = context.journal.arrivals("billing_service", placed.account)
         context.witness(
             f"the requests arrived with the retry flags {', '.join(self.flags)}",
             seen=tuple(event.fields["retry"] for event in arrived) == self.flags,
@@ -243,7 +243,7 @@ class SendCopy:
             "amount_cents": self.amount_cents,
         }
         before = await context.snapshot(placed)
-        context.harness.history.note(
+        context.journal.note(
             "sent", placed.account, sequence_key=key, retry=self.retry, peer="charges"
         )
         response = await context.harness.charge(body, key, "order_service", self.retry)
@@ -317,7 +317,7 @@ class AwaitCollectorRounds:
 
 async def is_collected(context: Context, sequence_key: int) -> bool:
     """Whether billing does not remember this key of the order service any more."""
-    return not await context.ask(
+    return not await context.database.value(
         "SELECT EXISTS (SELECT FROM billing.processed_keys WHERE client = $1 AND sequence_key = $2)",
         CLIENT,
         sequence_key,

@@ -41,7 +41,7 @@ class ChargeUnderSameKey:
         account = await harness.open_account("stranger")
         body = {"order_id": str(uuid.uuid4()), "account": account, "amount_cents": AMOUNT_CENTS}
         first = await harness.charge(body, f'"{number}"', _CLIENT)
-        harness.history.note(
+        harness.journal.note(
             "stranger",
             placed.account,
             text=f"another client charges under key {number}: {_told(first)}",
@@ -56,7 +56,7 @@ class ChargeUnderSameKey:
             "the order's own key had been deleted before the stranger's retry", seen=gone
         )
         again = await harness.charge(body, f'"{number}"', _CLIENT, retry="?1")
-        harness.history.note(
+        harness.journal.note(
             "stranger", placed.account, text=f"it comes again with key {number}: {_told(again)}"
         )
         effects, commits = await harness.money(account, _CLIENT)

@@ -30,7 +30,7 @@ class DieAt:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        rule = context.harness.control.die(self.service, self.seam, placed.account, nth=1)
+        rule = context.control.die(self.service, self.seam, placed.account, nth=1)
         context.rules["dies"] = rule
 
 
@@ -48,7 +48,7 @@ class AwaitDeath:
         async def dead() -> bool:
             marks = [
                 e
-                for e in context.journal(placed)
+                for e in context.events_of(placed)
                 if e.service == self.service and e.fields.get("died")
             ]
             if not marks:
@@ -64,8 +64,8 @@ class AwaitDeath:
 
 def _at_work(context: Context, service: Service, label: str) -> tuple[Child, int]:
     """The replica that the order's latest event came from, and its process id at that time."""
-    events = [e for e in context.journal(context.orders[label]) if e.service == service]
-    pid = events[-1].pid if events else context.harness.stack.children(service)[0].pid
+    events = [e for e in context.events_of(context.orders[label]) if e.service == service]
+    pid = events[-1].pid if events else context.services.children(service)[0].pid
     return context.harness.child(service, pid), pid
 
 
@@ -80,7 +80,7 @@ class Kill:
     async def perform(self, context: Context) -> None:
         child, pid = _at_work(context, self.service, self.label)
         death = await child.crash()
-        context.harness.history.note(
+        context.journal.note(
             "crashed", context.orders[self.label].account, what=self.service, struck=pid
         )
         context.witness(
@@ -98,11 +98,11 @@ class RestartOtherBillingProcess:
 
     async def perform(self, context: Context) -> None:
         busy, _ = _at_work(context, "billing_service", self.label)
-        for child in context.harness.stack.children("billing_service"):
+        for child in context.services.children("billing_service"):
             if child is not busy:
                 deaths = len(child.deaths)
                 await child.crash()
-                await context.harness.stack.ready_after(child, deaths + 1)
+                await context.services.ready_after(child, deaths + 1)
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ class KillEveryBillingProcess:
 
     async def perform(self, context: Context) -> None:
         await context.order()
-        for child in context.harness.stack.children("billing_service"):
+        for child in context.services.children("billing_service"):
             pid = child.pid
             death = await child.crash()
-            context.harness.history.note(
-                "crashed", context.anybody(), what="billing_service", struck=pid
+            context.journal.note(
+                "crashed", context.first_account(), what="billing_service", struck=pid
             )
             context.witness("a process of billing_service was killed", seen=death.pid == pid)
 
@@ -134,7 +134,7 @@ class Stop:
         _, pid = _at_work(context, self.service, self.label)
         seen = await stopped(pid)
         account = context.orders[self.label].account
-        context.harness.history.note("stopped", account, what=self.service, struck=pid)
+        context.journal.note("stopped", account, what=self.service, struck=pid)
         context.stopped = pid
 
         async def resume() -> None:
@@ -158,7 +158,7 @@ class Resume:
         os.kill(pid, signal.SIGCONT)
         context.stopped = 0
         account = context.orders[self.label].account
-        context.harness.history.note("resumed", account, what=self.service, struck=pid)
+        context.journal.note("resumed", account, what=self.service, struck=pid)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class FreezeWalWriter:
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             pid = await connection.fetchval(
                 "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
@@ -203,11 +203,11 @@ class CrashPostgres:
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
-        postgres = context.harness.stack.postgres
+        postgres = context.services.postgres
         deaths = len(postgres.child.deaths)
         frozen, context.stopped = context.stopped, 0
         await postgres.crash(also_kill=frozen or None)
-        context.harness.history.note("crashed", context.anybody(), what="postgres")
+        context.journal.note("crashed", context.first_account(), what="postgres")
         context.witness(
             "Postgres crashed and recovered", seen=len(postgres.child.deaths) == deaths + 1
         )

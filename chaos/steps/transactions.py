@@ -22,13 +22,13 @@ class PauseTransaction:
     where: Where
 
     async def perform(self, context: Context) -> None:
-        connection = await context.connected()
+        connection = await context.database.connect()
         context.pausing = connection
 
         async def undo() -> None:
             # The lock goes with the connection, so whatever still waits goes on; the trigger has to be dropped.
             await connection.close()
-            cleaner = await context.connected()
+            cleaner = await context.database.connect()
             await cleaner.execute("DROP FUNCTION IF EXISTS billing.pause() CASCADE")
             await cleaner.close()
 
@@ -68,7 +68,7 @@ class LockAccount:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order()
-        connection = await context.connected()
+        connection = await context.database.connect()
         context.cleanups.append(connection.close)
         context.account_lock = AccountLock(connection)
         await context.account_lock.take(placed.account)
@@ -149,5 +149,5 @@ class TerminateSession:
             FROM pg_locks WHERE classid = 471147 AND objid = 0 AND NOT granted
             """
         )
-        context.harness.history.note("crashed", context.anybody(), what="a session of Postgres")
+        context.journal.note("crashed", context.first_account(), what="a session of Postgres")
         context.witness("the session that held the charge was ended", seen=ended == 1)

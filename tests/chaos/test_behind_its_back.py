@@ -51,23 +51,23 @@ class Interfere:
 
 async def remove_the_toxics(context: Context) -> None:
     """Through Toxiproxy's own API."""
-    for toxic in await context.harness.toxiproxy.toxics("billing"):
-        await context.harness.toxiproxy.remove("billing", toxic)
+    for toxic in await context.network.toxics("billing"):
+        await context.network.remove("billing", toxic)
 
 
 async def close_the_proxy(context: Context) -> None:
     """Nobody gets through, which is another fault than the armed one."""
-    await context.harness.toxiproxy.disable("billing")
+    await context.network.disable("billing")
 
     async def open_again() -> None:
-        await context.harness.toxiproxy.enable("billing")
+        await context.network.enable("billing")
 
     context.cleanups.append(open_again)
 
 
 async def kill_toxiproxy(context: Context) -> None:
     """It comes back at once, with its proxies and without the toxics."""
-    child = context.harness.stack.toxiproxy_child
+    child = context.services.toxiproxy_child
     deaths = len(child.deaths)
     await child.crash(signal.SIGKILL)
     await child.running_after(deaths + 1)
@@ -93,15 +93,15 @@ async def test_a_fault_that_was_switched_off(
 async def off(context: Context) -> None:
     """Takes away what was armed."""
     for proxy, toxic in context.armed:
-        if toxic.name in await context.harness.toxiproxy.toxics(proxy):
-            await context.harness.toxiproxy.remove(proxy, toxic.name)
+        if toxic.name in await context.network.toxics(proxy):
+            await context.network.remove(proxy, toxic.name)
 
 
 async def on_again(context: Context) -> None:
     """Puts it back before anybody looks."""
     for proxy, toxic in context.armed:
-        if toxic.name not in await context.harness.toxiproxy.toxics(proxy):
-            await context.harness.toxiproxy.arm(proxy, toxic)
+        if toxic.name not in await context.network.toxics(proxy):
+            await context.network.arm(proxy, toxic)
 
 
 def off_in_between(scenario: Scenario) -> Scenario:
