@@ -101,7 +101,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return worst([cell.verdict for cell in played]).exit_code
 
 
-# A slip in one or two letters, or a name that was not written to its end.
+# Accepts one or two wrong letters, or a name without its end.
 _NEAR = 0.55
 
 
@@ -153,7 +153,7 @@ def _playable(console: Console, scenarios: Sequence[Scenario]) -> Sequence[Scena
 
 
 async def mutants(options: argparse.Namespace, console: Console) -> int:
-    """Plants bugs into the services, one at a time, and shows which promise catches each; exit code 1 if one is not."""
+    """Plants bugs into the services, one at a time, and shows which promise catches each; exit code 1 if one escapes."""
     try:
         bugs = planted()
     except ModuleNotFoundError as exc:
@@ -262,7 +262,7 @@ async def reconcile(options: argparse.Namespace, console: Console) -> int:
 
 
 async def list_scenarios(options: argparse.Namespace, console: Console) -> int:
-    """The names of all scenarios, or of the named ones, and what each of them is."""
+    """Lists all scenarios, or the named ones, with their titles."""
     for scenario in _chosen(options.names):
         console.print(f"{scenario.name:55} {scenario.title}", highlight=False, soft_wrap=True)
     return 0

@@ -29,7 +29,7 @@ VICTIMS = (
     "notification_service",
     "gateway",
 )
-# A customer whose request failed looks at the page again.
+# A customer whose request failed tries again after this pause.
 _CUSTOMER_PAUSE_S = 0.1
 # Longer than any container needs to come back, on a busy machine, too.
 _PATIENCE_S = 180.0

@@ -119,7 +119,7 @@ async def _struck(
                 await pause.reached()
                 await project.kill("billing_service")
                 # What the dead process had sent goes on in Postgres: a COMMIT is carried out, an INSERT without one is not.
-                await pause.let_go()
+                await pause.resume()
             yield placing
             await project.start("billing_service")
         case _:

@@ -53,7 +53,7 @@ class Journal:
     def since(self, at_ns: int, accounts: Collection[str]) -> list[Event]:
         """Events of these accounts from a moment on, in the order of their happening.
 
-        Half a request names no account; it belongs to whoever plays at the time.
+        Half a request names no account; it belongs to the scenario that runs at the time.
         """
         return sorted(
             (

@@ -1,6 +1,6 @@
 """Holds the caller before its second attempt: by the control server, or by a lock in Postgres where nothing is wrapped.
 
-Guarantee: the held caller has given its first attempt up and has sent nothing since.
+Guarantee: the held caller has given up its first attempt and has sent nothing since.
 
 471147 is the class of the harness's advisory locks; the services use class 1. The trigger takes them with the rights of
 its owner: order_service's role may take none.
@@ -52,7 +52,7 @@ async def _by_lock(context: Context, placed: Placed) -> Barrier:
 
     async def release() -> None:
         if not connection.is_closed():
-            # The lock goes with the connection: whoever waits goes on.
+            # Closing the connection frees the lock: the held caller goes on.
             await connection.close()
             cleaner = await context.database.connect()
             await cleaner.execute("DROP FUNCTION orders.hold_retry() CASCADE")

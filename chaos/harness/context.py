@@ -1,7 +1,7 @@
-"""One scenario while it is played: its orders, what is armed, what was seen.
+"""What the steps of one scenario work with: its orders, its armed faults, its witnesses.
 
-Guarantee: an order belongs to one scenario alone, by an account of its own; a fault counts as struck only when the
-toxic was read back both when it was armed and when it was taken away.
+Guarantee: an order belongs to one scenario alone, with an account of its own; a fault counts only if the toxic was
+read back both when it was armed and when it was removed.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ class Placed:
     placing: "asyncio.Task[None] | None" = None
     retry: "Barrier | None" = None
     snapshots: list[Snapshot] = field(default_factory=list)
-    # Whether the customer was told, when, and by what.
+    # Whether and when the customer was told.
     accepted: bool = False
     acknowledged_ns: int | None = None
-    # The customer's own name of the order, if it gave one.
+    # The idempotency key that the customer gave the order, if any.
     customer_key: str = ""
-    # Whether it was waited for in vain already, for as long as anybody has to.
+    # Whether an earlier wait for it already used up the whole bound.
     overdue: bool = False
-    # What it was told, None as long as it waits; and how the order has to end.
+    # The status that the customer got, None while it waits; and how the order has to end.
     status_code: int | None = None
     ending: Status = Status.BILLED
 
@@ -62,7 +62,7 @@ class Barrier:
 
 
 class Context:
-    """What the acts of one scenario work with."""
+    """One scenario in progress."""
 
     def __init__(self, harness: Harness, delivery: Delivery) -> None:
         self.harness = harness
@@ -78,12 +78,12 @@ class Context:
         self.cleanups: list[Callable[[], Awaitable[None]]] = []
         self.events: list[Event] = []
         self.since_ns = time.monotonic_ns()
-        # The process that was stopped by a signal and has to be woken up; 0 when there is none.
+        # The process that a signal has stopped and that must be resumed; 0 when there is none.
         self.stopped = 0
-        # Failed looks for orders to take over by process, before the fault.
-        self.failed_looks: dict[str, float] = {}
+        # Failed takeover rounds by process, before the fault.
+        self.failed_takeover_rounds: dict[str, float] = {}
         self.pausing: asyncpg.Connection[asyncpg.Record]
-        # Who has the account of the order.
+        # The other transaction that holds the account of the order.
         self.account_lock: AccountLock
 
     @property
@@ -112,7 +112,7 @@ class Context:
         return self.harness.control
 
     def witness(self, claim: str, *, seen: bool, instead: str = "") -> None:
-        """Keeps what was seen, or that it was not, and what was seen in its place."""
+        """Records what was seen, or that it was not, and what was seen instead."""
         differs = f" (it was: {instead})" if instead and not seen else ""
         self.witnesses.append(Witness(claim + differs, seen))
 
@@ -167,7 +167,7 @@ class Context:
         self.witness(f"{toxic} read back from proxy {proxy}", seen=True)
 
     async def heal(self) -> None:
-        """Takes every toxic away; each must still be there, or something else has healed the fault before."""
+        """Removes every toxic; each must still be armed, or something else has healed the fault before."""
         for proxy, toxic in self.armed:
             await self._witness_still_armed(proxy, toxic)
         for proxy in {proxy: None for proxy, _ in self.armed}:
@@ -182,8 +182,8 @@ class Context:
             self.journal.note("healed", self.first_account(), proxy=proxy)
         self.closed.clear()
 
-    async def let_go(self, proxy: str, kind: type[Toxic] = Toxic) -> None:
-        """Takes toxics of one proxy away and leaves its connections: what was held goes on its way."""
+    async def remove_toxics(self, proxy: str, kind: type[Toxic] = Toxic) -> None:
+        """Removes toxics of one proxy and keeps its connections: what they held back arrives now."""
         for entry in [e for e in self.armed if e[0] == proxy and isinstance(e[1], kind)]:
             await self._witness_still_armed(*entry)
             await self.network.remove(proxy, entry[1].name)
@@ -208,14 +208,14 @@ class Context:
         if placed.placing is not None:
             await asyncio.wait((placed.placing,), timeout=bound_s)
             if placed.placing.done() and await self.read(placed) is None:
-                # What was not recorded when its customer was answered, or lost its connection, never will be.
+                # An order that is not recorded when its customer was answered, or lost the connection, never will be.
                 return None
         order = await self._wait_for(
             placed, lambda order: order.status is not Status.PENDING, bound_s
         )
         if order is None or order.notification is not Fate.ATTEMPTED:
             return order
-        # Attempted for ever, when its process was killed, or could not know that it was the one which settled.
+        # It stays attempted for ever when its process was killed, or could not know that its own commit settled the order.
         return await self._wait_for(
             placed,
             lambda order: (
@@ -227,14 +227,14 @@ class Context:
     async def _wait_for(
         self, placed: Placed, reached: Callable[[Order], bool], bound_s: float
     ) -> Order | None:
-        """The order once it has got there; as it is when the bound passes."""
+        """The order once `reached` is true of it; as it is when the bound passes."""
 
         async def there() -> Order | None:
             order = await self.read(placed)
             return order if order is not None and reached(order) else None
 
         try:
-            return await until(there, bound_s, "the order gets there")
+            return await until(there, bound_s, "the order gets that far")
         except NotSeen:
             return await self.read(placed)
 
@@ -252,7 +252,7 @@ class Context:
         return None if order_id is None else await self.harness.read_order(order_id)
 
     async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
-        """Waits for evidence; what does not come is a witness that is missing, not an error."""
+        """Waits for evidence; returns false, and raises nothing, when it does not come within the bound."""
         try:
             await until(question, BOUND_S, waited_for)
         except NotSeen:
@@ -297,7 +297,7 @@ class Context:
         )
 
     async def end_faults(self) -> None:
-        """Whatever the acts have left armed or held ends now: the final reading comes after healing."""
+        """Ends whatever the steps have left armed or held: the final reading comes after healing."""
         for rule in self.rules.values():
             rule.release()
         for placed in self.orders.values():
@@ -306,7 +306,7 @@ class Context:
         await self.heal()
 
     async def clean_up(self) -> None:
-        """Undoes what the acts did, however the scenario ended."""
+        """Undoes what the steps did, however the scenario ended."""
         for rule in self.rules.values():
             rule.release()
         for undo in reversed(self.cleanups):
@@ -319,7 +319,7 @@ class Context:
                 placed.placing.cancel()
 
     async def refuse(self, proxy: str) -> None:
-        """Closes a proxy's listener until the end of the scenario or `reopen`."""
+        """Closes a proxy's listener until the network is healed or the scenario ends."""
         await self.order()
         await self.network.disable(proxy)
         self.journal.note("armed", self.first_account(), proxy=proxy, toxic="closed")
@@ -328,5 +328,5 @@ class Context:
         self.witness(f"{proxy} read back as closed", seen=not state.enabled)
 
     def first_account(self) -> str:
-        """Notes about the network stand among the events of the first order."""
+        """The account of the first order: what strikes the network is recorded among its events."""
         return next((placed.account for placed in self.orders.values()), "")

@@ -75,7 +75,7 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
 ) -> AsyncIterator[Harness]:
-    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end.
+    """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
     """

@@ -1,4 +1,7 @@
-"""Commits without an answer, crashes of Postgres, processes that stop or die, beyond the cells of the table."""
+"""Scenarios of lost commits, crashes of Postgres, and processes that stop or die, beyond the cells of the table.
+
+Guarantee: every crash here is confirmed by the operating system or by Postgres, never assumed.
+"""
 
 from dataclasses import replace
 
@@ -35,7 +38,7 @@ from order_service.wire import Delivery
 from stack.toxics import Latency, LimitData, SlowClose, Timeout
 
 _IN_A_TRANSACTION = (LockAccount(), Place(), UnlockAccount())
-# A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
+# A late commit, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
 _PATIENT = frozenset(
     {"a longer BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S than ORDER_ATTEMPT_TIMEOUT_S"}
 )
@@ -51,7 +54,7 @@ def _killed(
     delivery: Delivery = Delivery.EXACTLY_ONCE,
     in_the_end: int = 1,
 ) -> Scenario:
-    """The caller is killed while it, or whom it called, stands at a seam."""
+    """The caller is killed while it, or the service that it called, is held at a seam."""
     return Scenario(
         f"caller_killed/{name}",
         f"the order service is killed {title}",
@@ -73,7 +76,7 @@ def _killed(
 
 _CUSTOMER_RETRIES = Scenario(
     "caller_killed/and_the_customer_retries",
-    "the order service is killed after billing got the request, and the customer orders once more under the same key",
+    "the order service is killed after billing got the request, and the customer places the order again under the same key",
     (
         Connection("warm"),
         SetCustomerKey(),
@@ -128,7 +131,7 @@ CRASH_FAULTS = (
     ),
     Scenario(
         "commit/late",
-        "the commit lands after its failure was reported",
+        "the commit takes effect after its failure was reported",
         (
             Connection("warm"),
             PauseTransaction("before commit"),
@@ -150,7 +153,7 @@ CRASH_FAULTS = (
     ),
     Scenario(
         "commit/lost_with_its_charge",
-        "a charge that is one message is lost on its way to Postgres, and the error is the same as when it is there",
+        "a charge on the fast path is lost on its way to Postgres, and the error is the same as after a lost answer",
         (
             Connection("warm"),
             HoldRetry(),
@@ -165,7 +168,7 @@ CRASH_FAULTS = (
     ),
     Scenario(
         "commit/late_with_its_charge",
-        "a charge that is one message reaches Postgres after its failure was reported",
+        "a charge on the fast path reaches Postgres after its failure was reported",
         (
             Connection("warm"),
             HoldRetry(),
@@ -190,7 +193,7 @@ CRASH_FAULTS = (
             HoldRetry(),
             *_IN_A_TRANSACTION,
             AwaitPausedTransaction(),
-            # In this order: what the first one closes when it is taken away has to pass the second one.
+            # In this order: the close that removing the first toxic causes must pass the second one.
             Arm("billing-db", Timeout(timeout_ms=0, stream="upstream")),
             Arm("billing-db", SlowClose(delay_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
             ResumeTransaction(),
@@ -272,7 +275,7 @@ CRASH_FAULTS = (
     ),
     Scenario(
         "crash/billing_stopped_and_resumed",
-        "a billing process is stopped, its request is given up, and it executes it on waking up",
+        "a billing process is stopped, the caller gives up, and the process executes the request after it resumes",
         (
             Connection("warm"),
             Hold("arrived", "billing_service", "arrival", 1),
@@ -302,7 +305,11 @@ CRASH_FAULTS = (
         "before_notifying", "after settling, before notifying", "order_service", "notify", effects=1
     ),
     _killed(
-        "after_notifying", "after the customer was told", "notification_service", "reply", effects=1
+        "after_notifying",
+        "after the customer was notified",
+        "notification_service",
+        "reply",
+        effects=1,
     ),
     _CUSTOMER_RETRIES,
     replace(
@@ -311,7 +318,7 @@ CRASH_FAULTS = (
         title=f"{_CUSTOMER_RETRIES.title}, and sending again is forbidden",
         delivery=Delivery.AT_MOST_ONCE,
     ),
-    # Whoever takes the order over does not know whether it was sent, and must not send it.
+    # The process that takes the order over does not know whether it was sent, and must not send it.
     _killed(
         "at_most_once_before_sending",
         "before it sends, and sending again is forbidden",

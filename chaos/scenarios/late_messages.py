@@ -1,4 +1,7 @@
-"""Messages that are late, doubled or overtaken, and keys that come again with something else."""
+"""Scenarios of late, duplicated and overtaken messages, and of keys that are reused with another payload.
+
+Guarantee: every duplicate in this list is sent while its original is late, lost or already answered.
+"""
 
 from chaos.scenarios.scenario import (
     BEYOND_ANY_TIMEOUT_MS,
@@ -97,7 +100,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/other_payload",
-        "the same key comes with another amount",
+        "the same key is reused with another amount",
         (
             *_REMEMBERED,
             Place(),
@@ -112,7 +115,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/other_order",
-        "the same key comes with another order, of the same price",
+        "the same key is reused for another order of the same price",
         (
             *_REMEMBERED,
             Place(),
@@ -127,7 +130,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/other_account",
-        "the same key comes with another account",
+        "the same key is reused for another account",
         (
             *_REMEMBERED,
             Place(),
@@ -136,13 +139,13 @@ LATE_MESSAGES = (
                 "X7",
                 "the same key for another account is refused, nothing moves",
                 422,
-                account="somebody-else",
+                account="another-account",
             ),
         ),
     ),
     Scenario(
         "late/same_number_of_another_client",
-        "another client charges under the number of the order's key, and again when the order's is forgotten",
+        "another client charges under the number of the order's key, and retries after the order's key is forgotten",
         (
             Connection("warm"),
             Hold("point", "order_service", "attempt"),
@@ -154,12 +157,12 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/concurrent_charges_of_one_account",
-        "many charges of one account come at once: doubled, with an impostor under their key, or for too much money",
+        "many concurrent charges of one account: duplicates, other payloads under the same key, and amounts above the balance",
         (Connection("warm"), Place(), ConcurrentCharges(), ExpectOutcome("acknowledged")),
     ),
     Scenario(
         "late/declined_and_then_funded",
-        "a decline is lost, and money comes before the retry",
+        "the answer of a decline is lost, and money is deposited before the retry",
         (
             Connection("warm"),
             OpenUnderfundedAccount(),
@@ -200,7 +203,7 @@ LATE_MESSAGES = (
             Observe(arrivals=1, effects=1),
             Heal(),
             Cancel(told=409),
-            # The delivery meets an order that is settled: it has nothing to write any more, and nobody to tell.
+            # The delivery finds the order settled: it writes nothing and sends no notification.
             Release(),
             AwaitArrivals(2),
             AwaitSettled(),
@@ -210,7 +213,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/cancelled_while_billing_is_down",
-        "the charge was executed, its answer is lost, and the customer cancels while billing is away",
+        "the charge was executed, its answer is lost, and the customer cancels while billing is down",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
@@ -226,7 +229,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/declined_and_cancelled",
-        "a decline is lost, and the customer cancels before the retry",
+        "the answer of a decline is lost, and the customer cancels before the retry",
         (
             Connection("warm"),
             OpenUnderfundedAccount(),
@@ -243,7 +246,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/forgotten_key",
-        "an old request comes back after its key was forgotten",
+        "an old request arrives again after its key was forgotten",
         (
             Connection("warm"),
             Place(),
@@ -292,7 +295,7 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/the_lowest_of_two_open_orders",
-        "two orders are open, and the one with the lower key comes again",
+        "two orders are open, and the one with the lower key is sent again",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),

@@ -1,4 +1,7 @@
-"""Messages that are torn, slow or refused, and notifications, beyond the cells of the table."""
+"""Scenarios of truncated, slow and refused messages, and of notifications, beyond the cells of the table.
+
+Guarantee: a fault of the network counts only if its toxic is still armed when it is healed.
+"""
 
 from chaos.harness.context import ONLY
 from chaos.scenarios.scenario import (
@@ -53,7 +56,7 @@ def _recording_lost(name: str, title: str, toxic: Toxic, *seen: Step) -> Scenari
         title,
         (
             Connection("warm"),
-            # A connection of the pool has the order then: a new one could not be opened any more.
+            # The order is then on a pooled connection: under the fault a new one could not be opened.
             PauseTransaction("recording"),
             Place(),
             AwaitPausedTransaction(),
@@ -62,14 +65,14 @@ def _recording_lost(name: str, title: str, toxic: Toxic, *seen: Step) -> Scenari
             ResumeTransaction(),
             AwaitServerError(),
             ExpectOrderRecorded(),
-            # Who takes it over was struck as well, and has to look again.
+            # The takeover loop was struck as well, and must look again.
             AwaitFailedTakeoverRounds(),
             *seen,
             Observe(arrivals=0, effects=0),
             Heal(),
             AwaitSettled(),
         ),
-        # It is billed when its lease is over, which takes long where the lease is long.
+        # It is billed after its lease has expired, which a long lease delays.
         also_needs=PROCESSES,
     )
 
@@ -105,7 +108,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "torn/truncated_request",
-        "the request breaks off in its body",
+        "the request is truncated in its body",
         (
             Connection("warm"),
             CutInBody("upstream"),
@@ -119,7 +122,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "torn/truncated_response",
-        "the response breaks off in its body",
+        "the response is truncated in its body",
         (
             Connection("warm"),
             CutInBody("downstream"),
@@ -172,7 +175,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "slow/half_open_connection",
-        "the process behind the pooled connection dies unseen",
+        "the process behind the pooled connection dies, and the connection stays open",
         (
             Connection("warm"),
             Arm("billing", SlowClose(delay_ms=BEYOND_ANY_TIMEOUT_MS)),
@@ -200,7 +203,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "refused/for_many_attempts",
-        "billing is away for many attempts, and the order does not give up",
+        "billing is down for many attempts, and the order does not give up",
         (
             Connection("fresh"),
             RefuseConnections("billing"),
@@ -214,7 +217,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "refused/by_the_wrong_service",
-        "the charge was executed, its answer is lost, and the retries are refused by a service that knows no charges",
+        "the charge was executed, its answer is lost, and the retries reach a service without charges",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
@@ -233,7 +236,7 @@ MESSAGE_FAULTS = (
     ),
     Scenario(
         "refused/by_the_wrong_service_at_first",
-        "the first attempts are refused by a service that knows no charges, until the way is right again",
+        "the first attempts reach a service without charges, until the route is corrected",
         (
             Connection("warm"),
             DetourToWrongService(first=1),
@@ -263,18 +266,18 @@ MESSAGE_FAULTS = (
     ),
     _recording_lost(
         "answer_lost",
-        "the commit that records the order has no answer: the customer is turned away, and the order is billed",
+        "the commit that records the order has no answer: the customer gets a 503, and the order is billed",
         LimitData(bytes=0),
     ),
     _recording_lost(
         "silence",
-        "the commit that records the order has no answer, because the database is silent for everybody",
+        "the commit that records the order has no answer, because the database answers no connection",
         Timeout(timeout_ms=0),
         ExpectSilence("order-db"),
     ),
     Scenario(
         "recording/slow_and_many",
-        "the database of the orders answers late, and many orders come at once",
+        "the orders database answers slowly, and many orders arrive at once",
         (
             Connection("warm"),
             Arm("order-db", Latency(latency_ms=_SLOW_MS)),
@@ -331,7 +334,7 @@ MESSAGE_FAULTS = (
             Arm("notification-db", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS)),
             Place(),
             AwaitNotificationStored(),
-            # The connection breaks with its answer; a new one would be a good one.
+            # The connection breaks with its answer; a new one would work.
             Heal(),
             ExpectOutcome("acknowledged"),
             ExpectNotification(Fate.UNKNOWN, shown=True),

@@ -64,7 +64,7 @@ CONNECTIONS: Mapping[str, tuple[ConnectionKind, ...]] = MappingProxyType(
 def cell(
     situation: Situation, delivery: Delivery, family: str, connection: ConnectionKind
 ) -> Scenario:
-    """One cell of the table: the fault strikes the first attempt, and is healed before the second one."""
+    """One cell of the table: the fault strikes the first attempt and is healed before the second."""
     faults = FAMILIES[family][situation.name]
     crash = any(isinstance(fault, DieAt) for fault in faults)
     return Scenario(
@@ -102,5 +102,5 @@ CELLS = tuple(
     for situation in SITUATIONS
     for delivery in Delivery
 )
-# The headline table as the demo shows it: one family, on connections as they are in daily use.
+# The headline table as the demo shows it: one family, on warm connections, as in daily use.
 TABLE = tuple(c for c in CELLS if (c.family, c.connection) == ("disconnect", "warm"))

@@ -1,7 +1,6 @@
-"""Acts that end, stop or restart real processes.
+"""Steps that kill, stop or restart real processes.
 
-Guarantee: which process is struck is read from the journal (the one that works on the order), and that it was struck is
-read from the operating system.
+Guarantee: the journal says which process works on the order and is struck; the operating system says that it was struck.
 """
 
 import os
@@ -21,7 +20,7 @@ Service = Literal["order_service", "billing_service", "notification_service"]
 
 @dataclass(frozen=True)
 class DieAt:
-    """The process that gets the first request of the order ends at one of its seams."""
+    """Makes the process that gets the first request of the order die at one of its seams."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -36,7 +35,7 @@ class DieAt:
 
 @dataclass(frozen=True)
 class AwaitDeath:
-    """A witness: it really did, of what was armed."""
+    """Waits until that process has died at the armed seam."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -57,7 +56,7 @@ class AwaitDeath:
             return any(death.pid == marks[0].pid for death in child.deaths)
 
         context.witness(
-            f"the process of {self.service} died of it",
+            f"the process of {self.service} died at the armed seam",
             seen=await context.until(dead, "the process dies"),
         )
 
@@ -71,7 +70,7 @@ def _at_work(context: Context, service: Service, label: str) -> tuple[Child, int
 
 @dataclass(frozen=True)
 class Kill:
-    """kill -9 of the process that works on the order; it is started again, as by any supervisor."""
+    """Kills the process that works on the order with SIGKILL; the stack starts it again, as any supervisor does."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -91,7 +90,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class RestartOtherBillingProcess:
-    """A new billing process beside the one that has the order: none of its connections is older than now."""
+    """Restarts every billing process but the one that has the order: their connections are all new."""
 
     needs: ClassVar[Needs] = PROCESSES
     label: str = ONLY
@@ -107,7 +106,7 @@ class RestartOtherBillingProcess:
 
 @dataclass(frozen=True)
 class KillEveryBillingProcess:
-    """kill -9 of every billing process: whichever the caller's pooled connections lead to is gone."""
+    """Kills every billing process with SIGKILL: the processes behind the caller's pooled connections are gone."""
 
     needs: ClassVar[Needs] = PROCESSES
 
@@ -124,7 +123,7 @@ class KillEveryBillingProcess:
 
 @dataclass(frozen=True)
 class Stop:
-    """SIGSTOP: the process that works on the order does nothing any more, and does not know it."""
+    """Stops the process that works on the order with SIGSTOP."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -147,7 +146,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Resume:
-    """SIGCONT: it goes on as if no time had passed."""
+    """Resumes the stopped process with SIGCONT: it goes on as if no time had passed."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -163,7 +162,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class AwaitRestart:
-    """Until every process does its job again."""
+    """Waits until every process is ready again."""
 
     needs: ClassVar[Needs] = PROCESSES
 
@@ -173,7 +172,7 @@ class AwaitRestart:
 
 @dataclass(frozen=True)
 class FreezeWalWriter:
-    """SIGSTOP of Postgres's WAL writer: only who commits writes its log to disk now, as synchronous_commit says."""
+    """Stops Postgres's WAL writer with SIGSTOP: only the committing session flushes its log, as synchronous_commit says."""
 
     needs: ClassVar[Needs] = PROCESSES
 
@@ -198,7 +197,7 @@ class FreezeWalWriter:
 
 @dataclass(frozen=True)
 class CrashPostgres:
-    """An immediate shutdown and crash recovery; what was committed has to be there afterwards."""
+    """Shuts Postgres down at once, without a checkpoint; every acknowledged commit must survive the recovery."""
 
     needs: ClassVar[Needs] = PROCESSES
 
@@ -214,14 +213,14 @@ class CrashPostgres:
 
 
 async def stopped(pid: int) -> bool:
-    """Stops a process; whether it stands still, by the operating system's own word."""
+    """Stops a process; returns whether the operating system reports it as stopped."""
     os.kill(pid, signal.SIGSTOP)
 
-    async def stands_still() -> bool:
+    async def is_stopped() -> bool:
         return _state_of(pid) == "T"
 
     try:
-        return await until(stands_still, BOUND_S, "the process stands still")
+        return await until(is_stopped, BOUND_S, "the process is stopped")
     except NotSeen:
         return False
 

@@ -36,7 +36,7 @@ Done = Callable[[Context], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Do:
-    """An act that no scenario has."""
+    """A step that no scenario has."""
 
     needs: ClassVar[Needs] = NOTHING
     how: Done
@@ -59,7 +59,7 @@ class Unwatched:
 
 @pytest.fixture
 async def own_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
-    """A stage of this test alone, for what the test breaks is not mended."""
+    """A stack for this test alone, because the test leaves it broken."""
     monkeypatch.setattr(background, "BOUND_S", BOUND_S)
     async with open_harness(tmp_path, lambda _: None, usual_ports=False) as harness:
         yield harness

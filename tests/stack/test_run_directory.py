@@ -27,7 +27,7 @@ def test_one_stack_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_description_that_is_left_over(tmp_path: Path) -> None:
-    """It counts while a stack runs in its directory; the next start removes it. A copy elsewhere is nobody's."""
+    """It counts while a stack runs in its directory; the next start removes it. A copy elsewhere is never left over."""
     description = tmp_path / "stack.json"
     with held(tmp_path):
         description.write_text("{}", encoding="utf-8")

@@ -206,14 +206,14 @@ BUGS = (
     _caller("retry_changes_the_amount", "a retry asks for more", (LOST_REQUEST,), "L2", "X1"),
     _caller(
         "new_key_after_a_takeover",
-        "whoever takes an order over gives it a new key",
+        "the process that takes an order over gives it a new key",
         ("caller_killed/before_the_answer",),
         "X0",
         "X1",
     ),
     _caller(
         "at_most_once_taken_up_again",
-        "whoever takes an order over sends it, under at most once too",
+        "the process that takes an order over sends it, under at most once too",
         ("caller_killed/at_most_once_before_the_answer",),
         "M1",
     ),
@@ -240,7 +240,7 @@ BUGS = (
     _caller("sent_after_the_answer", "one more attempt after the answer", (LOST_RESPONSE,), "L5"),
     _receiver(
         "void_leaves_no_tombstone",
-        "a cancelled order's key is taken out of use for nobody",
+        "a cancelled order's key stays usable",
         ("late/after_the_cancellation",),
         "C2",
     ),
@@ -277,7 +277,7 @@ BUGS = (
     ),
     _migration(
         "decline_spoils_its_batch",
-        "a charge that is declined in a batch is too much for those behind it as well",
+        "a declined charge makes the charges behind it in its batch declined as well",
         ("late/concurrent_charges_of_one_account",),
         "X1",
         sql=_SUMMED,
@@ -297,7 +297,7 @@ BUGS = (
     ),
     _caller(
         "any_problem_is_billings",
-        "a refusal is believed, whoever says so in whatever words",
+        "a refusal is believed, whatever service sent it",
         ("refused/by_the_wrong_service_at_first",),
         "X1c",
     ),
@@ -316,7 +316,7 @@ BUGS = (
     ),
     _caller(
         "customer_brings_it_back",
-        "a customer who comes back has the order delivered at once, whoever holds its lease",
+        "an order that is placed again is delivered at once, even while another process leases it",
         ("caller_killed/at_most_once_and_the_customer_retries",),
         "M1",
     ),

@@ -1,4 +1,4 @@
-"""Somebody interferes with a scenario: what cannot be believed any more is unknown, never a pass."""
+"""Interference with a scenario from outside: its verdict is unknown, never a pass."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ Interference = Callable[[Context], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Interfere:
-    """An act that no scenario has."""
+    """A step that no scenario has."""
 
     needs: ClassVar[Needs] = NOTHING
     how: Interference
@@ -56,7 +56,7 @@ async def remove_the_toxics(context: Context) -> None:
 
 
 async def close_the_proxy(context: Context) -> None:
-    """Nobody gets through, which is another fault than the armed one."""
+    """No request gets through, which is another fault than the armed one."""
     await context.network.disable("billing")
 
     async def open_again() -> None:
@@ -98,7 +98,7 @@ async def off(context: Context) -> None:
 
 
 async def on_again(context: Context) -> None:
-    """Puts it back before anybody looks."""
+    """Arms it again before the next reading."""
     for proxy, toxic in context.armed:
         if toxic.name not in await context.network.toxics(proxy):
             await context.network.arm(proxy, toxic)

@@ -67,7 +67,7 @@ async def test_a_barrier_holds_until_it_is_released(
             assert (await held).status_code == 200
 
 
-async def test_nobody_plays_any_more(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_scenario_is_being_played(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A control server that is gone stops no service."""
     async with Control() as control:
         monkeypatch.setenv(CONTROL_VARIABLE, control.address)
