@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from chaos.compose.shop import Connection, Shop
+from chaos.compose.deployment import Connection, Deployment
 from chaos.faults.account_lock import AccountLock
 
 Where = Literal["before execution", "inside commit"]
@@ -35,9 +35,9 @@ class Pause:
     """`reached` returns when a charge is paused; `resume` lets it and all later ones go on."""
 
     def __init__(
-        self, shop: Shop, connection: Connection, account_lock: AccountLock | None
+        self, deployment: Deployment, connection: Connection, account_lock: AccountLock | None
     ) -> None:
-        self._shop = shop
+        self._deployment = deployment
         self._connection = connection
         self._account_lock = account_lock
 
@@ -45,7 +45,7 @@ class Pause:
         """Raises `StackError` when no charge comes."""
 
         if self._account_lock is not None:
-            await self._shop.until(
+            await self._deployment.until(
                 "a charge waits for its account", self._account_lock.is_waited_for
             )
             await self._account_lock.release()
@@ -54,7 +54,7 @@ class Pause:
         async def waiting() -> bool:
             return bool(await self._connection.fetchval(_WAITING))
 
-        await self._shop.until("a charge is paused in Postgres", waiting)
+        await self._deployment.until("a charge is paused in Postgres", waiting)
 
     async def resume(self) -> None:
         """Drops the trigger after the paused transactions have ended."""
@@ -63,9 +63,9 @@ class Pause:
 
 
 @asynccontextmanager
-async def paused(shop: Shop, where: Where, account: str) -> AsyncIterator[Pause]:
+async def paused(deployment: Deployment, where: Where, account: str) -> AsyncIterator[Pause]:
     """Every charge pauses there for the length of the block, or until `resume`; `account` is whose charge comes first."""
-    connection, beside = await shop.connected(), await shop.connected()
+    connection, beside = await deployment.connected(), await deployment.connected()
     try:
         await connection.execute(_FUNCTION)
         await connection.execute(_INSIDE_COMMIT if where == "inside commit" else _BEFORE_EXECUTION)
@@ -77,7 +77,7 @@ async def paused(shop: Shop, where: Where, account: str) -> AsyncIterator[Pause]
             # dies before that message has executed nothing.
             account_lock = AccountLock(beside)
             await account_lock.take(account)
-        pause = Pause(shop, connection, account_lock)
+        pause = Pause(deployment, connection, account_lock)
         try:
             yield pause
         finally:

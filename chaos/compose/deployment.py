@@ -1,4 +1,4 @@
-"""What the harness uses of the stack: HTTP through the published ports, and Postgres for what really happened.
+"""The deployed stack as the harness uses it: HTTP through the published ports, and Postgres for what really happened.
 
 Guarantee: money is read from Postgres past every proxy; a wait has a bound and names what it waited for.
 """
@@ -27,14 +27,14 @@ else:
     Connection = asyncpg.Connection
 
 
-class Shop:
-    """Use as `async with Shop(target) as shop`."""
+class Deployment:
+    """Use as `async with Deployment(target) as deployment`."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client = httpx.AsyncClient(timeout=STEP_TIMEOUT_S, trust_env=False)
 
-    async def __aenter__(self) -> "Shop":
+    async def __aenter__(self) -> "Deployment":
         return self
 
     async def __aexit__(self, *_: object) -> None:
