@@ -39,7 +39,7 @@ demo: $(STAMP) ## Play the five failures under the three semantics, then stay up
 	@exec $(COMMAND) chaos demo --exit-with-parent
 
 up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
-	@exec $(COMMAND) chaos up --replicas "$(REPLICAS)" --exit-with-parent
+	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
 
 matrix: $(STAMP) ## Play the table alone, beside whatever else runs
 	@exec $(COMMAND) chaos matrix --exit-with-parent

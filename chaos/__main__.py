@@ -20,7 +20,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -51,10 +51,9 @@ from chaos.soak.rounds import Round
 from report import durations
 from report.command import Invocation, chaos
 from stack import environ, interruption, output
-from stack.curl import print_curl
-from stack.embedded import Stack
 from stack.processes import StackError, exit_with_parent
 from stack.toxics import ToxiproxyError
+from stack.up import say, serve, up
 
 
 def main(words: list[str] | None = None) -> int:
@@ -73,21 +72,12 @@ def main(words: list[str] | None = None) -> int:
         return interruption.UNKNOWN
 
 
-async def up(options: argparse.Namespace, console: Console) -> int:
-    """The bare stack, until Ctrl-C."""
-    async with Stack(options.run_dir, replicas=options.replicas, progress=_say(console)) as stack:
-        _print_curl(console, stack)
-        await stack.serve_until_stopped()
-    return 0
-
-
 async def demo(options: argparse.Namespace, console: Console) -> int:
-    """The wrapped stack plays the table, then stays up until Ctrl-C when somebody is there to use it."""
-    async with open_harness(options.run_dir, _say(console)) as harness:
+    """The wrapped stack plays the table, then stays up until Ctrl-C on a terminal."""
+    async with open_harness(options.run_dir, say(console)) as harness:
         played = await _play(options, console, harness, TABLE)
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            _print_curl(console, harness.stack)
-            await harness.stack.serve_until_stopped()
+            await serve(console, harness.stack)
     return worst([cell.verdict for cell in played]).exit_code
 
 
@@ -111,14 +101,14 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return worst([cell.verdict for cell in played]).exit_code
 
 
-# A slip in one or two letters, or a name that was not written to its end.
+# Accepts one or two wrong letters, or a name without its end.
 _NEAR = 0.55
 
 
 @asynccontextmanager
 async def _own_harness(options: argparse.Namespace, console: Console) -> AsyncIterator[Harness]:
-    with tempfile.TemporaryDirectory(prefix="stage-", dir=_made(options.run_dir)) as run_dir:
-        async with open_harness(Path(run_dir), _say(console), usual_ports=False) as harness:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=_made(options.run_dir)) as run_dir:
+        async with open_harness(Path(run_dir), say(console), usual_ports=False) as harness:
             yield harness
 
 
@@ -163,7 +153,7 @@ def _playable(console: Console, scenarios: Sequence[Scenario]) -> Sequence[Scena
 
 
 async def mutants(options: argparse.Namespace, console: Console) -> int:
-    """Plants bugs into the services, one at a time, and shows which promise catches each; exit code 1 if one is not."""
+    """Plants bugs into the services, one at a time, and shows which promise catches each; exit code 1 if one escapes."""
     try:
         bugs = planted()
     except ModuleNotFoundError as exc:
@@ -204,7 +194,7 @@ async def soak(options: argparse.Namespace, console: Console) -> int:
     run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-soak-{seed}"
     directory = options.run_dir / "results" / run_name
     with tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir)) as run_dir:
-        endurance = Endurance(Path(run_dir), _say(console))
+        endurance = Endurance(Path(run_dir), say(console))
         if options.plan is not None:
             played = await endurance.once(_read_plan(options.plan))
             console.print(report.round_line(0, played), highlight=False, soft_wrap=True)
@@ -272,7 +262,7 @@ async def reconcile(options: argparse.Namespace, console: Console) -> int:
 
 
 async def list_scenarios(options: argparse.Namespace, console: Console) -> int:
-    """The names of all scenarios, or of the named ones, and what each of them is."""
+    """Lists all scenarios, or the named ones, with their titles."""
     for scenario in _chosen(options.names):
         console.print(f"{scenario.name:55} {scenario.title}", highlight=False, soft_wrap=True)
     return 0
@@ -327,21 +317,11 @@ def _conclude(
         console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
 
 
-def _print_curl(console: Console, stack: Stack) -> None:
-    for sentence in stack.moved:
-        console.print(sentence, style="bold yellow", highlight=False, soft_wrap=True)
-    print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
-
-
 def _invocation(options: argparse.Namespace, seed: int) -> Invocation:
     """What was typed, and the seed that was drawn if none was."""
     command = {demo: "demo", matrix: "matrix"}.get(options.command, "run")
     names = getattr(options, "names", ())
     return Invocation(seed, command, names, getattr(options, "target", None))
-
-
-def _say(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(text, style="dim", highlight=False, markup=False)
 
 
 def _made(directory: Path) -> Path:

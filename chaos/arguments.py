@@ -11,8 +11,7 @@ from rich.console import Console
 
 from chaos.promises.audit import STUCK_AFTER_S
 from report.command import CHAOS
-
-RUN_DIR = Path(__file__).resolve().parent.parent / ".run"
+from stack.up import add_arguments, add_replicas
 
 Run = Callable[[argparse.Namespace, Console], Awaitable[int]]
 
@@ -27,7 +26,7 @@ def parser(commands: Mapping[str, Run]) -> argparse.ArgumentParser:
     for name, command in commands.items():
         entry = choices.add_parser(name, help=command.__doc__, description=command.__doc__)
         entry.set_defaults(command=command)
-        _add_common(entry)
+        add_arguments(entry)
         if name in ("demo", "matrix", "run", "soak"):
             entry.add_argument(
                 "--seed", type=_seed, help="the order of the scenarios; drawn when not given"
@@ -35,26 +34,6 @@ def parser(commands: Mapping[str, Run]) -> argparse.ArgumentParser:
         if name in _OPTIONS:
             _OPTIONS[name](entry)
     return made
-
-
-def _add_common(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument(
-        "--exit-with-parent",
-        action="store_true",
-        help="stop when the process that started this one is gone (make uses it)",
-    )
-    entry.add_argument(
-        "--run-dir",
-        type=lambda text: Path(text).resolve(),
-        default=RUN_DIR,
-        help="where data, logs, stack.json and results are (default .run)",
-    )
-
-
-def _add_up(entry: argparse.ArgumentParser) -> None:
-    entry.add_argument(
-        "--replicas", type=_replicas, default=1, help="of each service, 1 to 4 (default 1)"
-    )
 
 
 def _add_names(entry: argparse.ArgumentParser) -> None:
@@ -109,24 +88,13 @@ def _add_target(entry: argparse.ArgumentParser, default: str) -> None:
 
 
 _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
-    "up": _add_up,
+    "up": add_replicas,
     "run": _add_run,
     "list": _add_names,
     "mutants": _add_mutants,
     "soak": _add_soak,
     "audit": _add_audit,
 }
-
-
-def _replicas(text: str) -> int:
-    try:
-        replicas = int(text)
-    except ValueError:
-        replicas = 0
-    # Two cores and 100 connections of Postgres: more replicas than this measure nothing but the machine.
-    if not 1 <= replicas <= 4:
-        raise argparse.ArgumentTypeError("the number of replicas is 1 to 4")
-    return replicas
 
 
 def _seed(text: str) -> int:
@@ -140,7 +108,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    # A day: whoever wants more starts it again with another seed.
+    # One day; a longer soak is started again with another seed.
     if not 0 < seconds <= 86_400:
         raise argparse.ArgumentTypeError("the duration is a number of seconds, at most 86400")
     return seconds

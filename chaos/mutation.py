@@ -5,7 +5,7 @@ unknown is not. The bugs live beside the tests, never in the services.
 """
 
 import importlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -85,9 +85,3 @@ async def hunt(bug: Bug, open_with: Open) -> Hunted:
         played.append(await judge_run(harness, played))
     broken = {f.promise: None for p in played for f in p.findings if not f.kept}
     return Hunted(bug, played, tuple(broken))
-
-
-async def hunt_all(bugs: Sequence[Bug], open_with: Open) -> AsyncIterator[Hunted]:
-    """One after the other."""
-    for bug in bugs:
-        yield await hunt(bug, open_with)

@@ -94,7 +94,7 @@ def _replied(found: list[Exchange], events: Sequence[Event], index: int) -> None
 
 
 def _answered(exchange: Exchange, events: Sequence[Event]) -> bool:
-    """Whoever has its answer waits for nothing more: what arrives later is another request."""
+    """Whether the attempt still waits: an answered attempt does not, and what arrives later is another request."""
     return exchange.ended is not None and events[exchange.ended]["seam"] == "answer"
 
 

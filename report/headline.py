@@ -113,7 +113,7 @@ def _rows(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> Iterator[ET.
             continue
         saw: ET.Element | None = _saw_cell(of_situation[name])
         if same and name in unanswered:
-            # One cell for all of them says it best: from here nobody can tell which of them it was.
+            # One cell for all of them: the caller cannot tell which situation it was.
             saw = _same_cell(seen_unanswered.pop(), len(unanswered)) if seen_unanswered else None
         yield element(
             "tr",

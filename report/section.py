@@ -12,11 +12,11 @@ from report.history import Event
 from report.markup import element
 from report.words import Json, effects, outcome, situation
 
-# A diagram with more rows is read by nobody; the file has them all.
+# A longer diagram is not readable; history.jsonl has all events.
 EVENTS_DRAWN_MAX = 300
 _LEGEND = (
     "A charge has its sequence key in quotes and its retry flag (?1: a retry). Dashed and ending in a cross: lost. Stray: it "
-    "arrived, and nobody has recorded that he sent it. Bar on Toxiproxy: a toxic is armed, on the hop that it names. Disc with a "
+    "arrived, and no sender has recorded it. Bar on Toxiproxy: a toxic is armed, on the hop that it names. Disc with a "
     "cross: the process died. Diamond: a reading of Postgres, filled when money had moved. Effects: money that left the account "
     "÷ the order's amount; keys: processed keys of the order that billing remembers. Four characters at the end: another account's."
 )

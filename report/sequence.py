@@ -142,7 +142,7 @@ class _Draft:
             left = min(replied, ended)
             self._stroke(left, ended, self._lane(replied), self._lane(ended), label)
         elif exchange.sent is None or self.events[exchange.sent]["service"] == "chaos":
-            # Nothing says whether whoever sent the copy got the answer.
+            # Nothing records whether the sender of the copy got the answer.
             self._mark(replied, self._lane(replied), Kind.NOTE, f"replies {label}")
         else:
             self._stroke(replied, replied, self._lane(replied), self.toxiproxy, label, End.LOST)

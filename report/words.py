@@ -16,7 +16,7 @@ DELIVERIES = {
     "at_least_once": "at least once, a fresh key each attempt",
     "exactly_once": "at least once + sequence key",
 }
-# Promises that speak of money in words that anybody understands: what they say comes first.
+# Promises about money, which need no explanation: their findings come first.
 _OF_MONEY = frozenset({"C1", "C2", "M1", "X1", "X1b", "X1c", "X3", "X7", "X10"})
 # Two lines on a screen: enough to see what is wrong, and all of it stands below.
 _ROW_SHOWN = 200
@@ -73,7 +73,7 @@ def counted(entries: Sequence[Json]) -> str:
 
 
 def is_scenario(entry: Json) -> bool:
-    """Not so the judgement on the run as a whole, which has no acts and so no delivery."""
+    """Whether this is a scenario: the judgement on the run as a whole has no steps and so no delivery."""
     return entry.get("delivery", "") is not None
 
 

@@ -49,7 +49,6 @@ _PORTS = {
     "Toxiproxy": ("TOXIPROXY_PORT", 8474),
     "Postgres": ("POSTGRES_PORT", 5432),
 }
-# What a person may set for the services: their own settings, and those of all HTTP servers.
 _DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
 _READY_TIMEOUT_S = 60.0
@@ -178,10 +177,6 @@ class Stack:
         """The address of one replica alone."""
         return self._own_urls[child.name]
 
-    async def recreate_proxy(self, name: str) -> None:
-        """A proxy without toxics and connections, at the same address."""
-        await self.toxiproxy.recreate(name)
-
     async def all_ready(self) -> None:
         """Returns when every replica runs and does its job."""
         for child in self._service_children():
@@ -224,7 +219,7 @@ class Stack:
         self._say(f"Starting the services, {count} processes")
         await self._start_services()
         await self._open_accounts()
-        # Last: who waits for the file finds all that it names.
+        # Last: a reader that waits for the file finds everything that it names.
         self._described = True
         self._exit.callback(self._forget_description)
         self._write_description()
@@ -288,7 +283,7 @@ class Stack:
                 child = self._service(service, replica, factory, (shared, own))
                 self._own_urls[child.name] = ports.url_of(own)
                 self._services[service].append(child)
-        # Stopped in the order in which requests flow: who calls goes first.
+        # Stopped in the order in which requests flow: callers first.
         for child in reversed(self._service_children()):
             self._exit.push_async_callback(child.stop, _STOP_GRACE_S)
             await child.start()
@@ -356,7 +351,7 @@ class Stack:
                 child.failure.result()
             return await asking
         finally:
-            # Whoever is interrupted asks no more; and of one that has failed already, nothing is told.
+            # On an interruption the request ends with its caller; a child that failed already is reported by its failure alone.
             asking.cancel()
 
     async def _open_accounts(self) -> None:

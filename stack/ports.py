@@ -1,7 +1,7 @@
 """Addresses of the stack: the usual ports when they are free, others when they are taken.
 
 Guarantee: a port that the user named is used or refused with one sentence, never silently replaced; the sockets of the
-services are opened here, before the services start, so nobody can take them in between.
+services are opened here, before the services start, so no other program can take them in between.
 """
 
 import os

@@ -29,7 +29,7 @@ _UNPRIVILEGED = 65534
 # Crash recovery of the largest history that a test makes takes a few seconds.
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 20.0
-# Somebody else may take a port between its choice and its use; not so often in a row.
+# Another program may take a port between its choice and its use, but not so often in a row.
 _PORTS_TRIED = 4
 _PORT_TAKEN = "could not bind"
 # One try to connect to a server on the same machine.
@@ -39,7 +39,7 @@ _CONNECT_TIMEOUT_S = 2.0
 class PostgresCluster:
     """One cluster in `data_dir`, listening on a port of the loopback address that `choose_port` gives.
 
-    The port is asked for at the last moment, and again when somebody else was faster.
+    The port is asked for at the last moment, and again when another program was faster.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class PostgresCluster:
         return f"postgresql://{user}:{password or self._password}@{LOOPBACK}:{self.port}/{database}"
 
     async def create_database(self, name: str, template: str = "template1") -> None:
-        """A database; made of `template`, which nobody may be connected to. Nothing happens when it is there."""
+        """A database; made of `template`, to which no session may be connected. Nothing happens when it is there."""
         connection = await asyncpg.connect(self.url("postgres"))
         try:
             await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -120,7 +120,7 @@ class PostgresCluster:
             await connection.close()
 
     async def drop_database(self, name: str) -> None:
-        """Ends a database and whoever is connected to it."""
+        """Drops a database and ends every session in it."""
         connection = await asyncpg.connect(self.url("postgres"))
         try:
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -141,7 +141,7 @@ class PostgresCluster:
             raise StackError(f"Postgres did not start:\n{self.child.log_end()}") from exc
 
     async def _accepts(self) -> bool:
-        # Whoever answers at the port may be another server, as long as this one has not said that it has the port.
+        # The server that answers at the port may be another one, as long as this one has not said that it has the port.
         if not self._says_ready():
             return False
         try:
@@ -218,7 +218,7 @@ class PostgresCluster:
             LOOPBACK,
             "-p",
             str(self.port),
-            # No Unix socket: its path would be too long in a deep folder, and nobody uses it.
+            # No Unix socket: its path would be too long in a deep folder, and nothing uses it.
             "-k",
             "",
         ]

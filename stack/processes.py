@@ -39,7 +39,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Death:
-    """The end of a process that nobody had asked to stop."""
+    """The end of a process that was not asked to stop."""
 
     pid: int
     return_code: int
@@ -72,7 +72,7 @@ class Child:
         self.log = log
         self.deaths: list[Death] = []
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Nobody has to wait for the failure; one that nobody took is not worth a warning.
+        # A caller need not wait for the failure: asyncio must not warn about one that was never retrieved.
         self.failure.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._command = command
         self._on_restart = on_restart
@@ -193,7 +193,7 @@ class Child:
                 self._on_restart()
 
     def _is_hopeless(self, return_code: int) -> bool:
-        """Whether it ends by itself again and again. Being killed, however often, is somebody else's doing."""
+        """Whether it ends by itself again and again. Being killed from outside, however often, does not count."""
         by_itself = 0 <= return_code < _KILLED_FROM
         early = time.monotonic() - self._started_s < _EARLY_DEATH_S
         self._early_deaths = self._early_deaths + 1 if by_itself and early else 0

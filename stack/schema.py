@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema, by the same Alembic command that everybody uses.
+"""Brings a database to the newest schema, with the same Alembic command as in production.
 
 Guarantee: the migrations run in a process of their own with an environment of its own, so nothing of the harness and
 nothing of the person's shell leaks into them.

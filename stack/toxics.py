@@ -32,7 +32,7 @@ class ToxiproxyError(Exception):
 
 
 class Unreachable(ToxiproxyError):
-    """Nobody answers at the admin address, or the connection broke before the answer was complete."""
+    """No server answers at the admin address, or the connection broke before the answer was complete."""
 
 
 class NotToxiproxy(ToxiproxyError):
@@ -315,7 +315,7 @@ class Toxiproxy:
         except (NotFound, ProxyExists, InvalidToxic, requests.HTTPError) as exc:
             raise Refused(f"{path}: {exc}") from exc
         except requests.RequestException as exc:
-            raise Unreachable(f"nobody answers at {self._url}") from exc
+            raise Unreachable(f"no server answers at {self._url}") from exc
         return response
 
 

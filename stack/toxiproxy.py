@@ -31,7 +31,7 @@ _GO_LOCK = Path(__file__).resolve().parent.parent / "requirements-go.lock"
 # A build takes 15 to 45 s, with the toolchain's download two minutes at the most.
 _BUILD_TIMEOUT_S = 600.0
 _START_TIMEOUT_S = 20.0
-# Somebody else may take a port between its choice and its use; not so often in a row.
+# Another program may take a port between its choice and its use, but not so often in a row.
 _PORTS_TRIED = 4
 _PORT_TAKEN = "address already in use"
 _STOP_GRACE_S = 5.0
@@ -70,7 +70,7 @@ class ToxiproxyServer:
 
     async def start(self) -> None:
         """Returns when the admin API answers; raises `StackError` when it does not in time."""
-        # Whoever answers at the port may be another Toxiproxy; only this one has a proxy of this name.
+        # The server that answers may be another Toxiproxy; only this one has a proxy of this name.
         mark = f"started-{secrets.token_hex(8)}"
         self._configure([ProxyState(mark, f"{LOOPBACK}:0", f"{LOOPBACK}:1", enabled=False)])
         for last in (*[False] * (_PORTS_TRIED - 1), True):
@@ -181,7 +181,7 @@ async def _go_install(go: str | None, scratch: Path, say: Say) -> Path | None:
         # The rest of the person's `go env -w`: another target system, build flags.
         "GOENV": "off",
     }
-    # Go refuses to work without a home; whoever has one keeps the settings in it.
+    # Go refuses to work without a home; a person's own home also holds that person's settings.
     settings |= {} if os.environ.get("HOME") else {"HOME": str(scratch)}
     if not await _succeeds([go, "install", "-ldflags", _LINK, _SOURCE], settings, say):
         return None

@@ -25,8 +25,8 @@ import httpx
 from rich.console import Console
 
 from chaos.compose import load, situations, steps
+from chaos.compose.deployment import Deployment
 from chaos.compose.project import PROJECT, Project, Say, find_compose, run
-from chaos.compose.shop import Shop
 from chaos.promises.audit import audit
 from chaos.promises.verdict import Verdict, worst
 from chaos.results.result import write
@@ -71,8 +71,8 @@ async def _main(orders: int, console: Console) -> int:
         up_s = time.monotonic()
         await project.up()
         say(f"All containers healthy after {time.monotonic() - up_s:.0f} s")
-        async with Shop(project.target) as shop:
-            await _play(project, shop, orders, result)
+        async with Deployment(project.target) as deployment:
+            await _play(project, deployment, orders, result)
     except asyncio.CancelledError:
         if result["results"]:
             write(path, {**result, "verdict": Verdict.UNKNOWN, "interrupted": True})
@@ -99,34 +99,39 @@ async def _clear_away(project: Project) -> None:
     await project.forget_image()
 
 
-async def _play(project: Project, shop: Shop, orders: int, result: dict[str, Any]) -> None:
+async def _play(
+    project: Project, deployment: Deployment, orders: int, result: dict[str, Any]
+) -> None:
     checks: list[tuple[str, Step]] = [
         ("containers, image and ports are as promised", lambda: steps.inspect(project)),
-        ("a published port spreads over three replicas", lambda: steps.spread(project, shop)),
-        ("a stop finishes what is in flight", lambda: steps.stop_gracefully(project, shop)),
-        ("Toxiproxy comes back with its proxies", lambda: steps.restart_toxiproxy(project, shop)),
+        ("a published port spreads over three replicas", lambda: steps.spread(project, deployment)),
+        ("a stop finishes what is in flight", lambda: steps.stop_gracefully(project, deployment)),
+        (
+            "Toxiproxy comes back with its proxies",
+            lambda: steps.restart_toxiproxy(project, deployment),
+        ),
     ]
     for claim, step in checks:
         _record(result, claim, await step(), project.say)
-    await _table(project, shop, result)
+    await _table(project, deployment, result)
     project.say(f"At least {orders} orders, while one container after the other is killed")
-    loaded = await load.play(project, shop, orders)
+    loaded = await load.play(project, deployment, orders)
     result["load"] = load.as_json(loaded)
     result["results"].append({"claim": "every order is billed once", "verdict": loaded.verdict})
     project.say(
         f"{loaded.verdict}: {loaded.acknowledged} acknowledged, {loaded.billed_once} billed once, {loaded.repeats} "
         f"requests repeated, {len(loaded.audit.findings)} findings of the audit, {loaded.seconds} s"
     )
-    kept = await steps.keep_data(project, shop)
+    kept = await steps.keep_data(project, deployment)
     _record(result, "data survive down and up", kept, project.say)
-    found = await audit(shop.target.owner)
+    found = await audit(deployment.target.owner)
     offences = [f"{one.kind} {one.subject}: {one.detail}" for one in found.findings]
     _record(result, "the audit of it all is clean", offences, project.say)
 
 
-async def _table(project: Project, shop: Shop, result: dict[str, Any]) -> None:
+async def _table(project: Project, deployment: Deployment, result: dict[str, Any]) -> None:
     saw: set[str] = set()
-    async for cell in situations.play_all(project, shop):
+    async for cell in situations.play_all(project, deployment):
         result["results"].append({"claim": f"{cell.situation}/{cell.delivery}", **asdict(cell)})
         project.say(
             f"{cell.verdict}: {cell.situation + '/' + cell.delivery:38} expected {cell.expected}, measured "

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from chaos.compose.deployment import AMOUNT_CENTS, Deployment
 from chaos.compose.project import Project
-from chaos.compose.shop import AMOUNT_CENTS, Shop
 from chaos.promises.audit import CLIENT, Audit, audit
 from chaos.promises.verdict import Verdict
 from stack.processes import StackError
@@ -29,14 +29,14 @@ VICTIMS = (
     "notification_service",
     "gateway",
 )
-# A customer whose request failed looks at the page again.
+# A customer whose request failed tries again after this pause.
 _CUSTOMER_PAUSE_S = 0.1
 # Longer than any container needs to come back, on a busy machine, too.
 _PATIENCE_S = 180.0
 
 
 @dataclass
-class Sales:
+class Orders:
     """What the customers know: the acknowledged orders, and how often they had to ask again."""
 
     acknowledged: list[str] = field(default_factory=list)
@@ -79,86 +79,88 @@ class Loaded:
         return Verdict.PASS if self.outages and in_the_middle else Verdict.UNKNOWN
 
 
-async def play(project: Project, shop: Shop, orders: int) -> Loaded:
+async def play(project: Project, deployment: Deployment, orders: int) -> Loaded:
     """So many orders at the least, and on until every victim has died in the middle of them and is healthy again."""
     started_s = time.monotonic()
-    account = await shop.open_account("load")
-    sales = Sales()
+    account = await deployment.open_account("load")
+    placed = Orders()
     async with asyncio.TaskGroup() as group:
-        killing = group.create_task(_kill_all(project, shop, sales, orders))
+        killing = group.create_task(_kill_all(project, deployment, placed, orders))
         for _ in range(CUSTOMERS):
-            group.create_task(_shop(shop, account, killing, sales))
-    await shop.until("every order is settled", lambda: _settled(shop))
+            group.create_task(_order_until_killed(deployment, account, killing, placed))
+    await deployment.until("every order is settled", lambda: _settled(deployment))
     return Loaded(
-        acknowledged=len(sales.acknowledged),
-        billed_once=await _billed_once(shop, sales.acknowledged),
-        moved=await shop.effects(account),
-        repeats=sales.repeats,
+        acknowledged=len(placed.acknowledged),
+        billed_once=await _billed_once(deployment, placed.acknowledged),
+        moved=await deployment.effects(account),
+        repeats=placed.repeats,
         outages=tuple(killing.result()),
-        audit=await audit(shop.target.owner),
+        audit=await audit(deployment.target.owner),
         seconds=round(time.monotonic() - started_s, 1),
     )
 
 
-async def _shop(
-    shop: Shop, account: str, killing: "asyncio.Task[list[Outage]]", sales: Sales
+async def _order_until_killed(
+    deployment: Deployment, account: str, killing: "asyncio.Task[list[Outage]]", placed: Orders
 ) -> None:
     while not killing.done():
         key = str(uuid.uuid4())
         async with asyncio.timeout(_PATIENCE_S):
-            sales.acknowledged.append(await _ordered(shop, account, key, sales))
+            placed.acknowledged.append(await _ordered(deployment, account, key, placed))
 
 
-async def _ordered(shop: Shop, account: str, key: str, sales: Sales) -> str:
+async def _ordered(deployment: Deployment, account: str, key: str, placed: Orders) -> str:
     """The id of the order, however often the customer has to ask."""
     while True:
         try:
-            response = await shop.place(account, key=key)
+            response = await deployment.place(account, key=key)
         except httpx.TransportError:
             response = None
         if response is not None and response.status_code in (201, 202):
             return str(response.json()["order_id"])
         if response is not None and response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             raise StackError(f"POST /orders: {response.status_code} {response.text}")
-        sales.repeats += 1
+        placed.repeats += 1
         await asyncio.sleep(_CUSTOMER_PAUSE_S)
 
 
-async def _kill_all(project: Project, shop: Shop, sales: Sales, orders: int) -> list[Outage]:
+async def _kill_all(
+    project: Project, deployment: Deployment, placed: Orders, orders: int
+) -> list[Outage]:
     """One after the other, each when its share of the orders was acknowledged since the one before was healed."""
     share = orders // (len(VICTIMS) + 1)
     outages = []
     for service in VICTIMS:
-        await _sold(shop, sales, share)
-        before = len(sales.acknowledged)
+        await _acknowledged(deployment, placed, share)
+        before = len(placed.acknowledged)
         killed_s = time.monotonic()
         await project.kill(service)
         await project.start(service)
         healed_after_s = round(time.monotonic() - killed_s, 1)
-        outages.append(Outage(service, healed_after_s, before, len(sales.acknowledged)))
+        outages.append(Outage(service, healed_after_s, before, len(placed.acknowledged)))
         project.say(
             f"  {service} killed after {before} orders, healthy again in {healed_after_s} s"
         )
-    await _sold(shop, sales, share)
+    await _acknowledged(deployment, placed, share)
     return outages
 
 
-async def _sold(shop: Shop, sales: Sales, more: int) -> None:
+async def _acknowledged(deployment: Deployment, placed: Orders, more: int) -> None:
     """Until so many more orders are acknowledged."""
-    wanted = len(sales.acknowledged) + more
+    wanted = len(placed.acknowledged) + more
 
-    async def sold() -> bool:
-        return len(sales.acknowledged) >= wanted
+    async def enough() -> bool:
+        return len(placed.acknowledged) >= wanted
 
-    await shop.until(f"{wanted} orders are acknowledged", sold)
-
-
-async def _settled(shop: Shop) -> bool:
-    return not await shop.fetch("SELECT count(*) FROM orders.orders WHERE status = 'pending'")
+    await deployment.until(f"{wanted} orders are acknowledged", enough)
 
 
-async def _billed_once(shop: Shop, acknowledged: list[str]) -> int:
-    count: int = await shop.fetch(
+async def _settled(deployment: Deployment) -> bool:
+    return not await deployment.fetch("SELECT count(*) FROM orders.orders WHERE status = 'pending'")
+
+
+async def _billed_once(deployment: Deployment, acknowledged: list[str]) -> int:
+    count: int = await deployment.fetch(
         """
         SELECT count(*) FROM unnest($1::uuid[]) AS o (order_id)
         WHERE (SELECT array_agg(amount_cents) FROM billing.ledger l WHERE l.order_id = o.order_id AND l.client = $3)

@@ -1,6 +1,6 @@
 """Holds charges at a point of their transaction, through Postgres: no service knows, nothing in the image is needed.
 
-Guarantee: a charge that stands there was found in Postgres's own list of waiting locks; after the block nothing is held
+Guarantee: a paused charge was found in Postgres's own list of waiting locks; after the block nothing is held
 and the schema is as before.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from chaos.compose.shop import Connection, Shop
+from chaos.compose.deployment import Connection, Deployment
 from chaos.faults.account_lock import AccountLock
 
 Where = Literal["before execution", "inside commit"]
@@ -32,12 +32,12 @@ _WAITING = """
 
 
 class Pause:
-    """`reached` returns when a charge stands there; `let_go` lets it and all after it go on."""
+    """`reached` returns when a charge is paused; `resume` lets it and all later ones go on."""
 
     def __init__(
-        self, shop: Shop, connection: Connection, account_lock: AccountLock | None
+        self, deployment: Deployment, connection: Connection, account_lock: AccountLock | None
     ) -> None:
-        self._shop = shop
+        self._deployment = deployment
         self._connection = connection
         self._account_lock = account_lock
 
@@ -45,43 +45,43 @@ class Pause:
         """Raises `StackError` when no charge comes."""
 
         if self._account_lock is not None:
-            await self._shop.until(
+            await self._deployment.until(
                 "a charge waits for its account", self._account_lock.is_waited_for
             )
-            await self._account_lock.leave()
+            await self._account_lock.release()
             self._account_lock = None
 
         async def waiting() -> bool:
             return bool(await self._connection.fetchval(_WAITING))
 
-        await self._shop.until("a charge stands still in Postgres", waiting)
+        await self._deployment.until("a charge is paused in Postgres", waiting)
 
-    async def let_go(self) -> None:
-        """The trigger is dropped when the transactions that stood there are over."""
+    async def resume(self) -> None:
+        """Drops the trigger after the paused transactions have ended."""
         await self._connection.execute("SELECT pg_advisory_unlock_all()")
         await self._connection.execute("DROP FUNCTION IF EXISTS billing.compose_pause() CASCADE")
 
 
 @asynccontextmanager
-async def paused(shop: Shop, where: Where, account: str) -> AsyncIterator[Pause]:
-    """Every charge pauses there for the length of the block, or until `let_go`; `account` is whose charge comes first."""
-    connection, beside = await shop.connected(), await shop.connected()
+async def paused(deployment: Deployment, where: Where, account: str) -> AsyncIterator[Pause]:
+    """Every charge pauses there for the length of the block, or until `resume`; `account` is whose charge comes first."""
+    connection, beside = await deployment.connected(), await deployment.connected()
     try:
         await connection.execute(_FUNCTION)
         await connection.execute(_INSIDE_COMMIT if where == "inside commit" else _BEFORE_EXECUTION)
         await connection.execute("SELECT pg_advisory_lock(471148, 0)")
         account_lock = None
         if where == "before execution":
-            # A plain charge is one message that commits itself, whether its process lives or not. One whose account a
-            # neighbour has takes a transaction, of which the end is a message of its own, and a process that dies before
-            # has executed nothing.
+            # A charge on the fast path is one message that commits itself, whether its process lives or not. One whose account a
+            # transaction of the harness locks takes a transaction, whose end is a message of its own; a process that
+            # dies before that message has executed nothing.
             account_lock = AccountLock(beside)
             await account_lock.take(account)
-        pause = Pause(shop, connection, account_lock)
+        pause = Pause(deployment, connection, account_lock)
         try:
             yield pause
         finally:
-            await pause.let_go()
+            await pause.resume()
     finally:
         await beside.close()
         await connection.close()

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
+from chaos.compose.deployment import Deployment
 from chaos.compose.pause import Where, paused
 from chaos.compose.project import Project
-from chaos.compose.shop import Shop
 from chaos.promises.verdict import Verdict
 from chaos.scenarios.effects import effects_computed
 from order_service.wire import Delivery
@@ -38,30 +38,32 @@ class Cell:
     seconds: float
 
 
-async def play_all(project: Project, shop: Shop) -> AsyncIterator[Cell]:
+async def play_all(project: Project, deployment: Deployment) -> AsyncIterator[Cell]:
     """The fifteen cells, one after the other."""
     for situation in SITUATIONS:
         for delivery in Delivery:
-            yield await play(project, shop, situation, delivery)
+            yield await play(project, deployment, situation, delivery)
 
 
-async def play(project: Project, shop: Shop, situation: Situation, delivery: Delivery) -> Cell:
+async def play(
+    project: Project, deployment: Deployment, situation: Situation, delivery: Delivery
+) -> Cell:
     """One cell, from a fresh account and a fresh proxy."""
     started_s = time.monotonic()
-    toxiproxy = Toxiproxy(shop.target.toxiproxy)
+    toxiproxy = Toxiproxy(deployment.target.toxiproxy)
     await toxiproxy.proxies()
     await toxiproxy.recreate("billing")
     # The caller's pooled connection is a living one when the fault strikes.
-    (await shop.place(await shop.open_account("warm"))).raise_for_status()
-    account = await shop.open_account("cell")
+    (await deployment.place(await deployment.open_account("warm"))).raise_for_status()
+    account = await deployment.open_account("cell")
     witnesses: dict[str, bool] = {}
-    async with _struck(project, shop, toxiproxy, situation, account, delivery) as placing:
-        first = await _first_attempt(shop, account)
+    async with _struck(project, deployment, toxiproxy, situation, account, delivery) as placing:
+        first = await _first_attempt(deployment, account)
         answered = first["outcome"] == "acknowledged"
         witnesses["answered" if situation.answered else "not answered"] = (
             answered == situation.answered
         )
-        executed = await shop.effects(account) >= 1
+        executed = await deployment.effects(account) >= 1
         witnesses["money moved before healing" if situation.executed else "no money moved"] = (
             executed == situation.executed
         )
@@ -70,7 +72,7 @@ async def play(project: Project, shop: Shop, situation: Situation, delivery: Del
     expected = effects_computed(
         executed=situation.executed, answered=situation.answered, delivery=delivery
     )
-    measured = await shop.effects(account)
+    measured = await deployment.effects(account)
     attempts = len(order["attempts"])
     return Cell(
         situation.name,
@@ -99,7 +101,7 @@ def judge(
 @asynccontextmanager
 async def _struck(
     project: Project,
-    shop: Shop,
+    deployment: Deployment,
     toxiproxy: Toxiproxy,
     situation: Situation,
     account: str,
@@ -110,28 +112,28 @@ async def _struck(
         case "response_lost" | "request_lost":
             stream: Stream = "downstream" if situation.executed else "upstream"
             await toxiproxy.arm("billing", LimitData(bytes=0, stream=stream))
-            yield asyncio.create_task(shop.place(account, delivery))
+            yield asyncio.create_task(deployment.place(account, delivery))
             await toxiproxy.recreate("billing")
         case "crash_after_execution" | "crash_before_execution":
             where: Where = "inside commit" if situation.executed else "before execution"
-            async with paused(shop, where, account) as pause:
-                placing = asyncio.create_task(shop.place(account, delivery))
+            async with paused(deployment, where, account) as pause:
+                placing = asyncio.create_task(deployment.place(account, delivery))
                 await pause.reached()
                 await project.kill("billing_service")
                 # What the dead process had sent goes on in Postgres: a COMMIT is carried out, an INSERT without one is not.
-                await pause.let_go()
+                await pause.resume()
             yield placing
             await project.start("billing_service")
         case _:
-            yield asyncio.create_task(shop.place(account, delivery))
+            yield asyncio.create_task(deployment.place(account, delivery))
 
 
-async def _first_attempt(shop: Shop, account: str) -> dict[str, Any]:
+async def _first_attempt(deployment: Deployment, account: str) -> dict[str, Any]:
     """How the first attempt ended, as order_service recorded it."""
     found: dict[str, Any] = {}
 
     async def ended() -> bool:
-        connection = await shop.connected()
+        connection = await deployment.connected()
         try:
             row = await connection.fetchrow(
                 """
@@ -145,5 +147,5 @@ async def _first_attempt(shop: Shop, account: str) -> dict[str, Any]:
         found.update(row or {})
         return row is not None
 
-    await shop.until("the first attempt is over", ended)
+    await deployment.until("the first attempt is over", ended)
     return found

@@ -10,9 +10,9 @@ import socket
 import httpx
 
 from chaos.compose import inspection
+from chaos.compose.deployment import Deployment
 from chaos.compose.pause import paused
 from chaos.compose.project import SERVICES, Project, run
-from chaos.compose.shop import Shop
 from stack import ports
 from stack.processes import StackError
 from stack.toxics import Toxiproxy
@@ -37,7 +37,7 @@ async def inspect(project: Project) -> list[str]:
     return offences + _open_to_others(project)
 
 
-async def spread(project: Project, shop: Shop) -> list[str]:
+async def spread(project: Project, deployment: Deployment) -> list[str]:
     """Three replicas of billing behind the published port: each gets its part of the connections."""
     await project.compose(
         "up", "--detach", "--no-recreate", "--scale", f"billing_service={REPLICAS}"
@@ -47,7 +47,7 @@ async def spread(project: Project, shop: Shop) -> list[str]:
     for _ in range(CONNECTIONS):
         # Each on a connection of its own: the gateway decides when it is opened.
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            answer = await client.get(f"{shop.target.urls['billing_service']}/healthz")
+            answer = await client.get(f"{deployment.target.urls['billing_service']}/healthz")
             boot_id = str(answer.json()["boot_id"])
             boots[boot_id] = boots.get(boot_id, 0) + 1
     project.say(f"  connections of the replicas: {sorted(boots.values())}")
@@ -55,12 +55,12 @@ async def spread(project: Project, shop: Shop) -> list[str]:
     return [] if len(boots) == REPLICAS else [f"of {REPLICAS} replicas {len(boots)} were reached"]
 
 
-async def stop_gracefully(project: Project, shop: Shop) -> list[str]:
+async def stop_gracefully(project: Project, deployment: Deployment) -> list[str]:
     """A charge that is under way when its container is stopped gets its answer."""
-    account = await shop.open_account("graceful")
+    account = await deployment.open_account("graceful")
     address = project.environ["BILLING_PORT"]
-    async with paused(shop, "inside commit", account) as pause:
-        charging = asyncio.create_task(shop.charge(account, 900_000_000_000_001))
+    async with paused(deployment, "inside commit", account) as pause:
+        charging = asyncio.create_task(deployment.charge(account, 900_000_000_000_001))
         await pause.reached()
         stopping = asyncio.create_task(
             run(["docker", "stop", *await project.containers("billing_service")])
@@ -74,7 +74,7 @@ async def stop_gracefully(project: Project, shop: Shop) -> list[str]:
                 return True
             return False
 
-        await shop.until("billing_service accepts no connection any more", listens_no_more)
+        await deployment.until("billing_service accepts no connection any more", listens_no_more)
     response = await charging
     await stopping
     container = (await project.inspected("billing_service"))[0]
@@ -87,35 +87,35 @@ async def stop_gracefully(project: Project, shop: Shop) -> list[str]:
     return offences
 
 
-async def keep_data(project: Project, shop: Shop) -> list[str]:
+async def keep_data(project: Project, deployment: Deployment) -> list[str]:
     """`down` and `up`: balances, orders and processed keys are there, and the proxies too."""
-    account = await shop.open_account("kept")
-    first = await shop.charge(account, _KEY)
-    order = (await shop.place(account)).json()["order_id"]
-    before = await shop.effects(account)
+    account = await deployment.open_account("kept")
+    first = await deployment.charge(account, _KEY)
+    order = (await deployment.place(account)).json()["order_id"]
+    before = await deployment.effects(account)
     await project.down()
     await project.up()
-    again = await shop.charge(account, _KEY)
-    url = f"{shop.target.urls['order_service']}/orders/{order}"
-    read = await shop.client.get(url, headers=shop.target.placing())
+    again = await deployment.charge(account, _KEY)
+    url = f"{deployment.target.urls['order_service']}/orders/{order}"
+    read = await deployment.client.get(url, headers=deployment.target.placing())
     offences = []
     if (again.text, again.headers.get("Idempotency-Replayed")) != (first.text, "?1"):
         offences.append(f"the charge was not replayed after down and up: {again.text}")
-    if before != 2 or await shop.effects(account) != before:
+    if before != 2 or await deployment.effects(account) != before:
         offences.append(f"the balance changed by down and up: {before} effects before")
     if read.status_code != httpx.codes.OK or read.json()["status"] != "billed":
         offences.append(f"the order is not what it was: {read.text}")
     return offences
 
 
-async def restart_toxiproxy(project: Project, shop: Shop) -> list[str]:
+async def restart_toxiproxy(project: Project, deployment: Deployment) -> list[str]:
     """After a restart Toxiproxy has its proxies again, without toxics."""
-    toxiproxy = Toxiproxy(shop.target.toxiproxy)
+    toxiproxy = Toxiproxy(deployment.target.toxiproxy)
     before = await toxiproxy.proxies()
     await run(["docker", "restart", *await project.containers("toxiproxy")])
     await project.healthy("toxiproxy")
     after = await toxiproxy.proxies()
-    (await shop.place(await shop.open_account("restarted"))).raise_for_status()
+    (await deployment.place(await deployment.open_account("restarted"))).raise_for_status()
     return [] if before == after else [f"Toxiproxy came back with {sorted(after)}"]
 
 

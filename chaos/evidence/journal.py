@@ -24,11 +24,11 @@ class Event:
     fields: dict[str, Any]
 
 
-class History:
+class Journal:
     """The journal of one run; each line is parsed once."""
 
-    def __init__(self, journal: Path) -> None:
-        self.journal = journal
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._parsed: list[Event] = []
         self._offset_bytes = 0
 
@@ -42,7 +42,7 @@ class History:
             "account": account,
             **fields,
         }
-        with self.journal.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def of_account(self, account: str) -> list[Event]:
@@ -53,7 +53,7 @@ class History:
     def since(self, at_ns: int, accounts: Collection[str]) -> list[Event]:
         """Events of these accounts from a moment on, in the order of their happening.
 
-        Half a request names no account; it belongs to whoever plays at the time.
+        Half a request names no account; it belongs to the scenario that runs at the time.
         """
         return sorted(
             (
@@ -89,9 +89,9 @@ class History:
         ]
 
     def _events(self) -> list[Event]:
-        if not self.journal.exists():
+        if not self.path.exists():
             return []
-        with self.journal.open("rb") as file:
+        with self.path.open("rb") as file:
             file.seek(self._offset_bytes)
             unread = file.read()
         # The end of the last whole line: what comes after it is being written, or was cut short by a crash.

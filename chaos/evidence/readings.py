@@ -1,4 +1,4 @@
-"""What was observed of one scenario: the only thing that the judge looks at.
+"""What was observed of one scenario: the only input of the verdict.
 
 Guarantee: money is read from balances, past all proxies, in one snapshot with the keys that were processed; attempts
 and arrivals come from the journal of the wrapped services, and from the orders themselves where there is no journal.
@@ -32,7 +32,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Witness:
-    """Recorded proof that something really happened, or the lack of it."""
+    """Independent evidence that something happened, or its absence."""
 
     claim: str
     seen: bool
@@ -40,7 +40,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Observed:
-    """One order of a scenario: what was asked for, what it became, and every trace that it left.
+    """One order of a scenario: what was ordered, how it ended, and all evidence of it.
 
     `acknowledged_ns` is when the customer was told that it is billed, if ever; `deadline_s` that of an attempt, if known. `journaled` is false where no service
     was wrapped: then `events` holds nothing of theirs. `ending` is how an accepted order has to end.
@@ -81,7 +81,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything of one scenario. `probes` are answers to requests that the harness itself sent, `checks` what acts have judged."""
+    """Everything of one scenario. `probes` are answers to requests that the harness itself sent, `checks` what steps have checked."""
 
     orders: Sequence[Observed]
     witnesses: Sequence[Witness]
@@ -102,7 +102,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Check:
-    """A promise that an act has put to the test itself, because it speaks of a moment or of more than one order."""
+    """A promise that a step has checked itself, because it speaks of a moment or of more than one order."""
 
     promise: str
     claim: str

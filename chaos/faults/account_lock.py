@@ -1,6 +1,6 @@
-"""A transaction that has an account, so that a charge of it has to wait and cannot be one message that commits itself.
+"""A transaction that locks an account, so that a charge of it must wait and cannot take the fast path.
 
-Guarantee: whoever waits for it is seen, also a session that began after the first look.
+Guarantee: every session that waits for the lock is counted, also one that began after the first count.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ else:
     Connection = asyncpg.Connection
 
 _TAKE = "SELECT 1 FROM billing.accounts WHERE account = $1 FOR NO KEY UPDATE"
-# Not pg_stat_activity: to a transaction, it shows for ever whoever was connected at its first look.
+# Not pg_stat_activity: a transaction that has read it once keeps seeing the sessions of that moment.
 _WAITED_FOR = """
     SELECT EXISTS (
       SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
@@ -31,13 +31,13 @@ _BEHIND = """
 
 
 class AccountLock:
-    """On a connection of its own, which is the caller's to close."""
+    """Works on a connection of its own, which the caller closes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def take(self, account: str) -> None:
-        """Returns when the account is its own."""
+        """Returns when it holds the account."""
         await self._connection.execute("BEGIN")
         await self._connection.execute(_TAKE, account)
 
@@ -46,10 +46,10 @@ class AccountLock:
         return bool(await self._connection.fetchval(_WAITED_FOR))
 
     async def count_waiting(self) -> int:
-        """How many sessions wait for the account at this moment, or for one that does."""
+        """How many sessions wait for the account at this moment, or for a session that does."""
         waiting: int = await self._connection.fetchval(_BEHIND)
         return waiting
 
-    async def leave(self) -> None:
-        """Lets the next one have it; nothing was changed."""
+    async def release(self) -> None:
+        """Gives the account back; nothing was changed."""
         await self._connection.execute("ROLLBACK")

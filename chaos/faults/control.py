@@ -1,7 +1,7 @@
 """Tells wrapped services what to do at their seams, and learns from them how far they have got.
 
-Guarantee: a rule strikes at a logical point ("attempt 2 of this account reaches the wire"), never at a time; whoever
-waits for a rule waits for the event itself.
+Guarantee: a rule strikes at a logical point ("attempt 2 of this account reaches the wire"), never at a time; a step
+that waits for a rule waits for the event itself.
 
 A wrapped service opens one TCP connection an event, sends one JSON line and waits for one: `{"do": "go"}` or
 `{"do": "die"}`. A service that is held simply gets its line later. Beside "go" an attempt may be told another way to
@@ -86,7 +86,7 @@ class Control:
         return self._arm(Rule(service, seam, account, nth, "hold"))
 
     def die(self, service: str, seam: Seam, account: str, nth: int) -> Rule:
-        """Arms a crash of the process that gets there."""
+        """Arms a crash of the process that gets to that seam."""
         return self._arm(Rule(service, seam, account, nth, "die"))
 
     def detour(self, account: str, nth: int, via: str) -> Rule:
@@ -106,7 +106,7 @@ class Control:
         return rule
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The service may be killed while it waits here: that is what it is here for.
+        # The service may be killed while it waits here: that is the purpose of some rules.
         with contextlib.suppress(ConnectionError):
             line = await reader.readline()
             if line:

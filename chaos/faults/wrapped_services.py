@@ -26,7 +26,7 @@ JOURNAL_VARIABLE = "CHAOS_JOURNAL"
 CONTROL_VARIABLE = "CHAOS_CONTROL"
 
 # Where each service takes the messages that are journaled.
-_DOORS = {
+_PATHS = {
     "order_service": "/orders",
     "billing_service": "/charges",
     "notification_service": "/notifications",
@@ -70,7 +70,7 @@ class Seams:
         self._control = (host, int(port))
 
     def journal(self, event: dict[str, Any]) -> None:
-        """One line, written at once: no buffer that a crash could take along."""
+        """Writes one line at once: a crash can lose no buffer."""
         line = {"at_ns": time.monotonic_ns(), "service": self.service, "pid": os.getpid(), **event}
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
@@ -83,7 +83,7 @@ class Seams:
             line = await reader.readline()
             writer.close()
         except OSError:
-            # Nobody plays any more: the service goes on as a bare one would.
+            # No scenario is being played any more: the service goes on as a bare one would.
             return {}
         decision: dict[str, Any] = json.loads(line) if line else {}
         if decision.get("do") == "die":
@@ -100,9 +100,9 @@ class SabotagedApp:
         self._seams = seams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # What came to the wrong door is no message of the story.
+        # A request to another path is not a message of the scenario.
         wanted = scope["type"] == "http" and scope["method"] == "POST"
-        if not wanted or scope["path"] != _DOORS[self._seams.service]:
+        if not wanted or scope["path"] != _PATHS[self._seams.service]:
             await self._app(scope, receive, send)
             return
         messages, body = await _whole_request(receive)
@@ -120,10 +120,10 @@ class SabotagedApp:
         async def send_watched(message: Message) -> None:
             reply.take(message)
             if message["type"] == "http.response.start":
-                # The service answers only after its commit: whoever dies here has executed.
+                # The service answers only after its commit: a process that dies here has executed.
                 await self._seams.obey("reply", request["account"])
             else:
-                # The head is on the wire already: whoever is held here has the caller wait for the body.
+                # The head is on the wire already: a hold here makes the caller wait for the body.
                 await self._seams.obey("body", request["account"])
             await send(message)
             if reply.whole:
@@ -177,7 +177,7 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
         headers = {name.lower(): value for name, value in request.headers.raw}
         peer = request.url.path.strip("/")
         attempt = {"peer": peer, **_described(headers, request.content)}
-        # A notification is no attempt of a charge: it has a seam of its own.
+        # A notification is not an attempt of a charge: it has a seam of its own.
         seam = "attempt" if peer == "charges" else "notify"
         self._seams.journal({"seam": seam, "payload": _digest(request.content), **attempt})
         try:
@@ -186,7 +186,7 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **attempt})
             raise
-        # The body is left to the service: it is not for the seam to see to its deadline.
+        # The service reads the body: its deadline, not the seam, must bound that.
         response.stream = _WatchedBody(response, self._seams, attempt)
         return response
 
@@ -195,7 +195,7 @@ class SabotagedTransport(httpx.AsyncBaseTransport):
 
 
 class _WatchedBody(httpx.AsyncByteStream):
-    """The body of an answer on its way to the service. An answer that breaks off in the middle is none."""
+    """The body of an answer on its way to the service. A truncated answer counts as no answer."""
 
     def __init__(self, response: httpx.Response, seams: Seams, attempt: dict[str, Any]) -> None:
         self._stream = cast(httpx.AsyncByteStream, response.stream)
@@ -212,7 +212,7 @@ class _WatchedBody(httpx.AsyncByteStream):
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **self._attempt})
             raise
-        # Last: from here to the caller nothing is awaited, so no deadline can take the answer away any more.
+        # Last: from here to the caller nothing is awaited, so no deadline can discard the answer any more.
         self._seams.journal({"seam": "answer", "status": self._status, **self._attempt})
 
     async def aclose(self) -> None:
@@ -220,7 +220,7 @@ class _WatchedBody(httpx.AsyncByteStream):
 
 
 async def _whole_request(receive: Receive) -> tuple[list[Message], bytes]:
-    """All messages of a request, up to its last byte or to the caller's disappearance."""
+    """All messages of a request, up to its last byte or until the caller disconnects."""
     messages: list[Message] = []
     body = b""
     while True:

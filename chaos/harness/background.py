@@ -28,7 +28,7 @@ _READINESS = "readiness"
 
 @dataclass(frozen=True)
 class Loop:
-    """Work that a service does by itself again and again; `metric` counts its rounds."""
+    """A loop in a service; `metric` counts its rounds."""
 
     service: str
     name: str
@@ -69,7 +69,7 @@ class Background:
         self._stack = stack
         # Service and work, as far as it was reported.
         self._reported: set[tuple[str, str]] = set()
-        # Why nothing more can be played; empty as long as it can.
+        # Why no further scenario can be played; empty while they can.
         self.beyond_repair = ""
 
     async def rounds(self) -> dict[str, Rounds]:

@@ -1,6 +1,6 @@
 """Holds the caller before its second attempt: by the control server, or by a lock in Postgres where nothing is wrapped.
 
-Guarantee: the held caller has given its first attempt up and has sent nothing since.
+Guarantee: the held caller has given up its first attempt and has sent nothing since.
 
 471147 is the class of the harness's advisory locks; the services use class 1. The trigger takes them with the rights of
 its owner: order_service's role may take none.
@@ -13,7 +13,7 @@ from chaos.harness.context import Barrier, Context, Placed
 async def hold_retry(context: Context, placed: Placed) -> Barrier:
     """Arms the barrier for one order."""
     if context.harness.wrapped:
-        return _by_rule(context.harness.control.hold("order_service", "attempt", placed.account, 2))
+        return _by_rule(context.control.hold("order_service", "attempt", placed.account, 2))
     return await _by_lock(context, placed)
 
 
@@ -29,7 +29,7 @@ def _by_rule(rule: Rule) -> Barrier:
 
 async def _by_lock(context: Context, placed: Placed) -> Barrier:
     """A trigger waits where the second attempt of this order is recorded, which comes before it is sent."""
-    connection = await context.connected()
+    connection = await context.database.connect()
     await connection.execute(
         """
         CREATE FUNCTION orders.hold_retry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -52,9 +52,9 @@ async def _by_lock(context: Context, placed: Placed) -> Barrier:
 
     async def release() -> None:
         if not connection.is_closed():
-            # The lock goes with the connection: whoever waits goes on.
+            # Closing the connection frees the lock: the held caller goes on.
             await connection.close()
-            cleaner = await context.connected()
+            cleaner = await context.database.connect()
             await cleaner.execute("DROP FUNCTION orders.hold_retry() CASCADE")
             await cleaner.close()
 

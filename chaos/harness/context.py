@@ -1,7 +1,7 @@
-"""One scenario while it is played: its orders, what is armed, what was seen.
+"""What the steps of one scenario work with: its orders, its armed faults, its witnesses.
 
-Guarantee: an order belongs to one scenario alone, by an account of its own; a fault counts as struck only when the
-toxic was read back both when it was armed and when it was taken away.
+Guarantee: an order belongs to one scenario alone, with an account of its own; a fault counts only if the toxic was
+read back both when it was armed and when it was removed.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ import asyncpg
 import httpx
 
 from chaos.evidence import readings
-from chaos.evidence.journal import Event
+from chaos.evidence.journal import Event, Journal
 from chaos.evidence.readings import Check, Evidence, Observed, Probe, Snapshot, Witness
 from chaos.faults.account_lock import AccountLock
-from chaos.faults.control import Rule
+from chaos.faults.control import Control, Rule
+from chaos.harness.database import Database
 from chaos.harness.harness import AMOUNT_CENTS, BOUND_S, Harness
 from chaos.harness.target import Target
 from order_service.wire import Delivery, Fate, Order, Status
-from stack.toxics import Toxic, ToxiproxyError
+from stack.embedded import Stack
+from stack.toxics import Toxic, Toxiproxy, ToxiproxyError
 from stack.waiting import NotSeen, until
 
 ONLY = "the order"
@@ -39,14 +41,14 @@ class Placed:
     placing: "asyncio.Task[None] | None" = None
     retry: "Barrier | None" = None
     snapshots: list[Snapshot] = field(default_factory=list)
-    # Whether the customer was told, when, and by what.
+    # Whether and when the customer was told.
     accepted: bool = False
     acknowledged_ns: int | None = None
-    # The customer's own name of the order, if it gave one.
+    # The idempotency key that the customer gave the order, if any.
     customer_key: str = ""
-    # Whether it was waited for in vain already, for as long as anybody has to.
+    # Whether an earlier wait for it already used up the whole bound.
     overdue: bool = False
-    # What it was told, None as long as it waits; and how the order has to end.
+    # The status that the customer got, None while it waits; and how the order has to end.
     status_code: int | None = None
     ending: Status = Status.BILLED
 
@@ -60,10 +62,11 @@ class Barrier:
 
 
 class Context:
-    """What the acts of one scenario work with."""
+    """One scenario in progress."""
 
     def __init__(self, harness: Harness, delivery: Delivery) -> None:
         self.harness = harness
+        self.database = Database(harness.target.owner)
         self.delivery = delivery
         self.orders: dict[str, Placed] = {}
         self.rules: dict[str, Rule] = {}
@@ -75,20 +78,41 @@ class Context:
         self.cleanups: list[Callable[[], Awaitable[None]]] = []
         self.events: list[Event] = []
         self.since_ns = time.monotonic_ns()
-        # The process that was stopped by a signal and has to be woken up; 0 when there is none.
+        # The process that a signal has stopped and that must be resumed; 0 when there is none.
         self.stopped = 0
-        # Failed looks for orders to take over by process, before the fault.
-        self.failed_looks: dict[str, float] = {}
+        # Failed takeover rounds by process, before the fault.
+        self.failed_takeover_rounds: dict[str, float] = {}
         self.pausing: asyncpg.Connection[asyncpg.Record]
-        # Who has the account of the order.
+        # The other transaction that holds the account of the order.
         self.account_lock: AccountLock
 
     @property
     def target(self) -> Target:
+        """Where the stack is."""
         return self.harness.target
 
+    @property
+    def network(self) -> Toxiproxy:
+        """Every hop, through the admin API of its Toxiproxy."""
+        return self.harness.toxiproxy
+
+    @property
+    def journal(self) -> Journal:
+        """What the wrapped services and the harness itself have recorded of the run."""
+        return self.harness.journal
+
+    @property
+    def services(self) -> Stack:
+        """The processes. Raises `Unplayable` where the stack was not started here."""
+        return self.harness.stack
+
+    @property
+    def control(self) -> Control:
+        """The line to the wrapped services. Raises `Unplayable` where there are none."""
+        return self.harness.control
+
     def witness(self, claim: str, *, seen: bool, instead: str = "") -> None:
-        """Keeps what was seen, or that it was not, and what was seen in its place."""
+        """Records what was seen, or that it was not, and what was seen instead."""
         differs = f" (it was: {instead})" if instead and not seen else ""
         self.witnesses.append(Witness(claim + differs, seen))
 
@@ -112,9 +136,7 @@ class Context:
         except httpx.TransportError:
             # The order service was killed: the customer does not know whether the order was accepted.
             return
-        self.harness.history.note(
-            "customer was answered", placed.account, status=response.status_code
-        )
+        self.journal.note("customer was answered", placed.account, status=response.status_code)
         placed.status_code = response.status_code
         if response.status_code in (201, 202):
             placed.accepted = True
@@ -123,7 +145,7 @@ class Context:
 
     async def snapshot(self, placed: Placed) -> Snapshot:
         """Reads Postgres and keeps the reading: every one of them is judged."""
-        connection = await self.connected()
+        connection = await self.database.connect()
         try:
             shot = await readings.read_snapshot(
                 connection, placed.account, AMOUNT_CENTS, time.monotonic_ns()
@@ -131,73 +153,54 @@ class Context:
         finally:
             await connection.close()
         placed.snapshots.append(shot)
-        self.harness.history.note(
+        self.journal.note(
             "observed", placed.account, effects=shot.effects, keys=shot.keys, commits=shot.commits
         )
         return shot
 
-    async def connected(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """A connection past all proxies; waits while Postgres restarts."""
-
-        async def try_once() -> "asyncpg.Connection[asyncpg.Record] | None":
-            try:
-                return await readings.connect(self.target.owner)
-            except (OSError, asyncpg.CannotConnectNowError):
-                return None
-
-        return await until(try_once, BOUND_S, "Postgres accepts connections")
-
-    async def ask(self, sql: str, *parameters: Any) -> Any:
-        """One value from Postgres, past all proxies."""
-        connection = await self.connected()
-        try:
-            return await connection.fetchval(sql, *parameters)
-        finally:
-            await connection.close()
-
     async def arm(self, proxy: str, toxic: Toxic) -> None:
         """Arms a toxic and reads it back."""
         await self.order()
-        await self.harness.toxiproxy.arm(proxy, toxic)
+        await self.network.arm(proxy, toxic)
         self.armed.append((proxy, toxic))
-        self.harness.history.note("armed", self.anybody(), proxy=proxy, toxic=str(toxic))
+        self.journal.note("armed", self.first_account(), proxy=proxy, toxic=str(toxic))
         self.witness(f"{toxic} read back from proxy {proxy}", seen=True)
 
     async def heal(self) -> None:
-        """Takes every toxic away; each must still be there, or something else has healed the fault before."""
+        """Removes every toxic; each must still be armed, or something else has healed the fault before."""
         for proxy, toxic in self.armed:
             await self._witness_still_armed(proxy, toxic)
         for proxy in {proxy: None for proxy, _ in self.armed}:
-            await self.harness.toxiproxy.recreate(proxy)
-            self.harness.history.note("healed", self.anybody(), proxy=proxy)
+            await self.network.recreate(proxy)
+            self.journal.note("healed", self.first_account(), proxy=proxy)
         self.armed.clear()
         await self._reopen()
 
     async def _reopen(self) -> None:
         for proxy in self.closed:
-            await self.harness.toxiproxy.enable(proxy)
-            self.harness.history.note("healed", self.anybody(), proxy=proxy)
+            await self.network.enable(proxy)
+            self.journal.note("healed", self.first_account(), proxy=proxy)
         self.closed.clear()
 
-    async def let_go(self, proxy: str, kind: type[Toxic] = Toxic) -> None:
-        """Takes toxics of one proxy away and leaves its connections: what was held goes on its way."""
+    async def remove_toxics(self, proxy: str, kind: type[Toxic] = Toxic) -> None:
+        """Removes toxics of one proxy and keeps its connections: what they held back arrives now."""
         for entry in [e for e in self.armed if e[0] == proxy and isinstance(e[1], kind)]:
             await self._witness_still_armed(*entry)
-            await self.harness.toxiproxy.remove(proxy, entry[1].name)
+            await self.network.remove(proxy, entry[1].name)
             self.armed.remove(entry)
-        self.harness.history.note("healed", self.anybody(), proxy=proxy)
+        self.journal.note("healed", self.first_account(), proxy=proxy)
 
     async def _witness_still_armed(self, proxy: str, toxic: Toxic) -> None:
         try:
-            await self.harness.toxiproxy.still_armed(proxy, toxic)
+            await self.network.still_armed(proxy, toxic)
             seen = True
         except ToxiproxyError:
             seen = False
         self.witness(f"{toxic} was still armed on {proxy}", seen=seen)
 
-    def journal(self, placed: Placed) -> list[Event]:
+    def events_of(self, placed: Placed) -> list[Event]:
         """Everything of an order that was recorded so far."""
-        return self.harness.history.of_account(placed.account)
+        return self.journal.of_account(placed.account)
 
     async def settled(self, placed: Placed) -> Order | None:
         """The order when it is settled and the fate of its notification is known; as it is when the bound passes."""
@@ -205,14 +208,14 @@ class Context:
         if placed.placing is not None:
             await asyncio.wait((placed.placing,), timeout=bound_s)
             if placed.placing.done() and await self.read(placed) is None:
-                # What was not recorded when its customer was answered, or lost its connection, never will be.
+                # An order that is not recorded when its customer was answered, or lost the connection, never will be.
                 return None
         order = await self._wait_for(
             placed, lambda order: order.status is not Status.PENDING, bound_s
         )
         if order is None or order.notification is not Fate.ATTEMPTED:
             return order
-        # Attempted for ever, when its process was killed, or could not know that it was the one which settled.
+        # It stays attempted for ever when its process was killed, or could not know that its own commit settled the order.
         return await self._wait_for(
             placed,
             lambda order: (
@@ -224,24 +227,24 @@ class Context:
     async def _wait_for(
         self, placed: Placed, reached: Callable[[Order], bool], bound_s: float
     ) -> Order | None:
-        """The order once it has got there; as it is when the bound passes."""
+        """The order once `reached` is true of it; as it is when the bound passes."""
 
         async def there() -> Order | None:
             order = await self.read(placed)
             return order if order is not None and reached(order) else None
 
         try:
-            return await until(there, bound_s, "the order gets there")
+            return await until(there, bound_s, "the order gets that far")
         except NotSeen:
             return await self.read(placed)
 
     def _caller_lives(self, placed: Placed) -> bool:
-        pids = [event.pid for event in self.journal(placed) if event.service == "order_service"]
+        pids = [event.pid for event in self.events_of(placed) if event.service == "order_service"]
         return not pids or self.harness.is_alive("order_service", pids[-1])
 
     async def read(self, placed: Placed) -> Order | None:
         """The order as the order service shows it; None when there is none."""
-        connection = await self.connected()
+        connection = await self.database.connect()
         try:
             order_id = await readings.read_order_id(connection, placed.account)
         finally:
@@ -249,7 +252,7 @@ class Context:
         return None if order_id is None else await self.harness.read_order(order_id)
 
     async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
-        """Waits for evidence; what does not come is a witness that is missing, not an error."""
+        """Waits for evidence; returns false, and raises nothing, when it does not come within the bound."""
         try:
             await until(question, BOUND_S, waited_for)
         except NotSeen:
@@ -262,7 +265,7 @@ class Context:
         struck_first = sorted(self.orders.values(), key=lambda placed: placed.label != ONLY)
         observed = [await self._observe(placed) for placed in struck_first]
         accounts = {placed.account for placed in self.orders.values()}
-        self.events = self.harness.history.since(self.since_ns, accounts)
+        self.events = self.journal.since(self.since_ns, accounts)
         return Evidence(observed, self.witnesses, self.probes, self.checks)
 
     async def _observe(self, placed: Placed) -> Observed:
@@ -270,7 +273,7 @@ class Context:
         if order is not None and placed.placing is None:
             placed.accepted = True
         await self.snapshot(placed)
-        connection = await self.connected()
+        connection = await self.database.connect()
         try:
             withdrawn = await readings.read_withdrawals(connection, placed.account)
             shown = await readings.read_notifications(connection, placed.account)
@@ -284,7 +287,7 @@ class Context:
             placed.accepted or order is not None,
             order,
             placed.acknowledged_ns,
-            self.journal(placed),
+            self.events_of(placed),
             placed.snapshots,
             withdrawn,
             shown,
@@ -294,7 +297,7 @@ class Context:
         )
 
     async def end_faults(self) -> None:
-        """Whatever the acts have left armed or held ends now: the final reading comes after healing."""
+        """Ends whatever the steps have left armed or held: the final reading comes after healing."""
         for rule in self.rules.values():
             rule.release()
         for placed in self.orders.values():
@@ -303,27 +306,27 @@ class Context:
         await self.heal()
 
     async def clean_up(self) -> None:
-        """Undoes what the acts did, however the scenario ended."""
+        """Undoes what the steps did, however the scenario ended."""
         for rule in self.rules.values():
             rule.release()
         for undo in reversed(self.cleanups):
             await undo()
         for proxy in {proxy: None for proxy, _ in self.armed}:
-            await self.harness.toxiproxy.recreate(proxy)
+            await self.network.recreate(proxy)
         await self._reopen()
         for placed in self.orders.values():
             if placed.placing is not None:
                 placed.placing.cancel()
 
     async def refuse(self, proxy: str) -> None:
-        """Closes a proxy's listener until the end of the scenario or `reopen`."""
+        """Closes a proxy's listener until the network is healed or the scenario ends."""
         await self.order()
-        await self.harness.toxiproxy.disable(proxy)
-        self.harness.history.note("armed", self.anybody(), proxy=proxy, toxic="closed")
+        await self.network.disable(proxy)
+        self.journal.note("armed", self.first_account(), proxy=proxy, toxic="closed")
         self.closed.append(proxy)
-        state = (await self.harness.toxiproxy.proxies())[proxy]
+        state = (await self.network.proxies())[proxy]
         self.witness(f"{proxy} read back as closed", seen=not state.enabled)
 
-    def anybody(self) -> str:
-        """Notes about the network stand among the events of the first order."""
+    def first_account(self) -> str:
+        """The account of the first order: what strikes the network is recorded among its events."""
         return next((placed.account for placed in self.orders.values()), "")

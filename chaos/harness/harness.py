@@ -1,7 +1,7 @@
-"""The stage of all scenarios of a run: the stack that is judged, the journal, and the ways to strike it.
+"""The fixture of a run: the stack under test, its journal, and the ways to strike it.
 
-Guarantee: a stack that was only described (stack.json) is struck through its Toxiproxy and its Postgres alone; what
-needs wrapped services or processes of one's own is played only on the stack that was started here.
+Guarantee: a stack that was only described (stack.json) is struck through its Toxiproxy and its Postgres alone; a step
+that needs wrapped services or processes runs only on a stack that was started here.
 """
 
 import json
@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 
 from chaos.evidence import readings
-from chaos.evidence.journal import History
+from chaos.evidence.journal import Journal
 from chaos.faults.control import Control
 from chaos.harness.background import Background
 from chaos.harness.target import Target
@@ -25,7 +25,7 @@ from stack.waiting import until
 
 OPENING_CENTS = 1_000_000
 AMOUNT_CENTS = 1_999
-# B of the promises: by when everything has to be settled after healing. A lease, a restart and a capped pause fit into it.
+# B of the promises: everything must be settled this long after healing. A lease, a restart and a capped pause fit into it.
 BOUND_S = 30.0
 # Far above what any request needs, the restart of a process included: a bound, not a measure.
 REQUEST_TIMEOUT_S = 30.0
@@ -38,20 +38,20 @@ class Unplayable(Exception):
 class Harness:
     """`control` and `stack` are there when the stack was started here with wrapped services.
 
-    `attempt_deadline_s` is the caller's setting, where it is known.
+    `attempt_deadline_s` is the order service's setting, where it is known.
     """
 
     def __init__(
         self,
         target: Target,
-        history: History,
+        journal: Journal,
         *,
         control: Control | None = None,
         stack: Stack | None = None,
         attempt_deadline_s: float | None = None,
     ) -> None:
         self.target = target
-        self.history = history
+        self.journal = journal
         self.toxiproxy = Toxiproxy(target.toxiproxy) if stack is None else stack.toxiproxy
         self.attempt_deadline_s = attempt_deadline_s
         self.background = Background(stack)
@@ -67,7 +67,7 @@ class Harness:
 
     @property
     def wrapped(self) -> bool:
-        """Whether the services write the journal and obey."""
+        """Whether the services write the journal and obey the control server."""
         return self._control is not None
 
     @property
@@ -92,7 +92,7 @@ class Harness:
         raise RuntimeError(f"{service} has no process {pid}")
 
     def is_alive(self, service: str, pid: int) -> bool:
-        """Whether a process of a service runs; of a stack that was not started here nobody dies."""
+        """Whether a process of a service runs; taken for true where the stack was not started here."""
         if self._stack is None:
             return True
         return any(c.pid == pid and c.running for c in self._stack.children(service))
@@ -103,19 +103,19 @@ class Harness:
             await self._stack.all_ready()
 
     async def reset_network(self) -> None:
-        """Proxies without toxics and connections, whatever a scenario before has left."""
+        """Recreates every proxy that an earlier scenario left with toxics."""
         hops = {"billing", "notification", "billing-db", "order-db", "notification-db"}
         for name in sorted(hops.intersection(await self.toxiproxy.proxies())):
             if await self.toxiproxy.toxics(name):
                 await self.toxiproxy.recreate(name)
 
     async def cool_down(self) -> None:
-        """A new proxy: the caller has no connection to billing, and nothing to tell it by itself."""
+        """Recreates billing's proxy: the caller has no connection to billing and nothing left to declare."""
         await self._all_declared()
         await self.toxiproxy.recreate("billing")
 
     async def warm_up(self) -> None:
-        """A new proxy, and one billed order over it: the caller's pooled connection is a living one, and idle."""
+        """Recreates billing's proxy and bills one order over it: the caller's pooled connection is open and idle."""
         await self.toxiproxy.recreate("billing")
         account = await self.open_account("warm")
 
@@ -128,7 +128,7 @@ class Harness:
         await self._all_declared()
 
     async def _all_declared(self) -> None:
-        """Returns when billing has heard which keys are settled: the caller sends this by itself, over the same pool."""
+        """Returns when billing knows which keys are settled: the caller declares it unasked, over the same pool."""
         connection = await readings.connect(self.target.owner)
 
         async def declared() -> bool:
@@ -148,7 +148,7 @@ class Harness:
             await connection.close()
 
     async def open_account(self, prefix: str, opening_cents: int = OPENING_CENTS) -> str:
-        """An account of its own, so that its balance tells of one order alone."""
+        """Opens an account of its own for one order, so that its balance tells of that order alone."""
         account = f"{prefix}-{uuid.uuid4().hex[:12]}"
 
         async def opened() -> bool:
@@ -225,16 +225,16 @@ class Harness:
             },
         )
 
-    async def unsettled_seen(self) -> set[float]:
-        """How many open orders the processes of the order service saw when they last looked, by their own metrics."""
+    async def open_orders_counted(self) -> set[float]:
+        """How many open orders the order service processes counted last, by their own metrics."""
         return set((await self._counted("order_service", "order_unsettled")).values())
 
-    async def failed_looks(self) -> dict[str, float]:
-        """How often each process of the order service could not look for orders to take over, by its own metrics."""
+    async def failed_takeover_rounds(self) -> dict[str, float]:
+        """How many takeover rounds have failed in each order service process, by its own metrics."""
         return await self._counted("order_service", 'order_takeover_rounds_total{end="failed"}')
 
     async def collector_rounds(self) -> dict[str, float]:
-        """How often the collector of each billing process has been round, by the process's own metrics."""
+        """How many rounds the collector of each billing process has finished, by the process's own metrics."""
         return await self._counted("billing_service", "billing_collector_rounds_total")
 
     async def charges_waiting(self) -> float:

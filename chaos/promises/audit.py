@@ -3,7 +3,7 @@
 Guarantee: one snapshot of the whole database is judged, so a charge in flight is never taken for a lost one; each row of
 the report is a fact of Postgres, not of a log. An order is compared with the withdrawals of the order service alone: whatever
 another client charges, and whichever order it names, is no withdrawal of that order. Balances are followed from charge to
-charge, whoever charged.
+charge, of all clients.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that should not be: its kind, and which order, key or account it is."""
+    """One inconsistency: its kind, and the order, key or account that it concerns."""
 
     kind: str
     subject: str
@@ -41,11 +41,11 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """Fail when anything was found."""
+        """Fail when there is any finding."""
         return Verdict.FAIL if self.findings else Verdict.PASS
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """As JSON-compatible values."""
         return {"verdict": self.verdict, **asdict(self)}
 
 
@@ -90,7 +90,7 @@ _DOUBLE = """
     GROUP BY o.order_id
     HAVING count(*) > 1
 """
-# A charge of another client that happens to name the order's id is none of the order's.
+# A charge by another client that names the order's id does not belong to the order.
 _LOST = """
     SELECT o.order_id::text AS subject, format('billed under key %s, never withdrawn', o.sequence_key) AS detail
     FROM orders.orders o
@@ -129,7 +129,7 @@ _WRONG_KEY = """
 # Billed with the answer to another charge, or with an answer that is none: there is a withdrawal, and another one is named.
 _WRONG_ANSWER = """
     SELECT o.order_id::text AS subject,
-           format('billed with the answer of charge %s', coalesce(o.answer ->> 'charge_id', 'nobody knows')) AS detail
+           format('billed with the answer of charge %s', coalesce(o.answer ->> 'charge_id', 'unknown')) AS detail
     FROM orders.orders o
     WHERE o.status = 'billed'
       AND EXISTS (SELECT FROM billing.ledger l WHERE l.order_id = o.order_id AND l.client = $1)

@@ -1,4 +1,4 @@
-"""What the stack promises, each as a question to the evidence of one order.
+"""What the stack promises: each promise is a check of the evidence of one order.
 
 Guarantee: a promise is judged from evidence alone, never from what a scenario expects; one that says nothing about an
 order is left out, so that "kept" always means that it was put to the test.
@@ -14,7 +14,7 @@ from chaos.evidence.readings import Observed
 from order_service.wire import Delivery, Fate, Status
 from report.numbers import often, was
 
-# How late a busy machine may notice that a deadline has passed.
+# How late a process on a busy machine may notice that a deadline has passed.
 _LATE_S = 2.0
 
 
@@ -35,7 +35,7 @@ class Finding:
     kind: Kind
     kept: bool
     detail: str = ""
-    # Broken, it fails also where no fault was witnessed: it has evidence of its own.
+    # Breaking it fails the scenario even without a witnessed fault: it has evidence of its own.
     whatever_struck: bool = False
 
 
@@ -161,7 +161,7 @@ def _one_key(order: Observed) -> str | None:
 
 
 def _in_flight(order: Observed) -> Iterator[tuple[Event, int]]:
-    """Each attempt with the number of attempts of its key whose end nobody has seen, itself included.
+    """Each attempt with the number of attempts of its key whose end is not recorded, itself included.
 
     The process that sent an attempt may die; then its end is the death, and what another process sends comes after it.
     """
@@ -351,7 +351,7 @@ PROMISES = (
     Promise("L5", "nothing is sent after the answer", SAFETY, _journaled, _nothing_after_ok),
     Promise(
         "L6",
-        "no attempt outlasts its deadline, however slowly the answer drips",
+        "no attempt outlasts its deadline, however slowly the answer arrives",
         SAFETY,
         lambda order: order.deadline_s is not None and order.order is not None,
         _within_the_deadline,
@@ -369,7 +369,7 @@ PROMISES = (
     Promise("X1b", "a billed order was withdrawn", SAFETY, _exactly_once, _billed_means_charged),
     Promise(
         "X1c",
-        "an accepted order ends billed; declined only for want of money, cancelled only by the customer",
+        "an accepted order ends billed; declined only for lack of money, cancelled only by the customer",
         SAFETY,
         lambda order: _exactly_once(order) and order.accepted,
         _ends_as_it_must,

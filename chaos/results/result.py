@@ -106,14 +106,14 @@ def scenario(cell: Played, invocation: Invocation) -> dict[str, Any]:
         "name": cell.scenario.name,
         "title": cell.scenario.title,
         "situation": cell.scenario.situation.name if cell.scenario.situation else None,
-        # The run as a whole has no acts, and so neither a delivery nor a connection of its own.
+        # The run as a whole has no steps, and so neither a delivery nor a connection of its own.
         "delivery": cell.scenario.delivery if cell.scenario.steps else None,
         "family": cell.scenario.family,
         "connection": cell.scenario.connection if cell.scenario.steps else None,
         "verdict": cell.verdict,
         "caller_saw": cell.caller_saw,
         "attempts": len(order.order.attempts) if order and order.order else 0,
-        # Where no service is wrapped, nobody knows how many requests arrived.
+        # Where no service is wrapped, the number of arrivals is not known.
         "arrivals": len(order.arrivals("billing_service")) if order and order.journaled else None,
         "commits": order.last.commits if order else 0,
         "effects_expected": cell.scenario.effects,

@@ -14,7 +14,7 @@ from chaos.scenarios.scenario import Scenario
 
 
 class Recorder:
-    """Watches a run for another audience, and keeps what was played, in the order in which it was."""
+    """Passes the events of a run on to another watcher, and keeps what was played, in that order."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,6 +1,6 @@
-"""Plays one scenario: its acts in their order, then the evidence, then the verdict.
+"""Plays one scenario: its steps in order, then the evidence, then the verdict.
 
-Guarantee: a scenario that could not be played to its end is unknown, with the reason, and leaves the stage as it found
+Guarantee: a scenario that could not be played to its end is unknown, with the reason, and leaves the stack as it found
 it: what it has ended for good in a service is reported and replaced.
 """
 
@@ -23,7 +23,7 @@ from stack.processes import StackError
 from stack.toxics import ToxiproxyError
 from stack.waiting import NotSeen
 
-# What can go wrong with the stage itself; a defect of the harness is none of these and is not caught.
+# What can go wrong with the stack itself; a defect of the harness is none of these and is not caught.
 _HARNESS_TROUBLE = (
     ToxiproxyError,
     NotSeen,
@@ -67,7 +67,7 @@ class Played:
 
 
 async def play(harness: Harness, scenario: Scenario) -> Played:
-    """One scenario from a quiet stage to its verdict. Raises `Unplayable` when the stack cannot be struck so."""
+    """One scenario, from a quiet stack to its verdict. Raises `Unplayable` when the stack cannot be struck so."""
     started_s = time.monotonic()
     context = Context(harness, scenario.delivery)
     collected = Evidence((), ())

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import asyncpg
 
-from chaos.evidence.journal import History
+from chaos.evidence.journal import Journal
 from chaos.evidence.readings import connect
 from chaos.faults.control import Control
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE
@@ -75,7 +75,7 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
 ) -> AsyncIterator[Harness]:
-    """The wrapped stack in `run_dir`, with control and history; everything is stopped at the end.
+    """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
     """
@@ -100,7 +100,7 @@ async def open_harness(
         target = described(stack.description)
         harness = kind(
             target,
-            History(journal),
+            Journal(journal),
             control=control,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
@@ -118,7 +118,7 @@ async def visit(target: Target) -> AsyncIterator[Harness]:
     What its database has to answer for already is none of the run's. Raises `StackError` when it cannot be audited.
     """
     with tempfile.TemporaryDirectory() as directory:
-        harness = Harness(target, History(Path(directory) / "journal.jsonl"))
+        harness = Harness(target, Journal(Path(directory) / "journal.jsonl"))
         try:
             harness.found_before = await _found_before(target)
             yield harness

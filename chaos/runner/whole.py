@@ -61,7 +61,7 @@ def _listed(rows: Sequence[Row]) -> str:
 def _ambiguity(played: Sequence[Played]) -> tuple[Witness, ...]:
     """Of what was played without an answer, some had been executed and some had not: a run of one kind shows nothing.
 
-    Whoever plays scenarios of one kind alone has asked for that.
+    A run of scenarios of one kind alone was asked for as such.
     """
     judged = Witness("scenarios were judged", bool(played))
     unanswered = [

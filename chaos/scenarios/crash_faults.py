@@ -1,29 +1,44 @@
-"""Commits without an answer, crashes of Postgres, processes that stop or die, beyond the cells of the table."""
+"""Scenarios of lost commits, crashes of Postgres, and processes that stop or die, beyond the cells of the table.
+
+Guarantee: every crash here is confirmed by the operating system or by Postgres, never assumed.
+"""
 
 from dataclasses import replace
 
 from chaos.faults.control import Seam
-from chaos.scenarios.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
-from chaos.steps.customers import ComesBack, Named
-from chaos.steps.holds import Hold, HoldRetry, Reached, Release
-from chaos.steps.network import Arm, DetourToAnotherProcess, Heal, LetGo
-from chaos.steps.observations import Arrived, Landed, Outcome, Saw
-from chaos.steps.orders import Connection, GivenUp, Place, Settled
+from chaos.scenarios.scenario import (
+    BEYOND_ANY_TIMEOUT_MS,
+    FIRST_ATTEMPT_LOST,
+    HEAL_AND_RETRY,
+    Scenario,
+)
+from chaos.steps.customers import PlaceAgain, SetCustomerKey
+from chaos.steps.holds import AwaitHeld, Hold, HoldRetry, Release
+from chaos.steps.network import Arm, DetourToAnotherProcess, Heal, RemoveToxics
+from chaos.steps.observations import AwaitArrivals, AwaitMoneyMoved, ExpectOutcome, Observe
+from chaos.steps.orders import AwaitFirstAttemptEnd, AwaitSettled, Connection, Place
 from chaos.steps.processes import (
+    AwaitRestart,
     CrashPostgres,
     FreezeWalWriter,
     Kill,
-    Restarted,
-    RestartTheOther,
+    RestartOtherBillingProcess,
     Resume,
     Stop,
 )
-from chaos.steps.transactions import GoOn, LockAccount, Pause, Paused, Terminate, UnlockAccount
+from chaos.steps.transactions import (
+    AwaitPausedTransaction,
+    LockAccount,
+    PauseTransaction,
+    ResumeTransaction,
+    TerminateSession,
+    UnlockAccount,
+)
 from order_service.wire import Delivery
 from stack.toxics import Latency, LimitData, SlowClose, Timeout
 
 _IN_A_TRANSACTION = (LockAccount(), Place(), UnlockAccount())
-# A commit that comes late, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
+# A late commit, or a key that stays locked, needs a transaction that may idle for longer than a caller waits.
 _PATIENT = frozenset(
     {"a longer BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S than ORDER_ATTEMPT_TIMEOUT_S"}
 )
@@ -39,7 +54,7 @@ def _killed(
     delivery: Delivery = Delivery.EXACTLY_ONCE,
     in_the_end: int = 1,
 ) -> Scenario:
-    """The caller is killed while it, or whom it called, stands at a seam."""
+    """The caller is killed while it, or the service that it called, is held at a seam."""
     return Scenario(
         f"caller_killed/{name}",
         f"the order service is killed {title}",
@@ -47,33 +62,33 @@ def _killed(
             Connection("warm"),
             Hold("point", service, seam),
             Place(),
-            Reached("point"),
-            Saw(effects=effects),
+            AwaitHeld("point"),
+            Observe(effects=effects),
             Kill("order_service"),
             Release("point"),
-            Restarted(),
-            Settled(),
+            AwaitRestart(),
+            AwaitSettled(),
         ),
         delivery,
         in_the_end,
     )
 
 
-_COMES_BACK = Scenario(
-    "caller_killed/and_the_shopper_comes_back",
-    "the order service is killed after billing got the request, and the customer orders once more under the same key",
+_CUSTOMER_RETRIES = Scenario(
+    "caller_killed/and_the_customer_retries",
+    "the order service is killed after billing got the request, and the customer places the order again under the same key",
     (
         Connection("warm"),
-        Named(),
+        SetCustomerKey(),
         Hold("point", "billing_service", "arrival"),
         Place(),
-        Reached("point"),
-        Saw(effects=0),
+        AwaitHeld("point"),
+        Observe(effects=0),
         Kill("order_service"),
-        Restarted(),
-        ComesBack(),
+        AwaitRestart(),
+        PlaceAgain(),
         Release("point"),
-        Settled(),
+        AwaitSettled(),
     ),
 )
 
@@ -83,17 +98,17 @@ CRASH_FAULTS = (
         "the connection is lost in COMMIT, and the row is there",
         (
             Connection("warm"),
-            Pause("inside commit"),
+            PauseTransaction("inside commit"),
             HoldRetry(),
             Place(),
-            Paused(),
+            AwaitPausedTransaction(),
             Arm("billing-db", LimitData(bytes=0)),
-            GoOn(),
-            GivenUp(),
-            Saw(arrivals=1, effects=1),
-            *GO_ON,
-            Outcome("unknown", "503"),
-            Settled(),
+            ResumeTransaction(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=1),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("unknown", "503"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
@@ -101,72 +116,72 @@ CRASH_FAULTS = (
         "the connection is lost in COMMIT, and the row is not there",
         (
             Connection("warm"),
-            Pause("before commit"),
+            PauseTransaction("before commit"),
             HoldRetry(),
             *_IN_A_TRANSACTION,
-            Paused(),
+            AwaitPausedTransaction(),
             Arm("billing-db", LimitData(bytes=0, stream="upstream")),
-            GoOn(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            *GO_ON,
-            Outcome("unknown", "503"),
-            Settled(),
+            ResumeTransaction(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("unknown", "503"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
         "commit/late",
-        "the commit lands after its failure was reported",
+        "the commit takes effect after its failure was reported",
         (
             Connection("warm"),
-            Pause("before commit"),
+            PauseTransaction("before commit"),
             HoldRetry(),
             *_IN_A_TRANSACTION,
-            Paused(),
-            Arm("billing-db", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
-            GoOn(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            LetGo("billing-db"),
-            Landed(),
+            AwaitPausedTransaction(),
+            Arm("billing-db", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
+            ResumeTransaction(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            RemoveToxics("billing-db"),
+            AwaitMoneyMoved(),
             Heal(),
             Release(),
-            Outcome("unknown"),
-            Settled(),
+            ExpectOutcome("unknown"),
+            AwaitSettled(),
         ),
         also_needs=_PATIENT,
     ),
     Scenario(
         "commit/lost_with_its_charge",
-        "a charge that is one message is lost on its way to Postgres, and the error is the same as when it is there",
+        "a charge on the fast path is lost on its way to Postgres, and the error is the same as after a lost answer",
         (
             Connection("warm"),
             HoldRetry(),
             Arm("billing-db", LimitData(bytes=0, stream="upstream")),
             Place(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            *GO_ON,
-            Outcome("unknown", "503"),
-            Settled(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("unknown", "503"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
         "commit/late_with_its_charge",
-        "a charge that is one message reaches Postgres after its failure was reported",
+        "a charge on the fast path reaches Postgres after its failure was reported",
         (
             Connection("warm"),
             HoldRetry(),
-            Arm("billing-db", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
+            Arm("billing-db", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
             Place(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            LetGo("billing-db"),
-            Landed(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            RemoveToxics("billing-db"),
+            AwaitMoneyMoved(),
             Heal(),
             Release(),
-            Outcome("unknown"),
-            Settled(),
+            ExpectOutcome("unknown"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
@@ -174,23 +189,23 @@ CRASH_FAULTS = (
         "billing is cut off from Postgres in the middle of a charge, and the key stays locked",
         (
             Connection("warm"),
-            Pause("before commit"),
+            PauseTransaction("before commit"),
             HoldRetry(),
             *_IN_A_TRANSACTION,
-            Paused(),
-            # In this order: what the first one closes when it is taken away has to pass the second one.
+            AwaitPausedTransaction(),
+            # In this order: the close that removing the first toxic causes must pass the second one.
             Arm("billing-db", Timeout(timeout_ms=0, stream="upstream")),
-            Arm("billing-db", SlowClose(delay_ms=FOR_EVER_MS, stream="upstream")),
-            GoOn(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
+            Arm("billing-db", SlowClose(delay_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
+            ResumeTransaction(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
             # Billing can reach Postgres again; but Postgres does not learn that the old connection is gone.
-            LetGo("billing-db", Timeout),
-            RestartTheOther(),
+            RemoveToxics("billing-db", Timeout),
+            RestartOtherBillingProcess(),
             DetourToAnotherProcess(),
             Release(),
-            Outcome("unknown", "409 key-in-flight", attempt=None),
-            Settled(),
+            ExpectOutcome("unknown", "409 key-in-flight", attempt=None),
+            AwaitSettled(),
         ),
         also_needs=_PATIENT,
     ),
@@ -199,17 +214,17 @@ CRASH_FAULTS = (
         "an administrator ends the session in the middle of the charge",
         (
             Connection("warm"),
-            Pause("before commit"),
+            PauseTransaction("before commit"),
             HoldRetry(),
             Place(),
-            Paused(),
-            Terminate(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            GoOn(),
-            *GO_ON,
-            Outcome("unknown", "503"),
-            Settled(),
+            AwaitPausedTransaction(),
+            TerminateSession(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            ResumeTransaction(),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("unknown", "503"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
@@ -217,17 +232,17 @@ CRASH_FAULTS = (
         "Postgres crashes in the middle of a charge",
         (
             Connection("warm"),
-            Pause("inside commit"),
+            PauseTransaction("inside commit"),
             HoldRetry(),
             Place(),
-            Paused(),
+            AwaitPausedTransaction(),
             CrashPostgres(),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
-            *GO_ON,
-            Restarted(),
-            Outcome("unknown"),
-            Settled(),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
+            *HEAL_AND_RETRY,
+            AwaitRestart(),
+            ExpectOutcome("unknown"),
+            AwaitSettled(),
         ),
     ),
     Scenario(
@@ -237,10 +252,10 @@ CRASH_FAULTS = (
             Connection("warm"),
             FreezeWalWriter(),
             Place(),
-            Outcome("acknowledged"),
+            ExpectOutcome("acknowledged"),
             CrashPostgres(),
-            Restarted(),
-            Saw(effects=None, arrivals=1),
+            AwaitRestart(),
+            Observe(effects=None, arrivals=1),
         ),
     ),
     Scenario(
@@ -249,33 +264,33 @@ CRASH_FAULTS = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             CrashPostgres(),
-            Restarted(),
-            *GO_ON,
-            Outcome("acknowledged", "replayed", attempt=None),
-            Settled(),
+            AwaitRestart(),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("acknowledged", "replayed", attempt=None),
+            AwaitSettled(),
         ),
     ),
     Scenario(
         "crash/billing_stopped_and_resumed",
-        "a billing process is stopped, its request is given up, and it executes it on waking up",
+        "a billing process is stopped, the caller gives up, and the process executes the request after it resumes",
         (
             Connection("warm"),
             Hold("arrived", "billing_service", "arrival", 1),
             Place(),
-            Reached("arrived"),
+            AwaitHeld("arrived"),
             HoldRetry(),
             Stop("billing_service"),
             Release("arrived"),
-            GivenUp(),
-            Saw(arrivals=1, effects=0),
+            AwaitFirstAttemptEnd(),
+            Observe(arrivals=1, effects=0),
             Release(),
-            Settled(),
-            Saw(effects=1),
+            AwaitSettled(),
+            Observe(effects=1),
             Resume("billing_service"),
-            Arrived(2),
+            AwaitArrivals(2),
         ),
     ),
     _killed("before_sending", "before it sends", "order_service", "attempt", effects=0),
@@ -290,16 +305,20 @@ CRASH_FAULTS = (
         "before_notifying", "after settling, before notifying", "order_service", "notify", effects=1
     ),
     _killed(
-        "after_notifying", "after the customer was told", "notification_service", "reply", effects=1
+        "after_notifying",
+        "after the customer was notified",
+        "notification_service",
+        "reply",
+        effects=1,
     ),
-    _COMES_BACK,
+    _CUSTOMER_RETRIES,
     replace(
-        _COMES_BACK,
-        name="caller_killed/at_most_once_and_the_shopper_comes_back",
-        title=f"{_COMES_BACK.title}, and sending again is forbidden",
+        _CUSTOMER_RETRIES,
+        name="caller_killed/at_most_once_and_the_customer_retries",
+        title=f"{_CUSTOMER_RETRIES.title}, and sending again is forbidden",
         delivery=Delivery.AT_MOST_ONCE,
     ),
-    # Whoever takes the order over does not know whether it was sent, and must not send it.
+    # The process that takes the order over does not know whether it was sent, and must not send it.
     _killed(
         "at_most_once_before_sending",
         "before it sends, and sending again is forbidden",

@@ -1,21 +1,41 @@
-"""Messages that are late, doubled or overtaken, and keys that come again with something else."""
+"""Scenarios of late, duplicated and overtaken messages, and of keys that are reused with another payload.
 
-from chaos.scenarios.scenario import FIRST_LOST, FOR_EVER_MS, GO_ON, Scenario
-from chaos.steps.concurrent_charges import ConcurrentCharges
-from chaos.steps.customers import Cancel, Enriched, Poor
-from chaos.steps.holds import Hold, Reached, Release
-from chaos.steps.network import Arm, Detour, DetourToAnotherProcess, Heal, LetGo, Refuse
-from chaos.steps.observations import (
-    Arrived,
-    Collected,
-    Outcome,
-    Replay,
-    Saw,
-    SawOpen,
+Guarantee: every duplicate in this list is sent while its original is late, lost or already answered.
+"""
+
+from chaos.scenarios.scenario import (
+    BEYOND_ANY_TIMEOUT_MS,
+    FIRST_ATTEMPT_LOST,
+    HEAL_AND_RETRY,
+    Scenario,
 )
-from chaos.steps.orders import Connection, Place, Settled
-from chaos.steps.other_clients import SameNumber
-from chaos.steps.transactions import GoOn, Pause, Paused, TwinWaits
+from chaos.steps.concurrent_charges import ConcurrentCharges
+from chaos.steps.customers import Cancel, DepositMoney, OpenUnderfundedAccount
+from chaos.steps.holds import AwaitHeld, Hold, Release
+from chaos.steps.network import (
+    Arm,
+    Detour,
+    DetourToAnotherProcess,
+    Heal,
+    RefuseConnections,
+    RemoveToxics,
+)
+from chaos.steps.observations import (
+    AwaitArrivals,
+    AwaitCollectorRounds,
+    AwaitOpenOrdersCounted,
+    ExpectOutcome,
+    Observe,
+    SendCopy,
+)
+from chaos.steps.orders import AwaitSettled, Connection, Place
+from chaos.steps.other_clients import ChargeUnderSameKey
+from chaos.steps.transactions import (
+    AwaitDuplicateBlocked,
+    AwaitPausedTransaction,
+    PauseTransaction,
+    ResumeTransaction,
+)
 from stack.toxics import Latency, LimitData
 
 # An open order keeps first incomplete where it is, so that no later key is forgotten.
@@ -24,7 +44,7 @@ _REMEMBERED = (
     Connection("warm"),
     Hold("earlier", "order_service", "attempt", label=_EARLIER),
     Place(_EARLIER),
-    Reached("earlier"),
+    AwaitHeld("earlier"),
 )
 
 LATE_MESSAGES = (
@@ -33,15 +53,15 @@ LATE_MESSAGES = (
         "the original arrives after its retry",
         (
             Connection("warm"),
-            Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
-            *FIRST_LOST,
-            Saw(arrivals=0, effects=0),
+            Arm("billing", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=0, effects=0),
             Detour(),
             Release(),
-            Settled(),
-            Saw(arrivals=1, effects=1),
-            LetGo("billing"),
-            Arrived(2),
+            AwaitSettled(),
+            Observe(arrivals=1, effects=1),
+            RemoveToxics("billing"),
+            AwaitArrivals(2),
         ),
     ),
     Scenario(
@@ -49,22 +69,22 @@ LATE_MESSAGES = (
         "the original and its retry are executed at the same moment",
         (
             Connection("warm"),
-            Arm("billing", Latency(latency_ms=FOR_EVER_MS, stream="upstream")),
+            Arm("billing", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
             Hold("both", "billing_service", "arrival"),
-            *FIRST_LOST,
-            Saw(arrivals=0, effects=0),
-            LetGo("billing"),
-            Arrived(1, answered=False),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=0, effects=0),
+            RemoveToxics("billing"),
+            AwaitArrivals(1, answered=False),
             DetourToAnotherProcess(),
             Release(),
-            Arrived(2, answered=False),
-            Saw(arrivals=2, effects=0),
-            Pause("inside commit"),
+            AwaitArrivals(2, answered=False),
+            Observe(arrivals=2, effects=0),
+            PauseTransaction("inside commit"),
             Release("both"),
-            Paused(),
-            TwinWaits(),
-            GoOn(),
-            Arrived(2),
+            AwaitPausedTransaction(),
+            AwaitDuplicateBlocked(),
+            ResumeTransaction(),
+            AwaitArrivals(2),
         ),
     ),
     Scenario(
@@ -73,19 +93,19 @@ LATE_MESSAGES = (
         (
             *_REMEMBERED,
             Place(),
-            Outcome("acknowledged", "HTTP 201"),
-            Replay("X1", "a copy of the original gets the same answer and moves nothing", 201),
-            Arrived(2),
+            ExpectOutcome("acknowledged", "HTTP 201"),
+            SendCopy("X1", "a copy of the original gets the same answer and moves nothing", 201),
+            AwaitArrivals(2),
         ),
     ),
     Scenario(
         "late/other_payload",
-        "the same key comes with another amount",
+        "the same key is reused with another amount",
         (
             *_REMEMBERED,
             Place(),
-            Outcome("acknowledged"),
-            Replay(
+            ExpectOutcome("acknowledged"),
+            SendCopy(
                 "X7",
                 "the same key with another payload is refused, nothing moves",
                 422,
@@ -95,12 +115,12 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/other_order",
-        "the same key comes with another order, of the same price",
+        "the same key is reused for another order of the same price",
         (
             *_REMEMBERED,
             Place(),
-            Outcome("acknowledged"),
-            Replay(
+            ExpectOutcome("acknowledged"),
+            SendCopy(
                 "X7",
                 "the same key for another order is refused, nothing moves",
                 422,
@@ -110,49 +130,49 @@ LATE_MESSAGES = (
     ),
     Scenario(
         "late/other_account",
-        "the same key comes with another account",
+        "the same key is reused for another account",
         (
             *_REMEMBERED,
             Place(),
-            Outcome("acknowledged"),
-            Replay(
+            ExpectOutcome("acknowledged"),
+            SendCopy(
                 "X7",
                 "the same key for another account is refused, nothing moves",
                 422,
-                account="somebody-else",
+                account="another-account",
             ),
         ),
     ),
     Scenario(
         "late/same_number_of_another_client",
-        "another client charges under the number of the order's key, and again when the order's is forgotten",
+        "another client charges under the number of the order's key, and retries after the order's key is forgotten",
         (
             Connection("warm"),
             Hold("point", "order_service", "attempt"),
             Place(),
-            Reached("point"),
-            SameNumber("point"),
-            Outcome("acknowledged"),
+            AwaitHeld("point"),
+            ChargeUnderSameKey("point"),
+            ExpectOutcome("acknowledged"),
         ),
     ),
     Scenario(
-        "late/crowd_of_one_account",
-        "many charges of one account come at once: doubled, with an impostor under their key, or for too much money",
-        (Connection("warm"), Place(), ConcurrentCharges(), Outcome("acknowledged")),
+        "late/concurrent_charges_of_one_account",
+        "many concurrent charges of one account: duplicates, other payloads under the same key, and amounts above the balance",
+        (Connection("warm"), Place(), ConcurrentCharges(), ExpectOutcome("acknowledged")),
     ),
     Scenario(
-        "late/declined_and_enriched",
-        "a decline is lost, and money comes before the retry",
+        "late/declined_and_then_funded",
+        "the answer of a decline is lost, and money is deposited before the retry",
         (
             Connection("warm"),
-            Poor(),
+            OpenUnderfundedAccount(),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=0),
-            Enriched(),
-            *GO_ON,
-            Outcome("acknowledged", "HTTP 402, replayed", attempt=2),
-            Settled(),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=0),
+            DepositMoney(),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("acknowledged", "HTTP 402, replayed", attempt=2),
+            AwaitSettled(),
         ),
         effects=0,
     ),
@@ -162,14 +182,14 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Hold("original", "billing_service", "arrival"),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=0),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=0),
             Cancel(),
             Release("original"),
-            Arrived(1),
-            Saw(effects=0),
+            AwaitArrivals(1),
+            Observe(effects=0),
             Release(),
-            Settled(),
+            AwaitSettled(),
         ),
         effects=0,
     ),
@@ -179,59 +199,59 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             Heal(),
             Cancel(told=409),
-            # The delivery meets an order that is settled: it has nothing to write any more, and nobody to tell.
+            # The delivery finds the order settled: it writes nothing and sends no notification.
             Release(),
-            Arrived(2),
-            Settled(),
+            AwaitArrivals(2),
+            AwaitSettled(),
             Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
+            ExpectOutcome("acknowledged", label="the last order"),
         ),
     ),
     Scenario(
-        "late/cancelled_out_of_reach",
-        "the charge was executed, its answer is lost, and the customer cancels while billing is away",
+        "late/cancelled_while_billing_is_down",
+        "the charge was executed, its answer is lost, and the customer cancels while billing is down",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             Heal(),
-            Refuse("billing"),
+            RefuseConnections("billing"),
             Cancel(told=503),
-            *GO_ON,
-            Outcome("acknowledged", "replayed", attempt=None),
-            Settled(),
+            *HEAL_AND_RETRY,
+            ExpectOutcome("acknowledged", "replayed", attempt=None),
+            AwaitSettled(),
         ),
     ),
     Scenario(
         "late/declined_and_cancelled",
-        "a decline is lost, and the customer cancels before the retry",
+        "the answer of a decline is lost, and the customer cancels before the retry",
         (
             Connection("warm"),
-            Poor(),
+            OpenUnderfundedAccount(),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=0),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=0),
             Heal(),
             Cancel(told=409),
             Release(),
-            Arrived(2),
-            Settled(),
+            AwaitArrivals(2),
+            AwaitSettled(),
         ),
         effects=0,
     ),
     Scenario(
         "late/forgotten_key",
-        "an old request comes back after its key was forgotten",
+        "an old request arrives again after its key was forgotten",
         (
             Connection("warm"),
             Place(),
-            Outcome("acknowledged"),
-            Replay(
+            ExpectOutcome("acknowledged"),
+            SendCopy(
                 "X10",
                 "a forgotten key is refused, nothing moves",
                 410,
@@ -247,12 +267,12 @@ LATE_MESSAGES = (
             Connection("warm"),
             Hold("first", "order_service", "attempt"),
             Place(),
-            Reached("first"),
+            AwaitHeld("first"),
             Place("the later order"),
-            Outcome("acknowledged", label="the later order"),
-            Saw(arrivals=0, effects=0),
+            ExpectOutcome("acknowledged", label="the later order"),
+            Observe(arrivals=0, effects=0),
             Release("first"),
-            Outcome("acknowledged", "HTTP 201"),
+            ExpectOutcome("acknowledged", "HTTP 201"),
         ),
     ),
     Scenario(
@@ -261,39 +281,39 @@ LATE_MESSAGES = (
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             Heal(),
             Place("the later order"),
-            Outcome("acknowledged", label="the later order"),
+            ExpectOutcome("acknowledged", label="the later order"),
             Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
+            ExpectOutcome("acknowledged", label="the last order"),
+            AwaitCollectorRounds(),
             Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
+            ExpectOutcome("acknowledged", "replayed", attempt=2),
         ),
     ),
     Scenario(
         "late/the_lowest_of_two_open_orders",
-        "two orders are open, and the one with the lower key comes again",
+        "two orders are open, and the one with the lower key is sent again",
         (
             Connection("warm"),
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             Heal(),
             Hold("later", "order_service", "attempt", label="the later order"),
             Place("the later order"),
-            Reached("later"),
+            AwaitHeld("later"),
             # Only the lower one of the two may be declared first incomplete.
-            SawOpen(2),
+            AwaitOpenOrdersCounted(2),
             Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
+            ExpectOutcome("acknowledged", label="the last order"),
+            AwaitCollectorRounds(),
             Release("later"),
             Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
-            Outcome("acknowledged", label="the later order"),
+            ExpectOutcome("acknowledged", "replayed", attempt=2),
+            ExpectOutcome("acknowledged", label="the later order"),
         ),
     ),
     Scenario(
@@ -302,18 +322,18 @@ LATE_MESSAGES = (
         (
             *_REMEMBERED,
             Arm("billing", LimitData(bytes=0)),
-            *FIRST_LOST,
-            Saw(arrivals=1, effects=1),
+            *FIRST_ATTEMPT_LOST,
+            Observe(arrivals=1, effects=1),
             Heal(),
             Release("earlier"),
-            Outcome("acknowledged", label=_EARLIER),
+            ExpectOutcome("acknowledged", label=_EARLIER),
             # From here on the open order's key is first incomplete: the first one that must be kept.
-            SawOpen(1),
+            AwaitOpenOrdersCounted(1),
             Place("the last order"),
-            Outcome("acknowledged", label="the last order"),
-            Collected(),
+            ExpectOutcome("acknowledged", label="the last order"),
+            AwaitCollectorRounds(),
             Release(),
-            Outcome("acknowledged", "replayed", attempt=2),
+            ExpectOutcome("acknowledged", "replayed", attempt=2),
         ),
     ),
 )

@@ -1,7 +1,7 @@
-"""What a scenario is: a short list of acts, and what is computed of it.
+"""What a scenario is: a short list of steps, and the effects to expect.
 
-Guarantee: an entry says what strikes and what must be seen, and nothing else; how it is played and judged is the same
-for all of them, and every promise is put to every one of them.
+Guarantee: an entry says which faults strike and what must be seen, and nothing else; all scenarios are played and judged
+in the same way, against every promise.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import Literal
 
 from chaos.steps.holds import HoldRetry, Release
 from chaos.steps.network import Heal
-from chaos.steps.orders import GivenUp, Place
+from chaos.steps.orders import AwaitFirstAttemptEnd, Place
 from chaos.steps.step import Needs, Step
 from order_service.wire import Delivery
 from report.situations import Situation
 
 ConnectionKind = Literal["fresh", "warm"]
-# Far longer than any caller waits: a toxic that ends by itself would heal behind the scenario's back.
-FOR_EVER_MS = 600_000
-# What many entries share: the first attempt is lost and the caller stands before its second one; and it goes on, healed.
-FIRST_LOST = (HoldRetry(), Place(), GivenUp())
-GO_ON = (Heal(), Release())
+# Far longer than any caller waits: a toxic that ended by itself would heal the fault unnoticed.
+BEYOND_ANY_TIMEOUT_MS = 600_000
+# What many entries share: the first attempt is lost and the caller held before its second; then the retry, healed.
+FIRST_ATTEMPT_LOST = (HoldRetry(), Place(), AwaitFirstAttemptEnd())
+HEAL_AND_RETRY = (Heal(), Release())
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ class Scenario:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What a stack that was only described cannot give."""
+        """What the scenario needs that a stack which was only described does not have."""
         return self.also_needs.union(*(step.needs for step in self.steps))

@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from chaos.scenarios.effects import effects_computed
-from chaos.scenarios.scenario import FOR_EVER_MS, ConnectionKind, Scenario
+from chaos.scenarios.scenario import BEYOND_ANY_TIMEOUT_MS, ConnectionKind, Scenario
 from chaos.steps.holds import HoldRetry, Release
 from chaos.steps.network import Arm, Heal
-from chaos.steps.observations import Outcome, Saw
-from chaos.steps.orders import Connection, GivenUp, Place
-from chaos.steps.processes import Died, DiesAt
+from chaos.steps.observations import ExpectOutcome, Observe
+from chaos.steps.orders import AwaitFirstAttemptEnd, Connection, Place
+from chaos.steps.processes import AwaitDeath, DieAt
 from chaos.steps.step import Step
 from order_service.wire import Delivery
 from report.situations import SITUATIONS, Situation
 from stack.toxics import LimitData, ResetPeer, SlowClose, Timeout
 
-_AFTER, _BEFORE = DiesAt("billing_service", "reply"), DiesAt("billing_service", "arrival")
-_SLOW_CLOSE = Arm("billing", SlowClose(delay_ms=FOR_EVER_MS))
+_AFTER, _BEFORE = DieAt("billing_service", "reply"), DieAt("billing_service", "arrival")
+_SLOW_CLOSE = Arm("billing", SlowClose(delay_ms=BEYOND_ANY_TIMEOUT_MS))
 _RESET_DOWN = Arm("billing", ResetPeer(timeout_ms=0))
 
 # The family decides what the caller sees: a connection that ends, one that is reset, or silence.
@@ -64,9 +64,9 @@ CONNECTIONS: Mapping[str, tuple[ConnectionKind, ...]] = MappingProxyType(
 def cell(
     situation: Situation, delivery: Delivery, family: str, connection: ConnectionKind
 ) -> Scenario:
-    """One cell of the table: the fault strikes the first attempt, and is healed before the second one."""
+    """One cell of the table: the fault strikes the first attempt and is healed before the second."""
     faults = FAMILIES[family][situation.name]
-    crash = any(isinstance(fault, DiesAt) for fault in faults)
+    crash = any(isinstance(fault, DieAt) for fault in faults)
     return Scenario(
         f"{family}/{situation.name}/{delivery}/{connection}",
         situation.title,
@@ -75,15 +75,15 @@ def cell(
             *faults,
             HoldRetry(),
             Place(),
-            GivenUp(),
-            Saw(
+            AwaitFirstAttemptEnd(),
+            Observe(
                 arrivals=int(situation.name != "request_lost"),
                 effects=int(situation.executed),
             ),
-            *((Died("billing_service"),) if crash else ()),
+            *((AwaitDeath("billing_service"),) if crash else ()),
             Heal(),
             Release(),
-            Outcome("acknowledged" if situation.answered else "unknown"),
+            ExpectOutcome("acknowledged" if situation.answered else "unknown"),
         ),
         delivery,
         effects_computed(
@@ -102,5 +102,5 @@ CELLS = tuple(
     for situation in SITUATIONS
     for delivery in Delivery
 )
-# The headline table as the demo shows it: one family, on connections as they are in daily use.
+# The headline table as the demo shows it: one family, on warm connections, as in daily use.
 TABLE = tuple(c for c in CELLS if (c.family, c.connection) == ("disconnect", "warm"))

@@ -46,7 +46,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "BILLING_FORGET_PAUSE_S": "0.1",
 }
 CUSTOMERS = 8
-# Every so many orders are of one customer: his account is what they wait for.
+# Every fourth order is of the same customer: these orders queue for one account.
 HOT_EVERY = 4
 
 
@@ -93,7 +93,7 @@ async def play_round(harness: Harness, plan: Plan) -> Round:
     )
     running = _Running(context, plan, accounts[:-1], accounts[-1])
     try:
-        await running.shop()
+        await running.place_orders()
     finally:
         await running.heal()
     # Before anything is asked of a process: one that is not ready any more would not answer.
@@ -130,7 +130,7 @@ async def _all_settled(harness: Harness) -> bool:
 
 
 class _Running:
-    """A round under way: customers take the next order, and whoever takes it strikes what is due."""
+    """A round under way: each customer takes the next order, and first begins the strikes that are due."""
 
     def __init__(self, context: Context, plan: Plan, accounts: Sequence[str], hot: str) -> None:
         self._context = context
@@ -142,8 +142,8 @@ class _Running:
         self._striking = asyncio.Lock()
         self._hot_accepted: list[str] = []
 
-    async def shop(self) -> None:
-        """Places all orders, so many at a time."""
+    async def place_orders(self) -> None:
+        """Places all orders, `CUSTOMERS` at a time."""
         await asyncio.gather(*(self._customer() for _ in range(CUSTOMERS)))
 
     async def heal(self) -> None:
@@ -185,7 +185,7 @@ class _Running:
         try:
             response = await self._context.harness.place(self._hot, Delivery.EXACTLY_ONCE)
         except httpx.TransportError:
-            # Accepted or not: the audit will find out what became of it.
+            # Whether it was accepted is unknown; the audit judges what became of it.
             return
         if response.status_code in (httpx.codes.CREATED, httpx.codes.ACCEPTED):
             self._hot_accepted.append(response.json()["order_id"])
@@ -205,7 +205,7 @@ class Faults:
         self._stopped: dict[Strike, int] = {}
 
     async def begin(self, strike: Strike) -> None:
-        """Strikes, and looks that it struck."""
+        """Begins a strike, and witnesses that it took effect."""
         match strike.what:
             case "toxic":
                 seen = await self._arm(strike)
@@ -219,7 +219,7 @@ class Faults:
                 deaths = len(postgres.child.deaths)
                 await postgres.crash()
                 seen = len(postgres.child.deaths) > deaths
-        self._harness.history.note("struck", what=str(strike))
+        self._harness.journal.note("struck", what=str(strike))
         self._context.witness(f"it struck: {strike}", seen=seen)
         self._under_way.append(strike)
 

@@ -1,6 +1,6 @@
-"""Many charges of one account at once, each doubled and some with an impostor under their key, at two processes of billing.
+"""Many concurrent charges of one account at two billing processes: duplicates, reused keys, charges above the balance.
 
-Guarantee: all of a crowd stand at the door before the first one is let in; from then on the services run at full speed.
+Guarantee: all charges of a round are held on arrival until the last one has arrived; then the services run at full speed.
 """
 
 import asyncio
@@ -22,11 +22,12 @@ from chaos.steps.step import PROCESSES, Needs
 from report.numbers import was
 
 _CLIENT = "curl"
-_CENTS, _IMPOSTOR_CENTS = 7, 11
-# More than there is left after the first charge.
-_GREEDY_CENTS = OPENING_CENTS
+# The amount of a charge, and that of another charge under the same key.
+_CENTS, _OTHER_CENTS = 7, 11
+# More than the balance after the first charge.
+_TOO_MUCH_CENTS = OPENING_CENTS
 _ROWS_SHOWN = 3
-# What says "not now, ask again": the key is being executed by a twin, or a lock was not free.
+# "Not now, ask again": a duplicate is being executed, or a lock was not free.
 _TRANSIENT = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
 
 
@@ -41,21 +42,23 @@ class _Copy:
 
 @dataclass(frozen=True)
 class ConcurrentCharges:
-    """Four crowds of `copies` requests, one after the other.
+    """Four rounds of concurrent charges, each of about `copies` requests.
 
-    Charges that come once, some here and some there: what one process does must not be lost by the other. Then one copy of
-    each for each process. Then with an impostor of another amount beside them, so that twins meet in one process as well. Then
-    every third one asks for more than there is: it is declined, and its neighbours in a batch are not. The first and the last
-    crowd queue up for their account, so that both processes are in the middle of it, and that there are batches.
+    1. Every charge once, spread over both processes: neither may lose what the other does.
+    2. A duplicate of each charge at each process.
+    3. In addition, a charge of another amount under the same key, so that duplicates meet in one process as well.
+    4. Every third charge exceeds the balance: it is declined, and the other charges of its batch are not.
+
+    In rounds 1 and 4 the charges queue for their account, so that both processes have one in progress, and batches form.
     """
 
     needs: ClassVar[Needs] = PROCESSES
-    # Fewer than the harness's connections: whoever waits for one would never stand at the door.
+    # Fewer than the harness's connections: a request that waits for a connection would never arrive.
     copies: int = 78
 
     async def perform(self, context: Context) -> None:
-        account = await context.harness.open_account("crowd")
-        connection = await context.connected()
+        account = await context.harness.open_account("concurrent")
+        connection = await context.database.connect()
         try:
             key = 1 + await connection.fetchval(
                 "SELECT greatest(max(sequence_key), $2) FROM billing.processed_keys WHERE client = $1",
@@ -65,14 +68,16 @@ class ConcurrentCharges:
             copies: list[_Copy] = []
             keys = range(key, key + self.copies)
             once = dict.fromkeys(keys, (_CENTS,))
-            copies += await _let_in_behind_a_account_lock(context, account, once)
-            for amounts_cents in ((_CENTS, _CENTS), (_CENTS, _CENTS, _IMPOSTOR_CENTS)):
+            copies += await _charge_behind_the_account_lock(context, account, once)
+            for amounts_cents in ((_CENTS, _CENTS), (_CENTS, _CENTS, _OTHER_CENTS)):
                 keys = range(keys.stop, keys.stop + self.copies // len(amounts_cents))
-                copies += await _let_in(context, account, dict.fromkeys(keys, amounts_cents))
-            # Every third one, and not every other one: both processes get some of them.
+                copies += await _charge_at_once(
+                    context, account, dict.fromkeys(keys, amounts_cents)
+                )
+            # Every third, not every second: both processes get some of them.
             keys = range(keys.stop, keys.stop + self.copies * 3 // 7)
-            turns = {k: (_CENTS,) * 3 if k % 3 else (_GREEDY_CENTS,) for k in keys}
-            copies += await _let_in_behind_a_account_lock(context, account, turns)
+            turns = {k: (_CENTS,) * 3 if k % 3 else (_TOO_MUCH_CENTS,) for k in keys}
+            copies += await _charge_behind_the_account_lock(context, account, turns)
             ledger = await connection.fetch(
                 "SELECT sequence_key, amount_cents FROM billing.ledger WHERE account = $1", account
             )
@@ -82,18 +87,18 @@ class ConcurrentCharges:
         finally:
             await connection.close()
         known = sum("Idempotency-Replayed" in copy.response.headers for copy in copies)
-        context.witness("copies met keys that others had claimed", seen=known > 0)
+        context.witness("duplicates met keys that were claimed already", seen=known > 0)
         context.checks += [
             Check(promise, claim, not wrong, wrong)
             for promise, claim, wrong in _judged(copies, ledger, OPENING_CENTS - balance_cents)
         ]
 
 
-async def _let_in(
+async def _charge_at_once(
     context: Context, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
-    """Sends a copy for each amount of each key, lets all of them in at once, and returns them with their final answers."""
-    stack, history = context.harness.stack, context.harness.history
+    """Sends one request for each amount of each key, releases all at once, and returns them with their final answers."""
+    stack, journal = context.services, context.journal
     urls = [stack.url_of(child) for child in stack.children("billing_service")]
 
     async def send(key: int, order_id: str, amount_cents: int, url: str) -> _Copy:
@@ -105,9 +110,9 @@ async def _let_in(
                 return _Copy(key, amount_cents, response)
             retry = "?1"
 
-    before = len(history.arrivals("billing_service", account))
-    door = context.harness.control.hold("billing_service", "arrival", account, 1)
-    context.rules["door"] = door
+    before = len(journal.arrivals("billing_service", account))
+    held = context.control.hold("billing_service", "arrival", account, 1)
+    context.rules["arrival"] = held
     sending = []
     for key, of_key_cents in amounts_cents.items():
         order_id = str(uuid.uuid4())
@@ -115,19 +120,19 @@ async def _let_in(
             sending.append(asyncio.create_task(send(key, order_id, cents, urls[place % len(urls)])))
 
     async def all_there() -> bool:
-        arrived = len(history.arrivals("billing_service", account)) - before
+        arrived = len(journal.arrivals("billing_service", account)) - before
         return arrived >= len(sending)
 
-    there = await context.until(all_there, "the crowd stands at the door")
-    context.witness(f"{len(sending)} charges were let in at once", seen=there)
-    door.release()
-    history.note(
-        "crowd",
-        context.anybody(),
-        text=f"{len(sending)} charges of another account are let in at once",
+    there = await context.until(all_there, "the charges are held on arrival")
+    context.witness(f"{len(sending)} charges were released at once", seen=there)
+    held.release()
+    journal.note(
+        "concurrent charges",
+        context.first_account(),
+        text=f"{len(sending)} charges of another account are released at once",
     )
     try:
-        # Whoever is told "not now" asks again, and nobody asks for ever.
+        # A request that is told "not now" is sent again, but not for ever.
         async with asyncio.timeout(BOUND_S):
             return list(await asyncio.gather(*sending))
     finally:
@@ -135,28 +140,30 @@ async def _let_in(
             each.cancel()
 
 
-async def _let_in_behind_a_account_lock(
+async def _charge_behind_the_account_lock(
     context: Context, account: str, amounts_cents: Mapping[int, Sequence[int]]
 ) -> list[_Copy]:
-    """The same, while another transaction has the account: it leaves when each process waits for it with most of its own."""
-    processes = len(context.harness.stack.children("billing_service"))
+    """The same, while another transaction locks the account, until most charges of each process wait for it."""
+    processes = len(context.services.children("billing_service"))
     many = sum(map(len, amounts_cents.values())) // 2
-    connection = await context.connected()
+    connection = await context.database.connect()
     account_lock = AccountLock(connection)
     await account_lock.take(account)
-    coming = asyncio.create_task(_let_in(context, account, amounts_cents))
+    coming = asyncio.create_task(_charge_at_once(context, account, amounts_cents))
 
     async def queued() -> bool:
         waiting = await account_lock.count_waiting()
-        # One session of each process with the others behind it, or, where charges go one by one, more sessions than that.
+        # With batches, one session of each process waits; where charges go one by one, more sessions do.
         return waiting > processes or (
             waiting == processes and await context.harness.charges_waiting() >= many
         )
 
     try:
-        seen = await context.until(queued, "the crowd queues up for its account")
-        context.witness("a crowd waited for its account together, in each process", seen=seen)
-        await account_lock.leave()
+        seen = await context.until(queued, "the charges queue for their account")
+        context.witness(
+            "many charges waited for their account together, in each process", seen=seen
+        )
+        await account_lock.release()
         return await coming
     finally:
         coming.cancel()
@@ -166,27 +173,29 @@ async def _let_in_behind_a_account_lock(
 def _judged(
     copies: Sequence[_Copy], ledger: Sequence[asyncpg.Record], moved_cents: int
 ) -> list[tuple[str, str, str]]:
-    """Promise, claim, and what is wrong: nothing, as a rule."""
+    """For each check its promise, its claim, and what is wrong (empty when it holds)."""
     by_key: defaultdict[int, list[_Copy]] = defaultdict(list)
     for copy in copies:
         by_key[copy.sequence_key].append(copy)
     withdrawn: defaultdict[int, list[int]] = defaultdict(list)
     for row in ledger:
         withdrawn[row["sequence_key"]].append(row["amount_cents"])
-    greedy = {key for key, (first, *_) in by_key.items() if first.amount_cents == _GREEDY_CENTS}
+    excessive = {
+        key for key, (first, *_) in by_key.items() if first.amount_cents == _TOO_MUCH_CENTS
+    }
     executed = [
         f"key {key} {was('executed', len(withdrawn[key]))}, and answered {_statuses(by_key[key])}"
         for key in by_key
-        if len(withdrawn[key]) != (key not in greedy)
+        if len(withdrawn[key]) != (key not in excessive)
     ]
-    served = [
+    not_declined = [
         f"key {key} was answered {by_key[key][0].response.status_code}"
-        for key in greedy
+        for key in excessive
         if by_key[key][0].response.status_code != httpx.codes.PAYMENT_REQUIRED
     ]
-    unequal, impostors = [], []
+    unequal, accepted_conflicts = [], []
     for key, same_key in by_key.items():
-        if key in greedy or not withdrawn[key]:
+        if key in excessive or not withdrawn[key]:
             continue
         winner = withdrawn[key][0]
         good = [copy for copy in same_key if copy.amount_cents == winner]
@@ -195,28 +204,32 @@ def _judged(
         if _statuses(good) != "201" or answers != 1:
             unequal.append(f"key {key} got {answers} different answers ({_statuses(good)})")
         if bad and _statuses(bad) != "422":
-            impostors.append(
+            accepted_conflicts.append(
                 f"key {key} came with another amount as well, and that got {_statuses(bad)}"
             )
-    told = [copy.response.json() for copy in copies if copy.response.status_code == 201]
+    answers_201 = [copy.response.json() for copy in copies if copy.response.status_code == 201]
     explained_cents = sum(row["amount_cents"] for row in ledger)
     return [
         (
             "X1",
-            "of copies that come at once, one is executed, if there is money for it",
+            "of concurrent duplicates, one is executed, if the balance covers it",
             _rows(executed),
         ),
-        ("X1c", "whoever asks for more than there is, is declined", _rows(served)),
-        ("X4", "copies that come at once get the same answer", _rows(unequal)),
-        ("X7", "another payload that comes at once is refused", _rows(impostors)),
+        ("X1c", "a charge above the balance is declined", _rows(not_declined)),
+        ("X4", "concurrent duplicates get the same answer", _rows(unequal)),
+        (
+            "X7",
+            "a concurrent charge with another payload under the same key is refused",
+            _rows(accepted_conflicts),
+        ),
         (
             "X5",
-            "the withdrawals explain the balance, also when they come at once",
+            "the withdrawals explain the balance, also when they are concurrent",
             ""
             if explained_cents == moved_cents
             else f"{moved_cents} cents are gone from the balance, and the withdrawals say {explained_cents}",
         ),
-        ("X5", "each answer says the balance that it left", _broken_chain(told)),
+        ("X5", "each answer shows the balance that its charge left", _broken_chain(answers_201)),
     ]
 
 
@@ -225,7 +238,7 @@ def _statuses(copies: Sequence[_Copy]) -> str:
 
 
 def _broken_chain(told: Sequence[dict[str, Any]]) -> str:
-    """Balances before and after must make one chain from the opening balance, as if one came after the other."""
+    """Balances must form one chain from the opening balance, as if the charges came one after the other."""
     links = {answer["charge_id"]: answer for answer in told}
     before_cents = OPENING_CENTS
     for link in sorted(links.values(), key=lambda answer: -int(answer["balance_cents"])):

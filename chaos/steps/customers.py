@@ -1,6 +1,6 @@
-"""The acts of customers beyond placing an order: with too little money, cancelling, waiting; and what they were told.
+"""Steps of customers beyond placing an order: too little money, an order placed again, a cancellation, a long wait.
 
-Guarantee: a customer uses the services' own interface; only money that comes to an account from outside is written past it.
+Guarantee: a customer uses only the public interface of the services; only a deposit is written to the database directly.
 """
 
 from dataclasses import dataclass
@@ -16,30 +16,30 @@ from order_service.wire import Status
 
 
 @dataclass(frozen=True)
-class Poor:
-    """The customer has less money than the order costs: it has to be declined."""
+class OpenUnderfundedAccount:
+    """Gives the customer less money than the order costs: billing must decline it."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
-        account = await context.harness.open_account("poor", AMOUNT_CENTS - 1)
+        account = await context.harness.open_account("underfunded", AMOUNT_CENTS - 1)
         placed = Placed(self.label, account, context.delivery, ending=Status.DECLINED)
         context.orders[self.label] = placed
 
 
 @dataclass(frozen=True)
-class Enriched:
-    """Money comes to the account, enough for the order: what was declined stays declined all the same."""
+class DepositMoney:
+    """Deposits enough money for the order: a declined charge must stay declined."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
-            # The opening balance as well: what has moved is reckoned from it.
+            # The opening balance as well: the effects are computed from the difference.
             await connection.execute(
                 """
                 UPDATE billing.accounts
@@ -51,14 +51,14 @@ class Enriched:
             )
         finally:
             await connection.close()
-        context.harness.history.note(
-            "enriched", placed.account, text=f"{10 * AMOUNT_CENTS} cents come to the account"
+        context.journal.note(
+            "deposit", placed.account, text=f"{10 * AMOUNT_CENTS} cents are deposited"
         )
 
 
 @dataclass(frozen=True)
-class Named:
-    """The customer gives the order a key of its own, under which it can come back."""
+class SetCustomerKey:
+    """Gives the order an idempotency key of the customer's, under which the customer can place it again."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -69,25 +69,25 @@ class Named:
 
 
 @dataclass(frozen=True)
-class ComesBack:
-    """The customer, who has no answer, sends the order again under its key; it is still in the hands of a dead process."""
+class PlaceAgain:
+    """The customer, who got no answer, places the order again under its key while a dead process still leases it."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        leased = await context.ask(
+        leased = await context.database.value(
             "SELECT lease_until > now() FROM orders.orders WHERE customer = $1 AND status = 'pending'",
             placed.account,
         )
-        context.witness("the order was leased when its customer came back", seen=bool(leased))
+        context.witness("the order was leased when its customer placed it again", seen=bool(leased))
         await context.place(self.label)
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """The customer cancels, and is told that the order is cancelled (200), settled already (409), or that nobody knows (503)."""
+    """The customer cancels and gets `told`: cancelled (200), settled already (409), or outcome unknown (503)."""
 
     needs: ClassVar[Needs] = NOTHING
     told: int = httpx.codes.OK
@@ -99,21 +99,21 @@ class Cancel:
         if order is None:
             context.witness("there is an order to be cancelled", seen=False)
             return
-        context.harness.history.note("cancels", placed.account, text="cancels the order")
+        context.journal.note("cancels", placed.account, text="cancels the order")
 
         async def told() -> bool:
             response = await context.harness.cancel(order.order_id)
             return response.status_code < httpx.codes.INTERNAL_SERVER_ERROR
 
-        # Whoever is to learn that nobody knows asks once; anybody else until there is an answer.
+        # A 503 is expected from the first request; any other answer may take several.
         if self.told < httpx.codes.INTERNAL_SERVER_ERROR and not await context.until(
-            told, "the customer learns what became of it"
+            told, "the cancellation is answered"
         ):
-            context.witness("the customer was told what became of it", seen=False)
+            context.witness("the cancellation was answered", seen=False)
             return
-        # To cancel what is cancelled changes nothing and says so again.
+        # Cancelling a cancelled order changes nothing and gets the same answer.
         response = await context.harness.cancel(order.order_id)
-        context.harness.history.note(
+        context.journal.note(
             "cancelled", placed.account, text=f"is told {response.status_code} on cancelling"
         )
         context.witness(
@@ -121,14 +121,14 @@ class Cancel:
             seen=response.status_code == self.told,
             instead=f"{response.status_code}",
         )
-        # Whoever is told so can rely on it: nothing may move from then on.
+        # After a 200 the customer relies on it: no money may move from then on.
         if response.status_code == httpx.codes.OK:
             placed.ending = Status.CANCELLED
 
 
 @dataclass(frozen=True)
-class TurnedAway:
-    """Until the customer was told that nobody knows whether the order was recorded, in a way that it can act on."""
+class AwaitServerError:
+    """Waits until the customer gets a server error, and checks that it is a 503: it is unknown whether the order was recorded."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -141,15 +141,15 @@ class TurnedAway:
 
         await context.until(told, "the customer is answered")
         status = placed.status_code or 0
-        turned_away = status >= httpx.codes.INTERNAL_SERVER_ERROR
+        failed = status >= httpx.codes.INTERNAL_SERVER_ERROR
         context.witness(
-            "the customer was turned away", seen=turned_away, instead=f"answered {status}"
+            "the customer got a server error", seen=failed, instead=f"answered {status}"
         )
-        if turned_away:
+        if failed:
             context.checks.append(
                 Check(
                     "L7",
-                    "whom a fault turns away, is answered 503",
+                    "a customer whose order a fault prevents is answered 503",
                     status == httpx.codes.SERVICE_UNAVAILABLE,
                     f"{self.label}: its customer was answered {status}",
                 )
@@ -157,8 +157,8 @@ class TurnedAway:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """All these customers are answered while the fault lasts, whatever the answers are."""
+class AwaitAnswers:
+    """Checks that all these customers are answered while the fault lasts, whatever the answers are."""
 
     needs: ClassVar[Needs] = NOTHING
     labels: tuple[str, ...]
@@ -183,23 +183,23 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A witness, at this moment: the order is there, whatever its customer was told, and it is open."""
+class ExpectOrderRecorded:
+    """Witnesses that the order is recorded and open by now, whatever its customer was told."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        status = await context.ask(
+        status = await context.database.value(
             "SELECT status FROM orders.orders WHERE customer = $1", placed.account
         )
         context.witness("the order was recorded, and is open", seen=status == Status.PENDING)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Until so many attempts have begun while the fault lasts."""
+class AwaitAttempts:
+    """Waits until `times` attempts have begun while the fault lasts."""
 
     needs: ClassVar[Needs] = WRAPPED
     times: int
@@ -209,7 +209,7 @@ class Tried:
         placed = context.orders[self.label]
 
         async def tried() -> bool:
-            return len([e for e in context.journal(placed) if e.seam == "attempt"]) >= self.times
+            return len([e for e in context.events_of(placed) if e.seam == "attempt"]) >= self.times
 
         context.witness(
             f"{self.times} attempts were begun while the fault lasted",
@@ -218,8 +218,8 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class AnsweredFirst:
-    """The customer was answered before the notification had its fate: an order does not wait for its notification."""
+class ExpectAnswerBeforeNotification:
+    """Checks that the customer was answered before the fate of the notification was known."""
 
     needs: ClassVar[Needs] = WRAPPED
     label: str = ONLY
@@ -227,7 +227,7 @@ class AnsweredFirst:
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
         await context.settled(placed)
-        events = context.journal(placed)
+        events = context.events_of(placed)
         told = [e.at_ns for e in events if e.seam == "customer was answered"]
         ended = [
             e.at_ns

@@ -1,6 +1,6 @@
-"""Questions that the harness asks a database over a proxy, to see what becomes of everybody's.
+"""Steps that query a database over a proxy, to observe what the services get there.
 
-Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
+Guarantee: no step here changes the fault; what is not seen becomes a missing witness and never an exception.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from chaos.evidence.readings import connect
 from chaos.harness.context import Context
 from chaos.steps.step import PROCESSES, Needs
 
-# Asked one after the other.
-_QUESTIONS = 5
+# One after the other; enough that a busy machine cannot make all of them late.
+_QUERIES = 5
 # Far longer than a new connection takes.
 _SILENCE_S = 1.0
 
 
 @dataclass(frozen=True)
-class EachAnswerLate:
-    """A witness: whoever asks the database over this proxy waits for at least so long, each time."""
+class ExpectSlowAnswers:
+    """Witnesses that every query over this proxy takes at least `latency_ms`."""
 
     needs: ClassVar[Needs] = PROCESSES
     proxy: str
@@ -31,13 +31,13 @@ class EachAnswerLate:
         connection = await connect(await _over(context, self.proxy))
         took_s = []
         try:
-            for _ in range(_QUESTIONS):
+            for _ in range(_QUERIES):
                 since_s = time.monotonic()
                 await connection.fetchval("SELECT 1")
                 took_s.append(time.monotonic() - since_s)
         finally:
             await connection.close()
-        # The fastest of them: a busy machine makes answers late, and never all of a handful so late.
+        # The fastest one: a busy machine delays some answers, but not every one of them by this much.
         fastest_ms = min(took_s) * 1000
         context.witness(
             f"no answer of {self.proxy} came within {self.latency_ms} ms",
@@ -47,8 +47,8 @@ class EachAnswerLate:
 
 
 @dataclass(frozen=True)
-class Unanswered:
-    """A witness: whoever asks over this proxy is not answered; to take a silence away breaks connections, which is no silence."""
+class ExpectSilence:
+    """Witnesses that a query over this proxy gets no answer. It runs before healing, which would break the connection."""
 
     needs: ClassVar[Needs] = PROCESSES
     proxy: str
@@ -68,8 +68,8 @@ class Unanswered:
 
 
 async def _over(context: Context, proxy: str) -> str:
-    """The owner's address of the database, by way of a proxy."""
-    listen = (await context.harness.toxiproxy.proxies())[proxy].listen
+    """The owner's connection URL, by way of a proxy."""
+    listen = (await context.network.proxies())[proxy].listen
     owner = urlsplit(context.target.owner)
     user = owner.netloc.rpartition("@")[0]
     return owner._replace(netloc=f"{user}@{listen}").geturl()

@@ -16,7 +16,7 @@ from chaos.steps.step import NOTHING, WRAPPED, Needs
 
 @dataclass(frozen=True)
 class HoldRetry:
-    """The caller is held before its second attempt, until `Release`."""
+    """Holds the caller before its second attempt, until `Release`."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -28,7 +28,7 @@ class HoldRetry:
 
 @dataclass(frozen=True)
 class Hold:
-    """Whoever comes to a seam is held there, until `Release` of this name."""
+    """Holds the process that comes to a seam with this order, until `Release` of this name."""
 
     needs: ClassVar[Needs] = WRAPPED
     name: str
@@ -39,14 +39,14 @@ class Hold:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules[self.name] = context.harness.control.hold(
+        context.rules[self.name] = context.control.hold(
             self.service, self.seam, placed.account, self.nth
         )
 
 
 @dataclass(frozen=True)
-class Reached:
-    """Until somebody is held at that point."""
+class AwaitHeld:
+    """Waits until a process is held at the named point."""
 
     needs: ClassVar[Needs] = WRAPPED
     name: str
@@ -59,7 +59,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Release:
-    """Lets go whoever is held: at a named point, or the caller before its retry."""
+    """Releases the process held at a named point or, without a name, the caller before its retry."""
 
     needs: ClassVar[Needs] = NOTHING
     name: str = ""

@@ -13,7 +13,7 @@ from stack.toxics import LimitData, Toxic
 
 @dataclass(frozen=True)
 class Arm:
-    """A toxic on a proxy, until `Heal` or `LetGo`."""
+    """Arms a toxic on a proxy, until `Heal` or `RemoveToxics`."""
 
     needs: ClassVar[Needs] = NOTHING
     proxy: str
@@ -25,9 +25,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class CutInBody:
-    """Lets one direction of billing's proxy pass as far as the middle of the body.
+    """Cuts one direction of billing's proxy in the middle of the body.
 
-    The length of the head is taken from the journal: that of the order which has warmed the connection up.
+    The journal gives the length of the head: that of the order which warmed the connection up.
     """
 
     needs: ClassVar[Needs] = WRAPPED
@@ -35,13 +35,13 @@ class CutInBody:
 
     async def perform(self, context: Context) -> None:
         seam = "arrival" if self.stream == "upstream" else "reply"
-        like_it = context.harness.history.last("billing_service", seam).fields
-        limit = like_it["head_bytes"] + like_it["body_bytes"] // 2
+        warm_up = context.journal.last("billing_service", seam).fields
+        limit = warm_up["head_bytes"] + warm_up["body_bytes"] // 2
         await context.arm("billing", LimitData(bytes=limit, stream=self.stream))
 
 
 @dataclass(frozen=True)
-class Refuse:
+class RefuseConnections:
     """Closes a proxy's listener: the caller gets a definite connect error."""
 
     needs: ClassVar[Needs] = NOTHING
@@ -53,7 +53,7 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Heal:
-    """Takes every fault of the network away; its toxics must still be armed."""
+    """Removes every fault of the network; its toxics must still be armed."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -62,52 +62,52 @@ class Heal:
 
 
 @dataclass(frozen=True)
-class LetGo:
-    """Takes the toxics of one proxy away (or those of one kind), its connections stay: what was held arrives now."""
+class RemoveToxics:
+    """Removes the toxics of one proxy (or those of one kind) and keeps its connections: what they held back arrives now."""
 
     needs: ClassVar[Needs] = NOTHING
     proxy: str
     kind: type[Toxic] = Toxic
 
     async def perform(self, context: Context) -> None:
-        await context.let_go(self.proxy, self.kind)
+        await context.remove_toxics(self.proxy, self.kind)
 
 
 @dataclass(frozen=True)
 class Detour:
-    """The retry goes another way: over a second proxy to the same upstream."""
+    """Sends the retry over a second proxy to the same upstream."""
 
     needs: ClassVar[Needs] = WRAPPED
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
-        toxiproxy = context.harness.toxiproxy
+        toxiproxy = context.network
         upstream = (await toxiproxy.proxies())["billing"].upstream
         second = await toxiproxy.create("billing-detour", upstream)
         context.cleanups.append(lambda: toxiproxy.delete("billing-detour"))
         placed = await context.order(self.label)
-        context.rules["detour"] = context.harness.control.detour(placed.account, 2, second.listen)
+        context.rules["detour"] = context.control.detour(placed.account, 2, second.listen)
 
 
 @dataclass(frozen=True)
 class DetourToAnotherProcess:
-    """The retry goes to a billing process that does not have the original."""
+    """Sends the retry to a billing process that does not have the original."""
 
     needs: ClassVar[Needs] = PROCESSES
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        pid = context.harness.history.arrivals("billing_service", placed.account)[0].pid
-        stack = context.harness.stack
+        pid = context.journal.arrivals("billing_service", placed.account)[0].pid
+        stack = context.services
         other = next(c for c in stack.children("billing_service") if c.pid != pid)
         via = stack.url_of(other).removeprefix("http://")
-        context.rules["detour"] = context.harness.control.detour(placed.account, 2, via)
+        context.rules["detour"] = context.control.detour(placed.account, 2, via)
 
 
 @dataclass(frozen=True)
 class DetourToWrongService:
-    """Attempts go to a service that knows no charges, as behind a balancer with a wrong entry: a 404, and not billing's."""
+    """Sends attempts to a service without charges, as a load balancer with a wrong entry would: its 404 is not billing's."""
 
     needs: ClassVar[Needs] = PROCESSES
     first: int = 2
@@ -115,35 +115,33 @@ class DetourToWrongService:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        stack = context.harness.stack
+        stack = context.services
         via = stack.url_of(stack.children("order_service")[0]).removeprefix("http://")
-        context.rules["detour"] = context.harness.control.detour(placed.account, self.first, via)
-        context.harness.history.note(
-            "detour", placed.account, text="from here on, attempts go where nobody knows charges"
+        context.rules["detour"] = context.control.detour(placed.account, self.first, via)
+        context.journal.note(
+            "detour", placed.account, text="from here on, attempts reach a service without charges"
         )
 
 
 @dataclass(frozen=True)
 class WrongToken:
-    """The retry carries a token that billing does not know, as in the middle of a rotation: a definite 401."""
+    """Gives the retry a token that billing does not know, as in the middle of a rotation: a definite 401."""
 
     needs: ClassVar[Needs] = WRAPPED
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules["token"] = context.harness.control.use_token(
-            placed.account, 2, "unknown-token"
-        )
+        context.rules["token"] = context.control.use_token(placed.account, 2, "unknown-token")
 
 
 @dataclass(frozen=True)
 class InvertFlags:
-    """The wire carries the opposite of every retry flag."""
+    """Inverts every retry flag on the wire."""
 
     needs: ClassVar[Needs] = WRAPPED
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        context.rules["invert"] = context.harness.control.invert(placed.account)
+        context.rules["invert"] = context.control.invert(placed.account)

@@ -1,6 +1,6 @@
-"""The acts that look: what must be seen, and copies of charges that must be refused.
+"""Steps that observe: what must be seen, and copies of charges that billing must refuse or answer again.
 
-Guarantee: they change nothing of the fault; what is not seen becomes a missing witness and never an exception.
+Guarantee: no step here changes the fault; what is not seen becomes a missing witness and never an exception.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from report.numbers import often
 
 
 @dataclass(frozen=True)
-class Saw:
-    """A witness, at this moment: requests that arrived, and effects that are there (None: not asked).
+class Observe:
+    """Witnesses how many requests have arrived by now, and how many effects the account shows (None: not checked).
 
     Arrivals are known only where the services are wrapped.
     """
@@ -29,7 +29,7 @@ class Saw:
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
         if self.arrivals is not None and context.harness.wrapped:
-            arrived = len(context.harness.history.arrivals("billing_service", placed.account))
+            arrived = len(context.journal.arrivals("billing_service", placed.account))
             context.witness(
                 f"{_count(self.arrivals, 'arrival')} in the journal at that moment",
                 seen=arrived == self.arrivals,
@@ -47,8 +47,8 @@ class Saw:
 
 
 @dataclass(frozen=True)
-class Landed:
-    """Until the money has moved: a charge that was on its way to Postgres has landed, while the caller still stands."""
+class AwaitMoneyMoved:
+    """Waits until a charge that was on its way to Postgres has moved the money, while the caller is still held."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -59,13 +59,13 @@ class Landed:
         async def moved() -> bool:
             return (await context.snapshot(placed)).effects == 1
 
-        seen = await context.until(moved, "the late charge lands")
+        seen = await context.until(moved, "the late charge is committed")
         context.witness("the money had moved before the next attempt", seen=seen)
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """Until so many complete requests of the order have reached a service, and (if so asked) were answered there."""
+class AwaitArrivals:
+    """Waits until `times` complete requests of the order have reached a service and, with `answered`, it has replied."""
 
     needs: ClassVar[Needs] = WRAPPED
     times: int
@@ -78,7 +78,7 @@ class Arrived:
         seam = "reply" if self.answered else "arrival"
 
         async def there() -> bool:
-            events = context.harness.history.of_account(account)
+            events = context.journal.of_account(account)
             return (
                 len([e for e in events if (e.service, e.seam) == (self.service, seam)])
                 >= self.times
@@ -92,8 +92,8 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class CutShort:
-    """A witness: a request came in half, and the service saw its caller go."""
+class AwaitTruncatedRequest:
+    """Waits for a request that breaks off: the service saw its caller disconnect."""
 
     needs: ClassVar[Needs] = WRAPPED
     label: str = ONLY
@@ -102,7 +102,7 @@ class CutShort:
         await context.order(self.label)
 
         async def seen() -> bool:
-            return context.harness.history.has_broken_arrival("billing_service", context.since_ns)
+            return context.journal.has_broken_arrival("billing_service", context.since_ns)
 
         context.witness(
             "half a request in the journal",
@@ -111,10 +111,10 @@ class CutShort:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A witness: how an attempt (None: any of them) ended for the caller, by the order itself.
+class ExpectOutcome:
+    """Witnesses how an attempt (None: any attempt) ended for the caller, as the order itself records it.
 
-    `saw` is a part of what the caller saw; it tells faults of one outcome apart.
+    `saw` is a part of what the caller saw; it tells faults with the same outcome apart.
     """
 
     needs: ClassVar[Needs] = NOTHING
@@ -126,7 +126,7 @@ class Outcome:
     async def perform(self, context: Context) -> None:
         order = await context.settled(context.orders[self.label])
         which = "an attempt" if self.attempt is None else f"attempt {self.attempt}"
-        claim = f"the caller took {which} for {self.outcome}"
+        claim = f"the caller recorded {which} as {self.outcome}"
         if self.saw:
             claim += f", and saw {self.saw!r}"
         meant = [
@@ -140,8 +140,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Notified:
-    """A witness: what became of the one notification for its sender, and whether it was shown to the customer."""
+class ExpectNotification:
+    """Witnesses the fate of the notification at its sender, and whether the notification service stored it."""
 
     needs: ClassVar[Needs] = NOTHING
     fate: Fate
@@ -156,7 +156,7 @@ class Notified:
             seen=order is not None and order.notification is self.fate,
             instead=(order and order.notification) or "none",
         )
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             times = await read_notifications(connection, placed.account)
         finally:
@@ -168,15 +168,15 @@ class Notified:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Until the notification is stored, while the fault lasts."""
+class AwaitNotificationStored:
+    """Waits until the notification is stored, while the fault lasts."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
-        connection = await context.connected()
+        connection = await context.database.connect()
 
         async def stored() -> bool:
             return await read_notifications(connection, placed.account) > 0
@@ -189,8 +189,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class FlagsCame:
-    """A witness: the retry flags with which the requests arrived, in their order."""
+class ExpectRetryFlags:
+    """Witnesses the retry flags of the requests that arrived, in order of arrival."""
 
     needs: ClassVar[Needs] = WRAPPED
     flags: tuple[str, ...]
@@ -199,7 +199,7 @@ class FlagsCame:
     async def perform(self, context: Context) -> None:
         placed = context.orders[self.label]
         await context.settled(placed)
-        arrived = context.harness.history.arrivals("billing_service", placed.account)
+        arrived = context.journal.arrivals("billing_service", placed.account)
         context.witness(
             f"the requests arrived with the retry flags {', '.join(self.flags)}",
             seen=tuple(event.fields["retry"] for event in arrived) == self.flags,
@@ -208,10 +208,11 @@ class FlagsCame:
 
 
 @dataclass(frozen=True)
-class Replay:
-    """The harness sends the order's own charge once more, as the network or an attacker might; a promise is tested.
+class SendCopy:
+    """The harness sends the order's own charge once more, as the network or an attacker might, and judges the answer.
 
-    With `amount_cents`, `order_id` or `account` it is another charge under the same key. With `when_collected` it comes after the collector has deleted the key.
+    With `amount_cents`, `order_id` or `account` it is another charge under the same key. With `when_collected` it is
+    sent after the collector has deleted the key.
     """
 
     needs: ClassVar[Needs] = NOTHING
@@ -243,7 +244,7 @@ class Replay:
             "amount_cents": self.amount_cents,
         }
         before = await context.snapshot(placed)
-        context.harness.history.note(
+        context.journal.note(
             "sent", placed.account, sequence_key=key, retry=self.retry, peer="charges"
         )
         response = await context.harness.charge(body, key, "order_service", self.retry)
@@ -254,70 +255,72 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class SawOpen:
-    """Until the order service has seen that so many orders are open: what it declares from then on comes from that look."""
+class AwaitOpenOrdersCounted:
+    """Waits until the order service has counted this many open orders: what it declares afterwards rests on that count."""
 
     needs: ClassVar[Needs] = PROCESSES
     orders: int
 
     async def perform(self, context: Context) -> None:
-        async def looked() -> bool:
-            return await context.harness.unsettled_seen() == {self.orders}
+        async def counted() -> bool:
+            return await context.harness.open_orders_counted() == {self.orders}
 
         context.witness(
             f"the order service saw {_count(self.orders, 'open order')}",
-            seen=await context.until(looked, "the order service looks"),
+            seen=await context.until(counted, "the order service counts"),
         )
 
 
 @dataclass(frozen=True)
-class LooksWatched:
-    """From here on it is known which failed looks for orders of dead processes are this scenario's own."""
+class CountFailedTakeoverRounds:
+    """Remembers how many takeover rounds have failed so far, so that this scenario counts only its own."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
-        context.failed_looks = await context.harness.failed_looks()
+        context.failed_takeover_rounds = await context.harness.failed_takeover_rounds()
 
 
 @dataclass(frozen=True)
-class LooksFailed:
-    """Until the loop of every process that takes orders over has met the fault."""
+class AwaitFailedTakeoverRounds:
+    """Waits until the takeover loop of every order service process has met the fault."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
         async def failed() -> bool:
-            now = await context.harness.failed_looks()
-            return all(now[name] > looks for name, looks in context.failed_looks.items())
+            now = await context.harness.failed_takeover_rounds()
+            return all(
+                now[name] > rounds for name, rounds in context.failed_takeover_rounds.items()
+            )
 
         context.witness(
-            "every process failed to look for orders of dead processes",
-            seen=await context.until(failed, "the looks fail"),
+            "a takeover round failed in every process",
+            seen=await context.until(failed, "takeover rounds fail"),
         )
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Until the collector of every billing process has been round once more: what may be forgotten is."""
+class AwaitCollectorRounds:
+    """Waits until the collector of every billing process has finished one more round: what may be forgotten is gone."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
         before = await context.harness.collector_rounds()
 
-        async def been_round() -> bool:
+        async def finished() -> bool:
             now = await context.harness.collector_rounds()
-            # The round that was under way may have begun too early to count.
+            # The round under way may have begun before the previous step ended, so two must finish.
             return all(now[name] >= rounds + 2 for name, rounds in before.items())
 
-        seen = await context.until(been_round, "the collectors go round")
-        context.witness("every collector has been round since", seen=seen)
+        seen = await context.until(finished, "the collectors finish a round")
+        context.witness("every collector has finished a round since", seen=seen)
 
 
 async def is_collected(context: Context, sequence_key: int) -> bool:
     """Whether billing does not remember this key of the order service any more."""
-    return not await context.ask(
+    return not await context.database.value(
         "SELECT EXISTS (SELECT FROM billing.processed_keys WHERE client = $1 AND sequence_key = $2)",
         CLIENT,
         sequence_key,

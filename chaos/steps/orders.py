@@ -1,4 +1,4 @@
-"""Steps of one order: its connection, placing it, its first attempt given up, its end.
+"""Steps of one order: its connection, placing it, the end of its first attempt, its settlement.
 
 Guarantee: a step waits for evidence of the one before it, never for time.
 """
@@ -15,7 +15,7 @@ from order_service.wire import Status
 
 @dataclass(frozen=True)
 class Connection:
-    """The caller's pooled connection to billing: none, or one that has carried an order before."""
+    """Leaves the caller without a pooled connection to billing (fresh), or with one that has carried an order (warm)."""
 
     needs: ClassVar[Needs] = NOTHING
     kind: Literal["fresh", "warm"] = "warm"
@@ -29,7 +29,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Place:
-    """A customer sends the order; the scenario goes on meanwhile."""
+    """A customer places the order; the scenario goes on without waiting for the answer."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -39,8 +39,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class GivenUp:
-    """Until the caller has given its first attempt up: it stands before the second one, or has an answer, or ends."""
+class AwaitFirstAttemptEnd:
+    """Waits until the first attempt is over: the caller is held before the second one, or has an answer, or has ended."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -53,14 +53,14 @@ class GivenUp:
             return over or (placed.retry is not None and await placed.retry.reached())
 
         context.witness(
-            "the caller gave its first attempt up, or had its answer",
+            "the caller gave up its first attempt or had its answer",
             seen=await context.until(given_up, "the first attempt is over"),
         )
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Until the order is settled; the judge says what it means when it is not."""
+class AwaitSettled:
+    """Waits until the order is settled, and records whether the stack did it within the bound."""
 
     needs: ClassVar[Needs] = NOTHING
     label: str = ONLY
@@ -70,7 +70,7 @@ class Settled:
         order = await context.settled(placed)
         if order is not None:
             placed.overdue = order.status is Status.PENDING
-            # At this moment: what the harness takes away at the end of the scenario is no help that a user would have.
+            # Checked here: the faults that the harness removes at the end of the scenario would not go away for a user.
             context.checks.append(
                 Check(
                     "L1",

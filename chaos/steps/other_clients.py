@@ -1,6 +1,6 @@
-"""Another client of billing, whose sequence keys are its own, whatever numbers they have.
+"""Another client of billing, whose sequence keys are independent of the order service's.
 
-Guarantee: its charges are judged by an account of their own; nothing of the order is touched.
+Guarantee: its charges use an account of their own; the order is not touched.
 """
 
 import uuid
@@ -17,14 +17,13 @@ from chaos.steps.step import PROCESSES, Needs
 from report.numbers import was
 
 _CLIENT = "curl"
-# Up to here, the numbers are left to the stranger who charges under those of orders; whoever else charges as this client
-# begins above.
+# Keys up to here are those that this step takes from orders; other charges of the same client use higher ones.
 NUMBERS_OF_ORDERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class SameNumber:
-    """The stranger charges under the number of the order's key while the order is held, and again when that key is forgotten."""
+class ChargeUnderSameKey:
+    """Another client charges under the number of the order's key, and retries once that key is forgotten."""
 
     needs: ClassVar[Needs] = PROCESSES
     held: str
@@ -38,26 +37,26 @@ class SameNumber:
             context.witness("there is an order whose key has a number", seen=False)
             return
         number = order.sequence_key
-        account = await harness.open_account("stranger")
+        account = await harness.open_account("other-client")
         body = {"order_id": str(uuid.uuid4()), "account": account, "amount_cents": AMOUNT_CENTS}
         first = await harness.charge(body, f'"{number}"', _CLIENT)
-        harness.history.note(
-            "stranger",
+        harness.journal.note(
+            "other client",
             placed.account,
             text=f"another client charges under key {number}: {_told(first)}",
         )
-        # Not before: what is below the mark when it comes would stay there until the mark moves again.
+        # Only now: a key that arrives below the mark is kept until the mark moves again.
         context.rules[self.held].release()
         await context.settled(placed)
         gone = await context.until(
             lambda: is_collected(context, number), "the order's key is collected"
         )
         context.witness(
-            "the order's own key had been deleted before the stranger's retry", seen=gone
+            "the order's own key had been deleted before the other client's retry", seen=gone
         )
         again = await harness.charge(body, f'"{number}"', _CLIENT, retry="?1")
-        harness.history.note(
-            "stranger", placed.account, text=f"it comes again with key {number}: {_told(again)}"
+        harness.journal.note(
+            "other client", placed.account, text=f"it comes again with key {number}: {_told(again)}"
         )
         effects, commits = await harness.money(account, _CLIENT)
         told = f"{first.status_code} and then {_told(again)}"

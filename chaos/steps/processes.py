@@ -1,7 +1,6 @@
-"""Acts that end, stop or restart real processes.
+"""Steps that kill, stop or restart real processes.
 
-Guarantee: which process is struck is read from the journal (the one that works on the order), and that it was struck is
-read from the operating system.
+Guarantee: the journal says which process works on the order and is struck; the operating system says that it was struck.
 """
 
 import os
@@ -20,8 +19,8 @@ Service = Literal["order_service", "billing_service", "notification_service"]
 
 
 @dataclass(frozen=True)
-class DiesAt:
-    """The process that gets the first request of the order ends at one of its seams."""
+class DieAt:
+    """Makes the process that gets the first request of the order die at one of its seams."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -30,13 +29,13 @@ class DiesAt:
 
     async def perform(self, context: Context) -> None:
         placed = await context.order(self.label)
-        rule = context.harness.control.die(self.service, self.seam, placed.account, nth=1)
+        rule = context.control.die(self.service, self.seam, placed.account, nth=1)
         context.rules["dies"] = rule
 
 
 @dataclass(frozen=True)
-class Died:
-    """A witness: it really did, of what was armed."""
+class AwaitDeath:
+    """Waits until that process has died at the armed seam."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -48,7 +47,7 @@ class Died:
         async def dead() -> bool:
             marks = [
                 e
-                for e in context.journal(placed)
+                for e in context.events_of(placed)
                 if e.service == self.service and e.fields.get("died")
             ]
             if not marks:
@@ -57,21 +56,21 @@ class Died:
             return any(death.pid == marks[0].pid for death in child.deaths)
 
         context.witness(
-            f"the process of {self.service} died of it",
+            f"the process of {self.service} died at the armed seam",
             seen=await context.until(dead, "the process dies"),
         )
 
 
 def _at_work(context: Context, service: Service, label: str) -> tuple[Child, int]:
     """The replica that the order's latest event came from, and its process id at that time."""
-    events = [e for e in context.journal(context.orders[label]) if e.service == service]
-    pid = events[-1].pid if events else context.harness.stack.children(service)[0].pid
+    events = [e for e in context.events_of(context.orders[label]) if e.service == service]
+    pid = events[-1].pid if events else context.services.children(service)[0].pid
     return context.harness.child(service, pid), pid
 
 
 @dataclass(frozen=True)
 class Kill:
-    """kill -9 of the process that works on the order; it is started again, as by any supervisor."""
+    """Kills the process that works on the order with SIGKILL; the stack starts it again, as any supervisor does."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -80,7 +79,7 @@ class Kill:
     async def perform(self, context: Context) -> None:
         child, pid = _at_work(context, self.service, self.label)
         death = await child.crash()
-        context.harness.history.note(
+        context.journal.note(
             "crashed", context.orders[self.label].account, what=self.service, struck=pid
         )
         context.witness(
@@ -90,41 +89,41 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class RestartTheOther:
-    """A new billing process beside the one that has the order: none of its connections is older than now."""
+class RestartOtherBillingProcess:
+    """Restarts every billing process but the one that has the order: their connections are all new."""
 
     needs: ClassVar[Needs] = PROCESSES
     label: str = ONLY
 
     async def perform(self, context: Context) -> None:
         busy, _ = _at_work(context, "billing_service", self.label)
-        for child in context.harness.stack.children("billing_service"):
+        for child in context.services.children("billing_service"):
             if child is not busy:
                 deaths = len(child.deaths)
                 await child.crash()
-                await context.harness.stack.ready_after(child, deaths + 1)
+                await context.services.ready_after(child, deaths + 1)
 
 
 @dataclass(frozen=True)
-class KillUnseen:
-    """kill -9 of every billing process: whichever the caller's pooled connections lead to is gone."""
+class KillEveryBillingProcess:
+    """Kills every billing process with SIGKILL: the processes behind the caller's pooled connections are gone."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
         await context.order()
-        for child in context.harness.stack.children("billing_service"):
+        for child in context.services.children("billing_service"):
             pid = child.pid
             death = await child.crash()
-            context.harness.history.note(
-                "crashed", context.anybody(), what="billing_service", struck=pid
+            context.journal.note(
+                "crashed", context.first_account(), what="billing_service", struck=pid
             )
             context.witness("a process of billing_service was killed", seen=death.pid == pid)
 
 
 @dataclass(frozen=True)
 class Stop:
-    """SIGSTOP: the process that works on the order does nothing any more, and does not know it."""
+    """Stops the process that works on the order with SIGSTOP."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -134,7 +133,7 @@ class Stop:
         _, pid = _at_work(context, self.service, self.label)
         seen = await stopped(pid)
         account = context.orders[self.label].account
-        context.harness.history.note("stopped", account, what=self.service, struck=pid)
+        context.journal.note("stopped", account, what=self.service, struck=pid)
         context.stopped = pid
 
         async def resume() -> None:
@@ -147,7 +146,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Resume:
-    """SIGCONT: it goes on as if no time had passed."""
+    """Resumes the stopped process with SIGCONT: it goes on as if no time had passed."""
 
     needs: ClassVar[Needs] = PROCESSES
     service: Service
@@ -158,12 +157,12 @@ class Resume:
         os.kill(pid, signal.SIGCONT)
         context.stopped = 0
         account = context.orders[self.label].account
-        context.harness.history.note("resumed", account, what=self.service, struck=pid)
+        context.journal.note("resumed", account, what=self.service, struck=pid)
 
 
 @dataclass(frozen=True)
-class Restarted:
-    """Until every process does its job again."""
+class AwaitRestart:
+    """Waits until every process is ready again."""
 
     needs: ClassVar[Needs] = PROCESSES
 
@@ -173,12 +172,12 @@ class Restarted:
 
 @dataclass(frozen=True)
 class FreezeWalWriter:
-    """SIGSTOP of Postgres's WAL writer: only who commits writes its log to disk now, as synchronous_commit says."""
+    """Stops Postgres's WAL writer with SIGSTOP: only the committing session flushes its log, as synchronous_commit says."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
-        connection = await context.connected()
+        connection = await context.database.connect()
         try:
             pid = await connection.fetchval(
                 "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
@@ -198,30 +197,30 @@ class FreezeWalWriter:
 
 @dataclass(frozen=True)
 class CrashPostgres:
-    """An immediate shutdown and crash recovery; what was committed has to be there afterwards."""
+    """Shuts Postgres down at once, without a checkpoint; every acknowledged commit must survive the recovery."""
 
     needs: ClassVar[Needs] = PROCESSES
 
     async def perform(self, context: Context) -> None:
-        postgres = context.harness.stack.postgres
+        postgres = context.services.postgres
         deaths = len(postgres.child.deaths)
         frozen, context.stopped = context.stopped, 0
         await postgres.crash(also_kill=frozen or None)
-        context.harness.history.note("crashed", context.anybody(), what="postgres")
+        context.journal.note("crashed", context.first_account(), what="postgres")
         context.witness(
             "Postgres crashed and recovered", seen=len(postgres.child.deaths) == deaths + 1
         )
 
 
 async def stopped(pid: int) -> bool:
-    """Stops a process; whether it stands still, by the operating system's own word."""
+    """Stops a process; returns whether the operating system reports it as stopped."""
     os.kill(pid, signal.SIGSTOP)
 
-    async def stands_still() -> bool:
+    async def is_stopped() -> bool:
         return _state_of(pid) == "T"
 
     try:
-        return await until(stands_still, BOUND_S, "the process stands still")
+        return await until(is_stopped, BOUND_S, "the process is stopped")
     except NotSeen:
         return False
 

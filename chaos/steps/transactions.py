@@ -1,7 +1,7 @@
-"""Acts inside a transaction of billing: it is paused by a trigger in Postgres, for the length of one scenario.
+"""Steps inside a transaction of a service: a trigger in Postgres pauses it, for the length of one scenario.
 
-Guarantee: no service holds a line for it; the paused transaction is found in Postgres's own list of waiting locks
-before anything is done to it.
+Guarantee: no service contains a line for it; a step acts on the paused transaction only after finding it in
+Postgres's own list of waiting locks.
 """
 
 from dataclasses import dataclass
@@ -15,26 +15,25 @@ Where = Literal["before commit", "inside commit", "recording"]
 
 
 @dataclass(frozen=True)
-class Pause:
-    """The next charge stops inside COMMIT, or after its last statement before COMMIT; or an order's recording inside COMMIT."""
+class PauseTransaction:
+    """Pauses the next charge inside COMMIT or just before it, or the recording of an order inside COMMIT."""
 
     needs: ClassVar[Needs] = NOTHING
     where: Where
 
     async def perform(self, context: Context) -> None:
-        connection = await context.connected()
+        connection = await context.database.connect()
         context.pausing = connection
 
         async def undo() -> None:
-            # The lock goes with the connection, so whatever still waits goes on; the trigger has to be dropped.
+            # Closing the connection frees the lock, so a waiting transaction goes on; the trigger must be dropped.
             await connection.close()
-            cleaner = await context.connected()
+            cleaner = await context.database.connect()
             await cleaner.execute("DROP FUNCTION IF EXISTS billing.pause() CASCADE")
             await cleaner.close()
 
         context.cleanups.append(undo)
-        # Whoever is paused waits as long as its statement may: a batch has no patience with locks, and would be gone before
-        # anything is done to it.
+        # Without lock_timeout = 0 a batch, which waits for locks only briefly, would give up before the next step.
         await connection.execute(
             """
             CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = 0 AS
@@ -62,13 +61,13 @@ class Pause:
 
 @dataclass(frozen=True)
 class LockAccount:
-    """Another transaction has the order's account. A plain charge is one message, committed by itself; this one cannot be."""
+    """Another transaction locks the order's account: the charge cannot take the fast path, a single message that commits itself."""
 
     needs: ClassVar[Needs] = NOTHING
 
     async def perform(self, context: Context) -> None:
         placed = await context.order()
-        connection = await context.connected()
+        connection = await context.database.connect()
         context.cleanups.append(connection.close)
         context.account_lock = AccountLock(connection)
         await context.account_lock.take(placed.account)
@@ -76,7 +75,7 @@ class LockAccount:
 
 @dataclass(frozen=True)
 class UnlockAccount:
-    """As soon as the charge waits for the account: it goes on in a transaction whose COMMIT is a message of its own."""
+    """Unlocks the account once the charge waits for it: its transaction goes on, with a COMMIT that is a message of its own."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -85,12 +84,12 @@ class UnlockAccount:
             context.account_lock.is_waited_for, "a charge waits for the account"
         )
         context.witness("the charge had begun a transaction and waited for its account", seen=seen)
-        await context.account_lock.leave()
+        await context.account_lock.release()
 
 
 @dataclass(frozen=True)
-class Paused:
-    """Until a transaction stands there."""
+class AwaitPausedTransaction:
+    """Waits until a transaction is paused."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -102,12 +101,12 @@ class Paused:
             return found
 
         seen = await context.until(waiting, "a transaction is paused")
-        context.witness("the transaction stood still in Postgres", seen=seen)
+        context.witness("the transaction was paused in Postgres", seen=seen)
 
 
 @dataclass(frozen=True)
-class TwinWaits:
-    """Until another transaction waits for the paused one: it wants the same key."""
+class AwaitDuplicateBlocked:
+    """Waits until another transaction, which wants the same key, waits for the paused one."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -122,13 +121,15 @@ class TwinWaits:
             )
             return found
 
-        seen = await context.until(waiting, "a twin waits for the key")
-        context.witness("a twin waited for the key while it was being committed", seen=seen)
+        seen = await context.until(waiting, "a duplicate waits for the key")
+        context.witness(
+            "a duplicate waited for the key while the original was being committed", seen=seen
+        )
 
 
 @dataclass(frozen=True)
-class GoOn:
-    """Lets the paused transaction go on; the next ones do not stop any more."""
+class ResumeTransaction:
+    """Lets the paused transaction go on; later transactions are not paused."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -137,8 +138,8 @@ class GoOn:
 
 
 @dataclass(frozen=True)
-class Terminate:
-    """pg_terminate_backend of the paused transaction's session."""
+class TerminateSession:
+    """Ends the session of the paused transaction with pg_terminate_backend."""
 
     needs: ClassVar[Needs] = NOTHING
 
@@ -149,5 +150,5 @@ class Terminate:
             FROM pg_locks WHERE classid = 471147 AND objid = 0 AND NOT granted
             """
         )
-        context.harness.history.note("crashed", context.anybody(), what="a session of Postgres")
+        context.journal.note("crashed", context.first_account(), what="a session of Postgres")
         context.witness("the session that held the charge was ended", seen=ended == 1)

@@ -63,7 +63,7 @@ async def test_a_page(
     tab: Tab, pages: dict[str, Path], photographs: Path, run: str, screen: str
 ) -> None:
     """Nothing is wider than the screen, every figure is on it, no text is hard to read, every diagram is seen with its
-    labels apart from each other, everything can be reached; the browser has nothing to complain of and asks nobody for anything."""
+    labels apart from each other, everything can be reached; the browser has nothing to complain of and makes no request."""
     shown = SCREENS[screen]
     await tab.open(pages[run], shown)
     await tab.photograph(photographs / f"{run}-{screen}.png")

@@ -36,7 +36,7 @@ Done = Callable[[Context], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Do:
-    """An act that no scenario has."""
+    """A step that no scenario has."""
 
     needs: ClassVar[Needs] = NOTHING
     how: Done
@@ -59,7 +59,7 @@ class Unwatched:
 
 @pytest.fixture
 async def own_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
-    """A stage of this test alone, for what the test breaks is not mended."""
+    """A stack for this test alone, because the test leaves it broken."""
     monkeypatch.setattr(background, "BOUND_S", BOUND_S)
     async with open_harness(tmp_path, lambda _: None, usual_ports=False) as harness:
         yield harness
@@ -103,7 +103,7 @@ async def test_a_process_that_is_stopped_for_good(own_harness: Harness) -> None:
     """It is named once, and replaced: what is played next passes."""
 
     async def stop(context: Context) -> None:
-        os.kill(context.harness.stack.children("billing_service")[0].pid, signal.SIGSTOP)
+        os.kill(context.services.children("billing_service")[0].pid, signal.SIGSTOP)
 
     scenarios = [ending_with(stop)]
     played = await play_all(own_harness, scenarios, 7, Unwatched())
@@ -120,7 +120,7 @@ async def test_a_process_that_does_not_come_back(own_harness: Harness) -> None:
     """The run ends early, says why, and does not pass; the rest is not played."""
 
     async def ruin(context: Context) -> None:
-        child = context.harness.stack.children("notification_service")[0]
+        child = context.services.children("notification_service")[0]
         command = vars(child)["_command"]
         argv = [sys.executable, "-c", "raise SystemExit(1)"]
         vars(child)["_command"] = replace(command, argv=argv)

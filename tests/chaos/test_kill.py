@@ -80,7 +80,7 @@ async def test_kill_9_between_settling_and_notifying(harness: Harness) -> None:
     await harness.place(other, Delivery.EXACTLY_ONCE)
     order = await settled(harness, account)
     assert (order["status"], order["notification"]) == ("billed", "attempted")
-    assert harness.history.arrivals("notification_service", account) == []
+    assert harness.journal.arrivals("notification_service", account) == []
 
 
 async def test_kill_9_of_postgres(harness: Harness) -> None:
@@ -116,4 +116,4 @@ async def test_a_restart_is_described(harness: Harness) -> None:
 
 
 def stack_json(harness: Harness) -> Path:
-    return harness.history.journal.parent / "stack.json"
+    return harness.journal.path.parent / "stack.json"

@@ -185,7 +185,7 @@ def test_a_recorded_attempt_may_not_have_been_sent() -> None:
 
 
 def test_what_was_not_journaled_is_not_judged() -> None:
-    """Without wrapped services nobody knows what was sent: nothing is said, rather than that it was kept."""
+    """Without wrapped services it is not known what was sent: there is no finding, rather than a kept promise."""
     bare = replace(GOOD, events=(), journaled=False)
     asked = {p.name for p in PROMISES if p.put_to(bare) is not None}
     assert asked.isdisjoint({"L2", "L3", "L4", "L5", "X0", "X4"})
@@ -193,7 +193,7 @@ def test_what_was_not_journaled_is_not_judged() -> None:
 
 
 def test_a_refused_notification_that_was_shown() -> None:
-    """A definite no is definite: whoever acts on it would tell the customer twice."""
+    """A definite refusal is definite: a caller that relies on it would notify the customer twice."""
     assert GOOD.order is not None
     refused = replace(GOOD, order=GOOD.order.model_copy(update={"notification": Fate.REFUSED}))
     assert "M3" in broken(refused)

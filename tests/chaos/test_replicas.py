@@ -20,7 +20,7 @@ BOUND_S = 150.0
 async def place(
     client: httpx.AsyncClient, url: str, number: int, slots: asyncio.Semaphore
 ) -> dict[str, Any]:
-    """One customer: sends the same order under the same key until somebody acknowledges it."""
+    """One customer: sends the same order under the same key until a replica acknowledges it."""
     body = {"customer": "alice", "amount_cents": 10 + number % 7, "item": f"item {number}"}
     headers = {"Idempotency-Key": f'"customer-{number}"'}
     async with slots:
@@ -84,8 +84,8 @@ async def test_kill_9_again_and_again(tmp_path: Path) -> None:
     assert (found.orders, found.withdrawals, found.pending) == (ORDERS, ORDERS, 0)
 
 
-async def test_twins_on_two_replicas_of_billing(tmp_path: Path) -> None:
-    """The same key to both replicas at the same moment: one charge, one answer, whoever was first."""
+async def test_duplicates_on_two_replicas_of_billing(tmp_path: Path) -> None:
+    """The same key to both replicas at the same moment: one charge, one answer, whichever came first."""
     async with (
         Stack(tmp_path, replicas=2, usual_ports=False) as stack,
         httpx.AsyncClient(timeout=20) as client,

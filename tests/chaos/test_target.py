@@ -25,7 +25,7 @@ PLAYABLE = (
 
 @pytest.mark.parametrize("name", PLAYABLE)
 async def test_a_described_stack(harness: Harness, name: str) -> None:
-    """The retry is held by a lock in Postgres; the verdict is the same, and nobody claims to know of arrivals."""
+    """The retry is held by a lock in Postgres; the verdict is the same, and no claim is made about arrivals."""
     async with visit(described(harness.stack.description)) as visiting:
         played = await play(visiting, BY_NAME[name])
     assert played.verdict is Verdict.PASS, line(played)

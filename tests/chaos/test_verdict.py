@@ -47,7 +47,7 @@ def test_a_broken_promise_fails(kind: Kind) -> None:
 
 @pytest.mark.parametrize("witnesses", [(), MISSING, SEEN + MISSING])
 def test_without_a_witness_it_is_unknown(witnesses: tuple[Witness, ...]) -> None:
-    """The right money proves nothing when nobody saw the fault strike."""
+    """The right balance proves nothing without a witness that the fault struck."""
     assert judge(witnesses, [finding(Kind.SAFETY, kept=True)]) is Verdict.UNKNOWN
 
 

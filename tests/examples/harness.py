@@ -82,7 +82,7 @@ class ExampleHarness(Harness):
             delivery=self.deliveries[row["account"]],
             status=Status(row["status"]),
             sequence_key=row["sequence_key"],
-            attempts=list(_attempts(self.history.of_account(row["account"]))),
+            attempts=list(_attempts(self.journal.of_account(row["account"]))),
             answer=json.loads(row["answer"]) if row["answer"] else None,
             notification=None,
             created_at=datetime.now(UTC),

@@ -134,7 +134,7 @@ def test_what_its_sender_took_along() -> None:
 
 
 def test_what_had_left_before_its_sender_ended() -> None:
-    """The negative control: it arrived, or was given up, or somebody else was killed."""
+    """The negative control: it arrived, or was given up, or another process was killed."""
     arrived = Story("s").attempt(42).arrival(42).order("answer", died=True)
     assert exchanges(arrived.events) == [Exchange(sent=0, arrived=1)]
     late = Story("s").attempt(42).chaos("crashed", what="order_service", struck=ORDER).arrival(42)

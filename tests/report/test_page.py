@@ -300,7 +300,7 @@ def test_a_long_history_is_cut_and_says_so() -> None:
 
 
 def test_readings_that_say_the_same_are_told_once() -> None:
-    """Whoever waits reads again and again: the first and the last are drawn, and nothing else is left out."""
+    """A wait reads again and again: the first and the last reading are drawn, and nothing else is left out."""
     scenario, history = sample.delayed_original()
     last = history[-1]
     long = history + [{**last, "at_ms": last["at_ms"] + n} for n in range(1000)]

@@ -42,7 +42,7 @@ def test_an_answered_attempt_arrives_both_ways() -> None:
     assert len(drawn.at_ms) == 2
 
 
-def test_an_arrival_that_nobody_has_sent_is_a_stray() -> None:
+def test_an_arrival_without_a_sender_is_a_stray() -> None:
     """A second one under the same flag is no retry of the caller's: it comes from Toxiproxy's side, and is called so."""
     drawn = figure(Story("s").charged(42).arrival(42).events)
     assert [label for label, _ in ends(drawn)] == ['charge "42" ?0', "201", 'stray charge "42" ?0']
@@ -52,7 +52,10 @@ def test_an_arrival_that_nobody_has_sent_is_a_stray() -> None:
 def test_what_the_customer_does_stands_at_the_customer() -> None:
     """Though the harness does it; whatever else the harness does stands at its own lane."""
     story = (
-        Story("s").placed().chaos("cancels", text="cancels the order").chaos("crowd", text="ten")
+        Story("s")
+        .placed()
+        .chaos("cancels", text="cancels the order")
+        .chaos("concurrent charges", text="ten")
     )
     drawn = figure(story.events)
     assert [(drawn.lanes[mark.lane].title, mark.label) for mark in drawn.marks] == [
@@ -87,7 +90,7 @@ def test_a_lost_request_ends_at_toxiproxy() -> None:
 
 
 def test_a_lost_answer_ends_at_toxiproxy() -> None:
-    """Billing replied and nobody heard it."""
+    """Billing replied, and the reply did not arrive."""
     story = Story("s").attempt(42).arrival(42).reply(42).no_answer(42, "TimeoutError")
     assert ends(figure(story.events)) == [('charge "42" ?0', End.ARRIVED), ("201", End.LOST)]
 
@@ -149,7 +152,7 @@ def test_a_replica_that_lives_on_keeps_its_lane() -> None:
 
 
 def test_a_replica_that_is_idle_while_another_dies_keeps_its_lane() -> None:
-    """It did nothing after the death of the other, and was not the one that died: whoever comes is not its heir."""
+    """It did nothing after the death of the other, and was not the one that died: a new process is not its successor."""
     story = Story("s").arrival(1, pid=5).arrival(2, pid=6)
     story.chaos("crashed", what="billing_service", struck=6).arrival(3, pid=7)
     assert [lane.pids for lane in lanes(story.events) if "billing" in lane.title] == [(5,), (6, 7)]
@@ -182,7 +185,7 @@ def test_what_is_mentioned_is_noted_beside_its_lane() -> None:
     assert [(mark.kind, drawn.lanes[mark.lane].title) for mark in drawn.marks] == [
         (Kind.NOTE, "Postgres")
     ]
-    assert lane_mentioned(drawn.lanes, "nobody") == 0
+    assert lane_mentioned(drawn.lanes, "no lane") == 0
 
 
 def test_a_replica_that_was_struck_before_it_did_anything() -> None:

@@ -161,7 +161,7 @@ def test_money_that_could_not_be_compared() -> None:
 
 
 def test_a_broken_promise() -> None:
-    """The promise is named, so that nobody takes the money for everything."""
+    """The promise is named, so that a right balance is not taken for a pass."""
     promise = {"name": "X4", "claim": "all answers to a key are equal", "kept": False}
     sentence = outcome(scenario(verdict="fail", promises=[promise]))
     assert sentence == "Broken: all answers to a key are equal (X4)."

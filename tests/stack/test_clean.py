@@ -9,7 +9,7 @@ from stack.clean import main
 from stack.run_directory import held
 
 
-@pytest.mark.parametrize("directory", [".run", ".run/stage-1", ".run/soak-1/stack-1"])
+@pytest.mark.parametrize("directory", [".run", ".run/run-1", ".run/soak-1/stack-1"])
 def test_a_stack_that_runs(
     tmp_path: Path, directory: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_stack_that_runs(
 
 def test_no_stack_runs(tmp_path: Path) -> None:
     """Data, results, the locks of stacks that have ended, and caches are gone; nothing else is."""
-    with held(tmp_path / ".run" / "stage-1"):
+    with held(tmp_path / ".run" / "run-1"):
         pass
     (tmp_path / ".mypy_cache").mkdir()
     (tmp_path / ".venv").mkdir()

@@ -43,7 +43,7 @@ async def test_being_killed_often_is_no_reason_to_give_up(tmp_path: Path) -> Non
 
 
 async def test_a_kill_right_after_a_kill(tmp_path: Path) -> None:
-    """The second one waits for somebody to kill, and kills him."""
+    """The second call waits for a process to kill, and kills it."""
     running = child(tmp_path, FOREVER)
     await running.start()
     async with asyncio.timeout(30):

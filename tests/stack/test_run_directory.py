@@ -27,7 +27,7 @@ def test_one_stack_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_description_that_is_left_over(tmp_path: Path) -> None:
-    """It counts while a stack runs in its directory; the next start removes it. A copy elsewhere is nobody's."""
+    """It counts while a stack runs in its directory; the next start removes it. A copy elsewhere is never left over."""
     description = tmp_path / "stack.json"
     with held(tmp_path):
         description.write_text("{}", encoding="utf-8")
@@ -43,10 +43,10 @@ def test_a_description_that_is_left_over(tmp_path: Path) -> None:
 
 def test_stacks_beneath_a_directory(tmp_path: Path) -> None:
     """Chaos runs have directories of their own in it, and soaks have stacks in those."""
-    with held(tmp_path), held(tmp_path / "stage-1"), held(tmp_path / "soak-1" / "stack-1"):
+    with held(tmp_path), held(tmp_path / "run-1"), held(tmp_path / "soak-1" / "stack-1"):
         pass
     assert list(users(tmp_path)) == []
-    for directory in (tmp_path, tmp_path / "stage-1", tmp_path / "soak-1" / "stack-1"):
+    for directory in (tmp_path, tmp_path / "run-1", tmp_path / "soak-1" / "stack-1"):
         with held(directory):
             assert list(users(tmp_path)) == [(directory, str(os.getpid()))]
 

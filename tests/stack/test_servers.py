@@ -17,7 +17,7 @@ from stack.waiting import until
 
 @contextmanager
 def taken() -> Iterator[int]:
-    """A port that somebody listens at."""
+    """A port at which another program listens."""
     with ports.listen("", None) as listener:
         yield ports.port_of(listener)
 
@@ -36,7 +36,7 @@ async def toxiproxy(binary: Path, directory: Path, *chosen: int) -> AsyncIterato
 
 
 async def test_postgres_finds_another_port(tmp_path: Path) -> None:
-    """Somebody took the port between its choice and its use."""
+    """Another program took the port between its choice and its use."""
     with taken() as port:
         offered = iter((port,))
         cluster = PostgresCluster(

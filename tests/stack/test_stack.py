@@ -16,8 +16,8 @@ from stack.waiting import until
 BOUND_S = 30.0
 
 
-async def test_whoever_is_interrupted_asks_no_more(tmp_path: Path) -> None:
-    """Ctrl-C while a service starts: the request that waits for it ends, so that its failure is told to nobody."""
+async def test_an_interruption_ends_the_request_for_readiness(tmp_path: Path) -> None:
+    """Ctrl-C while a service starts: the request that waits for it ends, so that its failure is not reported."""
     asking, ended = asyncio.Event(), asyncio.Event()
 
     async def request() -> None:
@@ -50,8 +50,8 @@ async def given_up(tmp_path: Path) -> str:
     return "nothing"
 
 
-async def test_a_request_that_fails_with_its_service_is_told_to_nobody(tmp_path: Path) -> None:
-    """The service's failure is what is said; a task whose exception nobody took would be reported when it is collected."""
+async def test_a_request_that_fails_with_its_service_is_not_reported(tmp_path: Path) -> None:
+    """The service's failure is what is said; a task whose exception was never retrieved would be reported when it is collected."""
     reported: list[str] = []
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()

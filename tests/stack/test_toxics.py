@@ -64,7 +64,7 @@ def library(admin: Toxiproxy, monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A server that sends for as long as somebody takes it."""
+    """A server that sends for as long as the client reads."""
     with suppress(ConnectionError):
         while True:
             writer.write(b"x" * 65536)
@@ -191,7 +191,7 @@ async def test_what_the_server_refuses_is_refused(admin: Toxiproxy, echo: str) -
         await admin.create("q", echo, proxy.listen)
 
 
-async def test_nobody_answers() -> None:
+async def test_no_server_answers() -> None:
     """A closed port is an exception at once."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -306,7 +306,7 @@ async def test_two_servers_in_one_process(admin: Toxiproxy, echo: str, harness: 
 async def test_a_proxy_of_the_environment_is_not_used(
     admin: Toxiproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """HTTP_PROXY is for the outside world, not for a server on this machine."""
+    """HTTP_PROXY is for other machines, not for a server on this machine."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert await admin.version() == "2.12.0"
@@ -334,7 +334,9 @@ class TestTheLibrary:
         """And JSON, not a version."""
         assert (await asyncio.to_thread(library.version)) == b'{"version": "2.12.0"}\n'
 
-    async def test_the_address_is_everybodys(self, library: Library, admin: Toxiproxy) -> None:
+    async def test_the_address_is_shared_by_all_instances(
+        self, library: Library, admin: Toxiproxy
+    ) -> None:
         """An instance cannot have an address of its own; only a class can, as the adapter makes it."""
         Library().update_api_consumer("127.0.0.1", 1)
         with pytest.raises(requests.ConnectionError):

@@ -212,14 +212,14 @@ BUGS = (
     _caller("retry_changes_the_amount", "a retry asks for more", (LOST_REQUEST,), "L2", "X1"),
     _caller(
         "new_key_after_a_takeover",
-        "whoever takes an order over gives it a new key",
+        "the process that takes an order over gives it a new key",
         ("caller_killed/before_the_answer",),
         "X0",
         "X1",
     ),
     _caller(
         "at_most_once_taken_up_again",
-        "whoever takes an order over sends it, under at most once too",
+        "the process that takes an order over sends it, under at most once too",
         ("caller_killed/at_most_once_before_the_answer",),
         "M1",
     ),
@@ -230,7 +230,10 @@ BUGS = (
         "M2",
     ),
     _caller(
-        "no_deadline", "an attempt may take as long as bytes keep coming", ("slow/drip",), "L6"
+        "no_deadline",
+        "an attempt may take as long as bytes keep coming",
+        ("slow/byte_by_byte",),
+        "L6",
     ),
     _caller("flag_forgotten", "the retry flag is not set on retries", (LOST_RESPONSE,), "L3"),
     _caller("keys_with_gaps", "keys come from a counter that skips", (LOST_RESPONSE,), "X6"),
@@ -243,14 +246,14 @@ BUGS = (
     _caller("sent_after_the_answer", "one more attempt after the answer", (LOST_RESPONSE,), "L5"),
     _receiver(
         "void_leaves_no_tombstone",
-        "a cancelled order's key is taken out of use for nobody",
+        "a cancelled order's key stays usable",
         ("late/after_the_cancellation",),
         "C2",
     ),
     _receiver(
         "decline_not_remembered",
         "a decline does not spend its key",
-        ("late/declined_and_enriched",),
+        ("late/declined_and_then_funded",),
         "X1c",
         "X4",
     ),
@@ -279,16 +282,16 @@ BUGS = (
         "X1",
     ),
     _migration(
-        "decline_poisons_its_neighbours",
-        "a charge that is declined in a batch is too much for those behind it as well",
-        ("late/crowd_of_one_account",),
+        "decline_spoils_its_batch",
+        "a declined charge makes the charges behind it in its batch declined as well",
+        ("late/concurrent_charges_of_one_account",),
         "X1",
         sql=_SUMMED,
     ),
     _receiver(
         "balance_overwritten",
         "the balance is read without a lock, and written as what is left of it",
-        ("late/crowd_of_one_account",),
+        ("late/concurrent_charges_of_one_account",),
         "X5",
     ),
     _caller(
@@ -300,14 +303,14 @@ BUGS = (
     ),
     _caller(
         "any_problem_is_billings",
-        "a refusal is believed, whoever says so in whatever words",
-        ("refused/by_a_stranger_at_first",),
+        "a refusal is believed, whatever service sent it",
+        ("refused/by_the_wrong_service_at_first",),
         "X1c",
     ),
     _caller(
         "cancel_takes_any_certainty",
         "a cancellation that could not be sent is taken for one that found nothing",
-        ("late/cancelled_out_of_reach",),
+        ("late/cancelled_while_billing_is_down",),
         "C2",
         "X1c",
     ),
@@ -318,9 +321,9 @@ BUGS = (
         "X1b",
     ),
     _caller(
-        "shopper_brings_it_back",
-        "a customer who comes back has the order delivered at once, whoever holds its lease",
-        ("caller_killed/at_most_once_and_the_shopper_comes_back",),
+        "customer_brings_it_back",
+        "an order that is placed again is delivered at once, even while another process leases it",
+        ("caller_killed/at_most_once_and_the_customer_retries",),
         "M1",
     ),
     _caller(
@@ -330,7 +333,7 @@ BUGS = (
         "L7",
     ),
     _caller(
-        "late_writes_wake_nobody",
+        "late_writes_wake_no_waiter",
         "what was queued behind a slow write waits until the next one comes",
         ("recording/slow_and_many",),
         "L1",

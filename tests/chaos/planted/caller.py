@@ -288,7 +288,7 @@ def silence_is_no_trouble() -> ASGIApp:
     return chaos.faults.wrapped_services.order()
 
 
-def late_writes_wake_nobody() -> ASGIApp:
+def late_writes_wake_no_waiter() -> ASGIApp:
     async def write_next(self: Any) -> None:
         released = False
 

@@ -1,4 +1,4 @@
-"""The judge of a crowd: each kind of wrong is found, and a right one raises nothing."""
+"""The checks of concurrent charges: each kind of error is found, and a correct round raises nothing."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from chaos.harness.harness import OPENING_CENTS
-from chaos.steps.concurrent_charges import _GREEDY_CENTS, _broken_chain, _Copy, _judged
+from chaos.steps.concurrent_charges import _TOO_MUCH_CENTS, _broken_chain, _Copy, _judged
 
 
 def answered(
@@ -28,7 +28,7 @@ GOOD = [
     answered(2, 11, left=TWO),
     answered(2, 7, 422),
     answered(2, 7, 422),
-    answered(3, _GREEDY_CENTS, 402),
+    answered(3, _TOO_MUCH_CENTS, 402),
 ]
 LEDGER: list[dict[str, Any]] = [
     {"sequence_key": 1, "amount_cents": 7},
@@ -40,8 +40,8 @@ def wrong(copies: list[_Copy], ledger: list[dict[str, Any]], moved_cents: int) -
     return [promise for promise, _, detail in _judged(copies, ledger, moved_cents) if detail]  # type: ignore[arg-type]
 
 
-def test_a_concurrent_charges_that_was_served_well() -> None:
-    """Whichever of the payloads came first."""
+def test_a_correct_round() -> None:
+    """Whichever payload of a key came first."""
     assert wrong(GOOD, LEDGER, 18) == []
 
 
@@ -54,7 +54,7 @@ def test_a_concurrent_charges_that_was_served_well() -> None:
         ([*GOOD[:1], answered(1, 7, 422), *GOOD[2:]], LEDGER, 18, "X4"),
         ([*GOOD[:2], answered(1, 11, left=ONE), *GOOD[3:]], LEDGER, 18, "X7"),
         (GOOD, LEDGER, 11, "X5"),
-        ([*GOOD[:-1], answered(3, _GREEDY_CENTS, 503)], LEDGER, 18, "X1c"),
+        ([*GOOD[:-1], answered(3, _TOO_MUCH_CENTS, 503)], LEDGER, 18, "X1c"),
         (GOOD, [*LEDGER, {"sequence_key": 3, "amount_cents": 0}], 18, "X1"),
         ([*GOOD, answered(4, 7, 402)], LEDGER, 18, "X1"),
     ],
@@ -62,8 +62,8 @@ def test_a_concurrent_charges_that_was_served_well() -> None:
 def test_what_is_wrong(
     copies: list[_Copy], ledger: list[dict[str, Any]], moved_cents: int, promise: str
 ) -> None:
-    """Executed twice or not at all, different answers, an impostor that is believed, money that is not explained,
-    too much that is not declined, or executed all the same, and enough that is declined."""
+    """Executed twice or not at all, different answers, another payload that is accepted, money that is not explained,
+    a charge above the balance that is not declined, or is executed, and a covered one that is declined."""
     assert promise in wrong(copies, ledger, moved_cents)
 
 

@@ -1,4 +1,4 @@
-"""The neighbour of a charge: who waits for it is seen."""
+"""The lock on an account: every session that waits for it is counted."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_loo
         )
         while await account_lock.count_waiting() < 2:
             assert await account_lock.is_waited_for()
-        await account_lock.leave()
+        await account_lock.release()
         await waiting
         await behind
     assert not await account_lock.is_waited_for()

@@ -1,4 +1,4 @@
-"""Somebody interferes with a scenario: what cannot be believed any more is unknown, never a pass."""
+"""Interference with a scenario from outside: its verdict is unknown, never a pass."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -14,8 +14,8 @@ from chaos.results.lines import line
 from chaos.runner.play import play
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
-from chaos.steps.network import Arm, CutInBody, Heal, LetGo
-from chaos.steps.processes import DiesAt
+from chaos.steps.network import Arm, CutInBody, Heal, RemoveToxics
+from chaos.steps.processes import DieAt
 from chaos.steps.step import NOTHING, Needs, Step
 from order_service.wire import Delivery
 
@@ -32,7 +32,7 @@ STRUCK_BY_THE_NETWORK = tuple(
     scenario.name
     for scenario in SCENARIOS
     if any(isinstance(step, Arm | CutInBody) for step in scenario.steps)
-    and not any(isinstance(step, DiesAt) for step in scenario.steps)
+    and not any(isinstance(step, DieAt) for step in scenario.steps)
     and (scenario.situation is None or scenario.delivery is Delivery.EXACTLY_ONCE)
 )
 Interference = Callable[[Context], Awaitable[None]]
@@ -40,7 +40,7 @@ Interference = Callable[[Context], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Interfere:
-    """An act that no scenario has."""
+    """A step that no scenario has."""
 
     needs: ClassVar[Needs] = NOTHING
     how: Interference
@@ -51,23 +51,23 @@ class Interfere:
 
 async def remove_the_toxics(context: Context) -> None:
     """Through Toxiproxy's own API."""
-    for toxic in await context.harness.toxiproxy.toxics("billing"):
-        await context.harness.toxiproxy.remove("billing", toxic)
+    for toxic in await context.network.toxics("billing"):
+        await context.network.remove("billing", toxic)
 
 
 async def close_the_proxy(context: Context) -> None:
-    """Nobody gets through, which is another fault than the armed one."""
-    await context.harness.toxiproxy.disable("billing")
+    """No request gets through, which is another fault than the armed one."""
+    await context.network.disable("billing")
 
     async def open_again() -> None:
-        await context.harness.toxiproxy.enable("billing")
+        await context.network.enable("billing")
 
     context.cleanups.append(open_again)
 
 
 async def kill_toxiproxy(context: Context) -> None:
     """It comes back at once, with its proxies and without the toxics."""
-    child = context.harness.stack.toxiproxy_child
+    child = context.services.toxiproxy_child
     deaths = len(child.deaths)
     await child.crash(signal.SIGKILL)
     await child.running_after(deaths + 1)
@@ -93,22 +93,22 @@ async def test_a_fault_that_was_switched_off(
 async def off(context: Context) -> None:
     """Takes away what was armed."""
     for proxy, toxic in context.armed:
-        if toxic.name in await context.harness.toxiproxy.toxics(proxy):
-            await context.harness.toxiproxy.remove(proxy, toxic.name)
+        if toxic.name in await context.network.toxics(proxy):
+            await context.network.remove(proxy, toxic.name)
 
 
 async def on_again(context: Context) -> None:
-    """Puts it back before anybody looks."""
+    """Arms it again before the next reading."""
     for proxy, toxic in context.armed:
-        if toxic.name not in await context.harness.toxiproxy.toxics(proxy):
-            await context.harness.toxiproxy.arm(proxy, toxic)
+        if toxic.name not in await context.network.toxics(proxy):
+            await context.network.arm(proxy, toxic)
 
 
 def off_in_between(scenario: Scenario) -> Scenario:
     """The same scenario, with its toxics armed whenever they are looked at, and never when it matters."""
     steps: list[Step] = []
     for step in scenario.steps:
-        if isinstance(step, Heal | LetGo):
+        if isinstance(step, Heal | RemoveToxics):
             steps.append(Interfere(on_again))
         steps.append(step)
         if isinstance(step, Arm | CutInBody):

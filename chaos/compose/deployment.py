@@ -1,4 +1,4 @@
-"""The harness's two hands: HTTP through the published ports, and Postgres for what really happened.
+"""The deployed stack as the harness uses it: HTTP through the published ports, and Postgres for what really happened.
 
 Guarantee: money is read from Postgres past every proxy; a wait has a bound and names what it waited for.
 """
@@ -27,14 +27,14 @@ else:
     Connection = asyncpg.Connection
 
 
-class Shop:
-    """Use as `async with Shop(target) as shop`."""
+class Deployment:
+    """Use as `async with Deployment(target) as deployment`."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.client = httpx.AsyncClient(timeout=STEP_TIMEOUT_S, trust_env=False)
 
-    async def __aenter__(self) -> "Shop":
+    async def __aenter__(self) -> "Deployment":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,7 +45,7 @@ class Shop:
         return await asyncpg.connect(self.target.owner, timeout=STEP_TIMEOUT_S)
 
     async def open_account(self, prefix: str) -> str:
-        """An account of its own, so that its balance tells of one thing alone."""
+        """An account of its own, so that its balance tells of one test alone."""
         account = f"{prefix}-{uuid.uuid4().hex[:12]}"
         response = await self.client.put(
             f"{self.target.urls['billing_service']}/accounts/{account}",

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from chaos.evidence.journal import History
+from chaos.evidence.journal import Journal
 from chaos.faults.control import Control
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE, SabotagedApp, Seams
 
@@ -45,7 +45,7 @@ async def test_a_request_passes_unchanged(journal: Path, monkeypatch: pytest.Mon
         async with client(SabotagedApp(echo, Seams("billing_service"))) as caller:
             response = await caller.post("/charges", content=body)
     assert response.content == body
-    assert [event.seam for event in History(journal).of_account("alice")] == ["arrival", "reply"]
+    assert [event.seam for event in Journal(journal).of_account("alice")] == ["arrival", "reply"]
 
 
 async def test_a_barrier_holds_until_it_is_released(
@@ -67,7 +67,7 @@ async def test_a_barrier_holds_until_it_is_released(
             assert (await held).status_code == 200
 
 
-async def test_nobody_plays_any_more(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_scenario_is_being_played(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A control server that is gone stops no service."""
     async with Control() as control:
         monkeypatch.setenv(CONTROL_VARIABLE, control.address)
@@ -87,7 +87,7 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
         "complete": True,
     }
     journal.write_text(json.dumps(line) + "\n" + json.dumps(line)[:30], encoding="utf-8")
-    assert len(History(journal).arrivals("s", "a")) == 1
+    assert len(Journal(journal).arrivals("s", "a")) == 1
 
 
 def test_an_incomplete_request_is_no_arrival(tmp_path: Path) -> None:
@@ -102,4 +102,4 @@ def test_an_incomplete_request_is_no_arrival(tmp_path: Path) -> None:
         "complete": False,
     }
     journal.write_text(json.dumps(line) + "\n", encoding="utf-8")
-    assert History(journal).arrivals("s", "a") == []
+    assert Journal(journal).arrivals("s", "a") == []
