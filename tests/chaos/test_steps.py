@@ -12,8 +12,13 @@ STEPS = PROJECT / "chaos" / "steps"
 def sleeps(source: str) -> Iterator[int]:
     """The lines that sleep, whatever the module is called that lets them."""
     for node in ast.walk(ast.parse(source)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        if "sleep" in names or (isinstance(node, ast.Attribute) and node.attr == "sleep"):
+        if isinstance(node, ast.ImportFrom):
+            named = {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            named = {node.attr}
+        else:
+            continue
+        if "sleep" in named:
             yield node.lineno
 
 
