@@ -210,7 +210,7 @@ MODULES: Mapping[str, Tests] = {
     "notification_service/app.py": (
         "tests/notification_service/test_notifications.py::test_its_database_is_away",
         "tests/notification_service/test_notifications.py::test_a_commit_without_an_answer",
-        "tests/chaos/test_planted.py::test_a_planted_bug_is_caught",
+        "tests/chaos/test_scenarios.py::test_a_scenario",
     ),
     "notification_service/arrivals.py": (
         "tests/notification_service/test_notifications.py::test_an_arrival_is_listed",
@@ -328,6 +328,7 @@ MODULES: Mapping[str, Tests] = {
     ),
     "service_kit/http_guard/install.py": (
         "tests/service_kit/http_guard/test_install.py::test_a_plain_uvicorn_makes_guarded_connections",
+        "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",
     ),
     "service_kit/http_guard/protocol.py": (
         "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
@@ -671,10 +672,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_target.py::test_what_needs_processes_is_not_played",
     ),
     "chaos/harness/target.py": ("tests/chaos/test_target.py::test_a_described_stack",),
-    "chaos/mutation.py": (
-        "tests/chaos/test_mutation.py::test_a_bug_is_caught_by_its_own_promise",
-        "tests/chaos/test_planted.py::test_a_planted_bug_is_caught",
-    ),
+    "chaos/mutation.py": ("tests/chaos/test_mutation.py::test_a_bug_is_caught_by_its_own_promise",),
     "chaos/promises/audit.py": (
         "tests/chaos/test_audit.py::test_clean_books",
         "tests/chaos/test_audit.py::test_another_client_names_an_order",
