@@ -80,6 +80,7 @@ check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
 
 docs: $(STAMP) ## Make the generated parts of the documents again
 	@$(RUN) -m tests.architecture.settings_page
+	@$(RUN) -m tests.architecture.guarantees_page
 	@exec $(RUN) -m bench.page
 
 format: $(STAMP) ## Format the code

@@ -18,6 +18,7 @@ DOCUMENTS = (
     "docs/protocol.md",
     "docs/decisions.md",
     "docs/running.md",
+    "docs/guarantees.md",
 )
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from billing_service import ledger, opening
 from billing_service.settings import Settings
@@ -43,6 +44,13 @@ async def test_another_balance_is_an_error(database: Any, settings: Settings) ->
     assert await opening.open_all(settings, [("alice", 1_000)]) == 0
     assert await opening.open_all(settings, [("alice", 2_000)]) == 1
     assert await balance(database, "alice") == 1_000
+
+
+async def test_without_a_database(settings: Settings) -> None:
+    """Exit code 1: whatever waits for the accounts does not start without them."""
+    url = SecretStr("postgresql://billing_service@127.0.0.1:1/shop")
+    nowhere = settings.model_copy(update={"database_url": url})
+    assert await opening.open_all(nowhere, [("alice", 1_000)]) == 1
 
 
 @pytest.mark.parametrize("argument", ["alice", "alice=", "alice=-1", "alice=1.5", "=5", 'a"b=5'])

@@ -1,0 +1,1099 @@
+"""Which tests fail when a guarantee is broken: of each module by its path, of each row of docs/protocol.md by a part of it.
+
+Guarantee: a test stands here only because it fails when the guarantee, or a part of it, is broken.
+
+`tests/architecture/guarantees_page.py` makes docs/guarantees.md of it, and takes the guarantees from where they stand.
+"""
+
+from collections.abc import Mapping
+
+Tests = tuple[str, ...]
+
+NO_TEST_YET: Tests = ()
+
+MODULES: Mapping[str, Tests] = {
+    "order_service/answers.py": (
+        "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
+        "tests/order_service/test_answers.py::test_anybodys_success",
+        "tests/order_service/test_answers.py::test_anybodys_refusal",
+        "tests/order_service/test_answers.py::test_a_201_that_is_not_whole",
+    ),
+    "order_service/app.py": (
+        "tests/order_service/test_orders.py::test_the_database_of_orders_is_away",
+        "tests/order_service/test_orders.py::test_billing_is_away_for_longer_than_the_customer_waits",
+        "tests/order_service/test_orders.py::test_a_customer_retries",
+        "tests/order_service/test_orders.py::test_a_customer_retries_at_once",
+    ),
+    "order_service/backoff.py": (
+        "tests/order_service/test_backoff.py::test_no_pause_is_longer_than_its_cap",
+        "tests/order_service/test_backoff.py::test_the_bound_doubles_up_to_the_cap",
+        "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
+    ),
+    "order_service/books.py": (
+        "tests/order_service/test_books.py::test_orders_are_recorded_together",
+        "tests/order_service/test_books.py::test_orders_are_settled_together",
+        "tests/order_service/test_books.py::test_attempts_begin_together",
+        "tests/order_service/test_books.py::test_fates_are_recorded_together",
+        "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
+    ),
+    "order_service/clients.py": (
+        "tests/order_service/test_clients.py::test_without_a_token",
+        "tests/order_service/test_clients.py::test_the_order_of_another_client",
+        "tests/order_service/test_clients.py::test_a_list_holds_the_clients_own_orders",
+        "tests/order_service/test_clients.py::test_a_pending_order_of_another_client_is_not_cancelled",
+    ),
+    "order_service/courier.py": (
+        "tests/order_service/test_courier.py::test_an_answer_is_kept_until_it_is_written_down",
+        "tests/order_service/test_courier.py::test_who_settles_second_tells_nobody",
+        "tests/order_service/test_courier.py::test_what_an_outcome_makes_of_an_order",
+        "tests/order_service/test_courier.py::test_at_least_once_is_not_certain_of_the_keys_before",
+        "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+        "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
+    ),
+    "order_service/delivery.py": (
+        "tests/order_service/test_delivery.py::test_exactly_once_keeps_its_key_and_raises_the_flag",
+        "tests/order_service/test_delivery.py::test_nothing_is_sent_after_an_answer",
+        "tests/order_service/test_delivery.py::test_at_most_once_sends_once_whatever_comes_back",
+        "tests/order_service/test_delivery.py::test_at_least_once_mints_inside_the_loop",
+    ),
+    "order_service/dispatcher.py": (
+        "tests/order_service/test_orders.py::test_an_order_of_a_dead_process_is_taken_over",
+        "tests/order_service/test_orders.py::test_orders_are_taken_over_after_the_database_was_away",
+        "tests/order_service/test_dispatcher.py::test_a_look_that_fails_is_not_the_last_one",
+        "tests/chaos/test_replicas.py::test_kill_9_again_and_again",
+    ),
+    "order_service/headers.py": (
+        "tests/order_service/test_headers.py::test_any_other_key_is_malformed",
+    ),
+    "order_service/listing.py": (
+        "tests/order_service/test_clients.py::test_a_list_holds_the_clients_own_orders",
+        "tests/order_service/test_clients.py::test_the_order_of_another_client",
+        "tests/order_service/test_listing.py::test_an_order_that_is_settled_while_it_is_read",
+        "tests/order_service/test_listing.py::test_attempts_are_shown_as_they_were_recorded",
+    ),
+    "order_service/metrics.py": (
+        "tests/order_service/test_metrics.py::test_each_attempt_and_its_end_are_counted_once",
+    ),
+    "order_service/orders.py": (
+        "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
+        "tests/order_service/test_orders.py::test_keys_are_gap_free",
+        "tests/order_service/test_orders.py::test_settling_happens_once",
+        "tests/order_service/test_books.py::test_two_replicas_record_the_same_customers_keys",
+        "tests/migrations/test_roles.py::test_order_service_cannot_rewrite_what_was_settled",
+    ),
+    "order_service/outcomes.py": (
+        "tests/order_service/test_delivery.py::test_only_an_answer_is_final",
+        "tests/order_service/test_peers.py::test_an_answer_becomes_an_outcome",
+        "tests/order_service/test_courier.py::test_what_an_outcome_makes_of_an_order",
+    ),
+    "order_service/peers.py": (
+        "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
+        "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
+        "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
+        "tests/order_service/test_peers.py::test_a_reset_connection_is_unknown",
+        "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+    ),
+    "order_service/problems.py": NO_TEST_YET,
+    "order_service/process.py": (
+        "tests/test_making.py::test_nothing_outside_is_touched",
+        "tests/order_service/test_orders.py::test_orders_are_taken_over_after_the_database_was_away",
+        "tests/order_service/test_orders.py::test_a_process_that_stops_keeps_what_is_in_flight",
+    ),
+    "order_service/retry_budget.py": (
+        "tests/order_service/test_retry_budget.py::test_the_burst_is_free_and_then_it_trickles",
+        "tests/order_service/test_retry_budget.py::test_time_refills_it_up_to_its_capacity",
+        "tests/order_service/test_retry_budget.py::test_a_long_queue_is_drained_at_the_speed_of_answers",
+        "tests/order_service/test_retry_budget.py::test_a_second_outage_trickles_as_the_first_one",
+        "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
+    ),
+    "order_service/set_statements.py": (
+        "tests/order_service/test_books.py::test_orders_are_recorded_together",
+        "tests/order_service/test_books.py::test_customers_keys_within_a_group",
+        "tests/order_service/test_books.py::test_orders_are_settled_together",
+        "tests/order_service/test_books.py::test_an_order_that_is_held_elsewhere",
+        "tests/order_service/test_books.py::test_attempts_begin_together",
+        "tests/order_service/test_books.py::test_fates_are_recorded_together",
+    ),
+    "billing_service/admission.py": (
+        "tests/billing_service/test_admission.py::test_shares",
+        "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
+    ),
+    "billing_service/app.py": (
+        "tests/billing_service/test_mistakes_of_others.py::test_4_there_is_no_ghost_success",
+        "tests/billing_service/test_database_trouble.py::test_a_crash_of_postgres",
+        "tests/billing_service/test_bad_input.py::test_a_bad_body",
+        "tests/billing_service/test_charges.py::test_an_unknown_account_spends_no_key",
+    ),
+    "billing_service/collector.py": (
+        "tests/billing_service/test_collector.py::test_time_forgets_nothing",
+        "tests/billing_service/test_collector.py::test_the_mark_is_moved_before_a_key_is_deleted",
+        "tests/billing_service/test_collector.py::test_a_stuck_client_keeps_no_other_one",
+        "tests/billing_service/test_collector.py::test_a_client_that_cannot_be_served",
+        "tests/billing_service/test_collector.py::test_a_round_that_cannot_begin",
+        "tests/billing_service/test_forgetting.py::test_a_mark_never_goes_back",
+        "tests/billing_service/test_forgetting.py::test_purging_everything_and_replaying_everything",
+    ),
+    "billing_service/group_commit.py": (
+        "tests/billing_service/test_group_commit.py::test_nothing_is_under_way",
+        "tests/billing_service/test_group_commit.py::test_bad_account_locks",
+        "tests/billing_service/test_group_commit.py::test_a_key_that_is_held_elsewhere",
+        "tests/billing_service/test_group_commit.py::test_an_account_that_is_held_elsewhere",
+        "tests/billing_service/test_group_commit.py::test_a_client_whose_mark_is_being_moved",
+        "tests/billing_service/test_group_commit.py::test_an_account_that_stays_held",
+        "tests/billing_service/test_group_commit.py::test_a_charge_that_is_not_begun_in_time",
+    ),
+    "billing_service/headers.py": (
+        "tests/billing_service/test_headers.py::test_any_other_key_is_malformed",
+        "tests/billing_service/test_headers.py::test_any_other_flag_is_malformed",
+        "tests/billing_service/test_headers.py::test_any_other_mark_is_malformed",
+        "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
+    ),
+    "billing_service/keys.py": (
+        "tests/billing_service/test_voiding.py::test_a_voided_key_is_never_executed",
+        "tests/billing_service/test_voiding.py::test_an_executed_key_cannot_be_voided",
+        "tests/billing_service/test_voiding.py::test_a_forgotten_key_cannot_be_voided",
+        "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
+        "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
+    ),
+    "billing_service/ledger.py": (
+        "tests/billing_service/test_charges.py::test_the_same_key_again",
+        "tests/billing_service/test_charges.py::test_fifty_at_once_with_the_first_one_slow",
+        "tests/billing_service/test_charges.py::test_the_flag_decides_nothing",
+        "tests/billing_service/test_mistakes_of_others.py::test_many_keys_in_random_order_with_duplicates",
+        "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
+        "tests/billing_service/test_database_trouble.py::test_a_crash_of_postgres",
+        "tests/chaos/test_replicas.py::test_twins_on_two_replicas_of_billing",
+    ),
+    "billing_service/metrics.py": (
+        "tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",
+    ),
+    "billing_service/opening.py": (
+        "tests/billing_service/test_opening.py::test_accounts_are_opened_and_stay",
+        "tests/billing_service/test_opening.py::test_another_balance_is_an_error",
+        "tests/billing_service/test_opening.py::test_without_a_database",
+    ),
+    "billing_service/plain.py": (
+        "tests/billing_service/test_plain.py::test_an_answer_is_what_a_single_charge_gets",
+        "tests/billing_service/test_plain.py::test_a_new_key",
+        "tests/billing_service/test_plain.py::test_what_is_known_is_answered",
+        "tests/billing_service/test_plain.py::test_what_is_held_elsewhere",
+        "tests/billing_service/test_plain.py::test_a_key_that_is_inserted_unannounced",
+        "tests/billing_service/test_plain.py::test_the_index_decides",
+        "tests/billing_service/test_group_commit.py::test_an_overdraft_is_judged_in_the_order_of_arrival",
+    ),
+    "billing_service/problems.py": (
+        "tests/test_openapi.py::test_documented_answers_only",
+        "tests/order_service/test_answers.py::test_the_wire_lists_what_billing_publishes",
+    ),
+    "billing_service/process.py": (
+        "tests/test_making.py::test_nothing_outside_is_touched",
+        "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
+    ),
+    "billing_service/queue.py": (
+        "tests/billing_service/test_group_commit.py::test_twins",
+        "tests/billing_service/test_group_commit.py::test_twins_of_a_key_that_is_committed_elsewhere",
+        "tests/billing_service/test_group_commit.py::test_two_batches_at_once_share_no_account",
+        "tests/billing_service/test_group_commit.py::test_the_order_of_arrival_behind_a_batch",
+        "tests/billing_service/test_group_commit.py::test_the_order_of_arrival_at_a_held_account",
+    ),
+    "billing_service/stored_answers.py": (
+        "tests/billing_service/test_stored_answers.py::test_every_form_of_a_charge_names_its_order",
+        "tests/billing_service/test_stored_answers.py::test_a_decline_names_its_order",
+        "tests/billing_service/test_stored_answers.py::test_an_old_answer_is_completed_when_it_comes_again",
+        "tests/billing_service/test_stored_answers.py::test_what_a_key_did_names_its_order",
+        "tests/billing_service/test_stored_answers.py::test_what_a_declined_key_did",
+    ),
+    "billing_service/wire.py": (
+        "tests/billing_service/test_bad_input.py::test_a_bad_body",
+        "tests/test_input.py::test_a_number_that_is_no_amount",
+    ),
+    "notification_service/app.py": (
+        "tests/notification_service/test_notifications.py::test_its_database_is_away",
+        "tests/notification_service/test_notifications.py::test_a_commit_without_an_answer",
+        "tests/chaos/test_scenarios.py::test_a_scenario",
+    ),
+    "notification_service/arrivals.py": (
+        "tests/notification_service/test_notifications.py::test_an_arrival_is_listed",
+        "tests/notification_service/test_notifications.py::test_a_twin_is_visible",
+        "tests/migrations/test_roles.py::test_arrivals_stay",
+    ),
+    "service_kit/bearer_tokens/__init__.py": (
+        "tests/service_kit/bearer_tokens/test_clients.py::test_a_token_names_its_client",
+        "tests/service_kit/bearer_tokens/test_clients.py::test_any_other_header_names_no_client",
+        "tests/service_kit/bearer_tokens/test_clients.py::test_every_request_is_compared_with_every_token",
+    ),
+    "service_kit/bearer_tokens/settings.py": (
+        "tests/service_kit/bearer_tokens/test_settings.py::test_clients_that_are_refused",
+        "tests/service_kit/bearer_tokens/test_settings.py::test_a_token_that_is_sent",
+        "tests/service_kit/bearer_tokens/test_settings.py::test_clients_that_are_accepted",
+    ),
+    "service_kit/bounded_pool/__init__.py": (
+        "tests/service_kit/bounded_pool/test_errors.py::test_a_silent_network_ends_at_the_deadline",
+        "tests/service_kit/bounded_pool/test_errors.py::test_trouble",
+        "tests/service_kit/bounded_pool/test_errors.py::test_a_lock_that_is_not_free",
+        "tests/service_kit/bounded_pool/test_pool.py::test_a_read_that_waits_in_vain",
+    ),
+    "service_kit/bounded_pool/errors.py": (
+        "tests/service_kit/bounded_pool/test_errors.py::test_trouble",
+        "tests/service_kit/bounded_pool/test_errors.py::test_a_full_database_is_trouble",
+        "tests/service_kit/bounded_pool/test_errors.py::test_a_defect_stays_a_defect",
+    ),
+    "service_kit/bounded_pool/pool.py": (
+        "tests/service_kit/bounded_pool/test_pool.py::test_opening_needs_no_database",
+        "tests/service_kit/bounded_pool/test_pool.py::test_a_session_that_is_over",
+        "tests/service_kit/bounded_pool/test_pool.py::test_a_deadline_closes_the_connection_and_cancels_nothing",
+        "tests/service_kit/bounded_pool/test_pool.py::test_a_caller_that_gives_up",
+        "tests/service_kit/bounded_pool/test_pool.py::test_reads_leave_connections_to_writes",
+        "tests/service_kit/bounded_pool/test_readiness.py::test_all_connections_are_in_use",
+        "tests/billing_service/test_database_trouble.py::test_a_crash_of_postgres",
+    ),
+    "service_kit/bounded_pool/readiness.py": (
+        "tests/service_kit/bounded_pool/test_readiness.py::test_a_database_that_is_silent",
+        "tests/service_kit/bounded_pool/test_readiness.py::test_all_connections_are_in_use",
+        "tests/service_kit/bounded_pool/test_readiness.py::test_many_questions_at_once",
+    ),
+    "service_kit/bounded_pool/session.py": (
+        "tests/service_kit/bounded_pool/test_session.py::test_the_settings_hold",
+        "tests/service_kit/bounded_pool/test_session.py::test_a_role_that_changed_its_own_defaults",
+        "tests/service_kit/bounded_pool/test_session.py::test_a_new_session_that_can_only_read",
+        "tests/service_kit/bounded_pool/test_session.py::test_a_pooler_in_session_mode",
+        "tests/service_kit/bounded_pool/test_session.py::test_a_pooler_that_lends_for_a_transaction",
+    ),
+    "service_kit/direct_route/__init__.py": (
+        "tests/service_kit/direct_route/test_direct_route.py::test_it_accepts_what_fastapi_accepts",
+        "tests/service_kit/direct_route/test_direct_route.py::test_a_name_twice",
+        "tests/service_kit/direct_route/test_direct_route.py::test_an_endpoint_that_wants_more_is_refused",
+    ),
+    "service_kit/direct_route/api.py": (
+        "tests/service_kit/direct_route/test_direct_api.py::test_the_same_answer",
+        "tests/service_kit/direct_route/test_direct_api.py::test_anything_else",
+    ),
+    "service_kit/direct_route/route.py": (
+        "tests/service_kit/direct_route/test_direct_route.py::test_it_accepts_what_fastapi_accepts",
+        "tests/service_kit/direct_route/test_direct_route.py::test_a_name_twice",
+        "tests/service_kit/direct_route/test_direct_route.py::test_the_error_names_the_field",
+        "tests/service_kit/direct_route/test_direct_route.py::test_an_endpoint_that_wants_more_is_refused",
+        "tests/test_input.py::test_a_content_coding",
+        "tests/test_input.py::test_another_content_type",
+        "tests/test_input.py::test_a_query_beside_a_body",
+    ),
+    "service_kit/environment/__init__.py": (
+        "tests/service_kit/environment/test_services_settings.py::test_a_wrong_setting",
+        "tests/service_kit/environment/test_services_settings.py::test_no_value_is_repeated",
+        "tests/service_kit/environment/test_secrecy.py::test_production_refuses_a_public_secret",
+        "tests/service_kit/environment/test_secrecy.py::test_development_warns",
+    ),
+    "service_kit/environment/database_url.py": (
+        "tests/service_kit/environment/test_database_url.py::test_a_password_that_ends_the_host",
+        "tests/service_kit/environment/test_database_url.py::test_urls_that_are_accepted",
+    ),
+    "service_kit/environment/hosts.py": (
+        "tests/service_kit/environment/test_hosts.py::test_names_that_are_accepted",
+        "tests/service_kit/environment/test_hosts.py::test_names_that_are_refused",
+    ),
+    "service_kit/environment/passwords.py": (
+        "tests/service_kit/environment/test_passwords.py::test_passwords_that_are_refused",
+    ),
+    "service_kit/environment/secrecy.py": (
+        "tests/service_kit/environment/test_secrecy.py::test_production_refuses_a_public_secret",
+        "tests/service_kit/environment/test_secrecy.py::test_development_warns",
+        "tests/service_kit/environment/test_secrecy.py::test_order_service_refuses_a_public_secret",
+    ),
+    "service_kit/garbage_collector/__init__.py": (
+        "tests/service_kit/test_garbage_collector.py::test_cycles_are_still_collected",
+    ),
+    "service_kit/group_commit.py": (
+        "tests/service_kit/bounded_pool/test_groups.py::test_nobody_waits_when_nothing_is_under_way",
+        "tests/service_kit/bounded_pool/test_groups.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/bounded_pool/test_groups.py::test_an_item_that_cannot_go_together",
+        "tests/service_kit/bounded_pool/test_groups.py::test_a_defect_is_met_alone",
+        "tests/service_kit/bounded_pool/test_groups.py::test_a_late_group_holds_nobody_up",
+    ),
+    "service_kit/http_guard/__init__.py": (
+        "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",
+        "tests/service_kit/http_guard/test_attacks.py::test_large_answers_that_nobody_reads",
+        "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_refusal_waits_for_earlier_answers",
+        "tests/service_kit/http_guard/test_body.py::test_a_trailer_is_left_out",
+    ),
+    "service_kit/http_guard/guard.py": (
+        "tests/service_kit/http_guard/test_waiting.py::test_the_one_that_has_waited_longest_makes_room",
+        "tests/service_kit/http_guard/test_waiting.py::test_when_all_are_being_served",
+        "tests/service_kit/http_guard/test_attacks.py::test_few_descriptors",
+    ),
+    "service_kit/http_guard/head.py": (
+        "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+        "tests/service_kit/http_guard/test_head.py::test_a_head_is_accepted",
+    ),
+    "service_kit/http_guard/install.py": (
+        "tests/service_kit/http_guard/test_install.py::test_a_plain_uvicorn_makes_guarded_connections",
+        "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",
+    ),
+    "service_kit/http_guard/protocol.py": (
+        "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_slow_drip_does_not_move_the_deadline",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_connection_without_a_request_is_closed",
+        "tests/service_kit/http_guard/test_waiting.py::test_an_answer_that_is_not_read",
+        "tests/service_kit/http_guard/test_waiting.py::test_the_caller_is_gone",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_refusal_waits_for_earlier_answers",
+        "tests/service_kit/http_guard/test_waiting.py::test_a_malformed_body_waits_for_earlier_answers",
+    ),
+    "service_kit/http_guard/reading.py": (
+        "tests/service_kit/http_guard/test_body.py::test_what_surrounds_a_body_is_bounded",
+        "tests/service_kit/http_guard/test_body.py::test_a_trailer_is_left_out",
+        "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+    ),
+    "service_kit/http_guard/refusals.py": (
+        "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+        "tests/service_kit/http_guard/test_services.py::test_each_refusal_has_a_page",
+    ),
+    "service_kit/problem_details/__init__.py": (
+        "tests/service_kit/problem_details/test_problem_details.py::test_every_error_is_a_problem_with_a_page",
+        "tests/test_openapi.py::test_documented_answers_only",
+    ),
+    "service_kit/problem_details/body_limit.py": (
+        "tests/service_kit/problem_details/test_body_limit.py::test_an_announced_length",
+        "tests/billing_service/test_bad_input.py::test_a_body_over_the_limit",
+    ),
+    "service_kit/problem_details/host_check.py": (
+        "tests/service_kit/problem_details/test_host_check.py::test_a_foreign_name",
+        "tests/service_kit/problem_details/test_host_check.py::test_none_or_two",
+        "tests/service_kit/problem_details/test_host_check.py::test_a_page_of_another_origin",
+        "tests/service_kit/problem_details/test_host_check.py::test_two_origins",
+        "tests/service_kit/problem_details/test_host_check.py::test_a_caller_that_is_not_another_page",
+        "tests/test_borders.py::test_a_foreign_name",
+        "tests/test_borders.py::test_a_foreign_page",
+    ),
+    "service_kit/problem_details/install.py": (
+        "tests/service_kit/problem_details/test_problem_details.py::test_every_error_is_a_problem_with_a_page",
+        "tests/service_kit/problem_details/test_problem_details.py::test_a_defect_tells_nothing",
+        "tests/service_kit/problem_details/test_problem_details.py::test_input_is_not_repeated",
+    ),
+    "service_kit/problem_details/pages.py": (
+        "tests/billing_service/test_bad_input.py::test_every_problem_has_a_page",
+        "tests/service_kit/problem_details/test_problem_details.py::test_pages_are_escaped",
+    ),
+    "service_kit/problem_details/problem.py": (
+        "tests/service_kit/problem_details/test_problem_details.py::test_a_text_that_cannot_be_encoded",
+    ),
+    "service_kit/strict_input/__init__.py": (
+        "tests/service_kit/strict_input/test_values.py::test_another_spelling_of_an_integer",
+        "tests/service_kit/strict_input/test_values.py::test_another_spelling_of_a_uuid",
+        "tests/service_kit/strict_input/test_values.py::test_no_two_texts_are_one_integer",
+        "tests/service_kit/strict_input/test_text.py::test_hidden_characters",
+        "tests/test_input.py::test_another_spelling_of_a_key",
+    ),
+    "service_kit/strict_input/text.py": (
+        "tests/service_kit/strict_input/test_text.py::test_hidden_characters",
+        "tests/service_kit/strict_input/test_text.py::test_text_of_any_script",
+        "tests/test_input.py::test_a_text_that_hides_something",
+    ),
+    "service_kit/strict_input/url.py": (
+        "tests/test_input.py::test_a_query_of_another_form",
+        "tests/test_input.py::test_a_query_that_nothing_reads",
+        "tests/test_input.py::test_another_spelling_of_a_key",
+        "tests/test_input.py::test_another_spelling_of_an_account",
+    ),
+    "service_kit/strict_input/values.py": (
+        "tests/service_kit/strict_input/test_values.py::test_the_one_spelling_of_an_integer",
+        "tests/service_kit/strict_input/test_values.py::test_another_spelling_of_an_integer",
+        "tests/service_kit/strict_input/test_values.py::test_no_two_texts_are_one_integer",
+        "tests/service_kit/strict_input/test_values.py::test_the_one_spelling_of_a_uuid",
+        "tests/service_kit/strict_input/test_values.py::test_another_spelling_of_a_uuid",
+    ),
+    "service_kit/structured_fields/__init__.py": (
+        "tests/service_kit/structured_fields/test_item.py::test_the_short_way_is_the_parsers",
+        "tests/service_kit/structured_fields/test_item.py::test_the_edges",
+        "tests/service_kit/structured_fields/test_item.py::test_several_lines_are_no_item",
+    ),
+    "service_kit/telemetry/__init__.py": (
+        "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
+        "tests/test_outages.py::test_a_phase_in_which_the_database_only_reads",
+        "tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",
+    ),
+    "service_kit/telemetry/endpoints.py": (
+        "tests/service_kit/telemetry/test_endpoints.py::test_the_boot_id_is_that_of_the_process",
+    ),
+    "service_kit/telemetry/logs.py": (
+        "tests/service_kit/telemetry/test_logs.py::test_every_line_has_the_same_form",
+    ),
+    "service_kit/telemetry/trace.py": (
+        "tests/service_kit/telemetry/test_logs.py::test_a_request_carries_its_trace_into_each_line",
+        "tests/order_service/test_cancel.py::test_one_trace_through_all_services",
+    ),
+    "examples/caller.py": (
+        "tests/examples/test_caller.py::test_an_order_is_settled_once",
+        "tests/examples/test_caller.py::test_an_answer_that_is_not_believed",
+        "tests/examples/test_caller.py::test_a_caller_that_believes_any_order",
+        "tests/examples/test_caller.py::test_an_order_of_a_process_that_died",
+    ),
+    "examples/receiver.py": (
+        "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+        "tests/examples/test_receiver.py::test_a_receiver_without_one_of_its_protections",
+        "tests/examples/test_receiver.py::test_the_mark_cannot_move_between_reading_it_and_the_claim",
+        "tests/examples/test_table.py::test_a_cell",
+        "tests/examples/test_table.py::test_a_receiver_without_its_unique_key",
+    ),
+    "stack/bootstrap.py": (
+        "tests/stack/test_bootstrap.py::test_settings_for_other_places",
+        "tests/stack/test_bootstrap.py::test_an_index_that_cannot_be_reached",
+    ),
+    "stack/clean.py": ("tests/stack/test_clean.py::test_a_stack_that_runs",),
+    "stack/credentials.py": (
+        "tests/stack/test_credentials.py::test_each_use_has_a_secret_of_its_own",
+        "tests/stack/test_credentials.py::test_they_stay",
+        "tests/stack/test_service_environ.py::test_a_token_of_one_service_at_another",
+    ),
+    "stack/early_signals.py": (
+        "tests/stack/test_interruption.py::test_ctrl_c_while_the_interpreter_starts",
+        "tests/stack/test_interruption.py::test_ctrl_c_while_modules_are_imported",
+    ),
+    "stack/embedded.py": (
+        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_the_description_can_be_used",
+        "tests/chaos/test_command_line.py::test_a_wrong_setting",
+        "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
+        "tests/stack/test_servers.py::test_postgres_gives_up_in_one_sentence",
+    ),
+    "stack/environ.py": (
+        "tests/stack/test_environ.py::test_a_child_gets_what_it_needs_and_nothing_else",
+        "tests/stack/test_environ.py::test_a_download_goes_where_the_person_wants",
+        "tests/chaos/test_command_line.py::test_a_shell_with_settings_for_other_programs",
+    ),
+    "stack/interruption.py": (
+        "tests/stack/test_interruption.py::test_ctrl_c_while_modules_are_imported",
+        "tests/stack/test_interruption.py::test_the_end_of_a_command",
+        "tests/chaos/test_command_line.py::test_a_hangup_under_nohup",
+    ),
+    "stack/output.py": (
+        "tests/stack/test_interruption.py::test_a_terminal_that_lacks_a_character",
+        "tests/stack/test_interruption.py::test_a_reader_that_has_gone",
+    ),
+    "stack/ports.py": (
+        "tests/chaos/test_command_line.py::test_a_named_port_that_is_taken",
+        "tests/chaos/test_command_line.py::test_usual_ports_that_are_taken",
+    ),
+    "stack/postgres.py": (
+        "tests/migrations/test_migrations.py::test_durability_is_as_it_comes",
+        "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
+    ),
+    "stack/processes.py": (
+        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/stack/test_processes.py::test_a_death_is_recorded_and_healed",
+        "tests/stack/test_processes.py::test_a_kill_right_after_a_kill",
+        "tests/stack/test_processes.py::test_who_does_not_stop_is_killed",
+    ),
+    "stack/programs.py": (
+        "tests/stack/test_programs.py::test_an_interrupted_program",
+        "tests/stack/test_programs.py::test_one_at_a_time",
+    ),
+    "stack/run_directory.py": (
+        "tests/stack/test_run_directory.py::test_one_stack_at_a_time",
+        "tests/stack/test_run_directory.py::test_a_description_that_is_left_over",
+        "tests/stack/test_run_directory.py::test_a_lock_that_was_deleted_meanwhile",
+    ),
+    "stack/schema.py": (
+        "tests/chaos/test_command_line.py::test_a_shell_with_settings_for_other_programs",
+        "tests/stack/test_environ.py::test_a_child_gets_what_it_needs_and_nothing_else",
+    ),
+    "stack/serve.py": NO_TEST_YET,
+    "stack/service_environ.py": (
+        "tests/stack/test_service_environ.py::test_what_a_person_has_set",
+        "tests/stack/test_service_environ.py::test_the_environment_of_each_process",
+        "tests/stack/test_service_environ.py::test_settings_of_a_service_name_no_other",
+    ),
+    "stack/toxics.py": (
+        "tests/stack/test_toxics.py::test_an_admin_api_that_hangs",
+        "tests/stack/test_toxics.py::test_another_program_at_the_address",
+        "tests/stack/test_toxics.py::test_an_answer_that_breaks_off",
+        "tests/stack/test_toxics.py::test_a_misspelt_attribute_is_noticed",
+        "tests/stack/test_toxics.py::test_each_difference_is_noticed",
+        "tests/stack/test_toxics.py::test_what_the_server_refuses_is_refused",
+    ),
+    "stack/toxiproxy.py": (
+        "tests/stack/test_toxics.py::test_the_version",
+        "tests/stack/test_programs.py::test_one_at_a_time",
+    ),
+    "stack/waiting.py": (
+        "tests/stack/test_waiting.py::test_the_evidence_ends_it",
+        "tests/stack/test_waiting.py::test_the_bound_ends_it",
+    ),
+    "report/captions.py": (
+        "tests/report/test_sequence.py::test_a_retry_shows_its_key_and_its_flag",
+        "tests/report/test_sequence.py::test_an_event_without_a_drawing_is_written_down",
+    ),
+    "report/command.py": (
+        "tests/report/test_command.py::test_one_scenario",
+        "tests/report/test_command.py::test_the_whole_run",
+        "tests/report/test_command.py::test_it_can_be_typed",
+    ),
+    "report/diagram.py": (
+        "tests/report/test_diagram.py::test_hostile_text_adds_no_element",
+        "tests/report/test_diagram.py::test_every_row_is_a_line",
+        "tests/report/test_diagram.py::test_the_drawings_differ_where_the_stories_do",
+    ),
+    "report/drawing.py": (
+        "tests/report/test_diagram.py::test_labels_stay_within_the_picture",
+        "tests/report/test_diagram.py::test_losses_and_crashes_are_seen",
+    ),
+    "report/durations.py": ("tests/report/test_durations.py::test_a_result_that_cannot_be_read",),
+    "report/exchanges.py": (
+        "tests/report/test_exchanges.py::test_an_answered_attempt",
+        "tests/report/test_exchanges.py::test_another_request_is_not_its_arrival",
+        "tests/report/test_exchanges.py::test_a_second_retry",
+        "tests/report/test_exchanges.py::test_what_comes_after_the_answer",
+    ),
+    "report/figure.py": ("tests/report/test_sequence.py::test_whatever_was_recorded_can_be_drawn",),
+    "report/headline.py": (
+        "tests/report/test_page.py::test_the_table_shows_what_differs",
+        "tests/report/test_page.py::test_one_cell_for_what_looks_the_same",
+        "tests/report/test_page.py::test_a_clean_table_has_no_offence",
+        "tests/report/test_page.py::test_a_cell_that_was_not_played_says_so",
+    ),
+    "report/history.py": (
+        "tests/report/test_history.py::test_the_whole_history_comes_back",
+        "tests/report/test_history.py::test_a_line_that_is_no_event_is_refused",
+        "tests/report/test_history.py::test_writing_again_replaces",
+        "tests/report/test_history.py::test_a_scenario_has_its_own_events_by_time",
+    ),
+    "report/junit.py": (
+        "tests/report/test_junit.py::test_a_clean_run_has_no_failure",
+        "tests/report/test_junit.py::test_what_did_not_pass",
+        "tests/report/test_junit.py::test_a_run_that_could_not_be_judged",
+        "tests/report/test_junit.py::test_hostile_text_stays_text",
+    ),
+    "report/lanes.py": (
+        "tests/report/test_sequence.py::test_the_lanes_of_the_stack",
+        "tests/report/test_sequence.py::test_replicas_have_a_lane_each",
+        "tests/report/test_sequence.py::test_a_crash_is_marked_and_leaves_its_lane_dead",
+        "tests/report/test_sequence.py::test_a_replica_that_lives_on_keeps_its_lane",
+    ),
+    "report/markup.py": (
+        "tests/report/test_page.py::test_hostile_text_is_not_markup",
+        "tests/report/test_diagram.py::test_hostile_text_adds_no_element",
+    ),
+    "report/numbers.py": ("tests/report/test_numbers.py::test_a_number_without_a_word",),
+    "report/page.py": (
+        "tests/report/test_page.py::test_the_page_needs_nothing_else",
+        "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
+        "tests/report/test_page.py::test_what_went_wrong_stands_first",
+    ),
+    "report/plain_text.py": (
+        "tests/report/test_diagram.py::test_every_row_is_a_line",
+        "tests/report/test_diagram.py::test_a_remark_is_not_lost_for_lack_of_room",
+    ),
+    "report/printable.py": ("tests/report/test_printable.py::test_nothing_unprintable_is_left",),
+    "report/saved.py": ("tests/report/test_saved.py::test_the_same_pages_again",),
+    "report/section.py": (
+        "tests/report/test_page.py::test_failures_are_open_and_passes_closed",
+        "tests/report/test_page.py::test_a_promise_that_could_not_be_judged_is_not_kept",
+        "tests/report/test_page.py::test_what_went_wrong_stands_first",
+    ),
+    "report/sequence.py": (
+        "tests/report/test_sequence.py::test_a_lost_request_ends_at_toxiproxy",
+        "tests/report/test_sequence.py::test_a_lost_answer_ends_at_toxiproxy",
+        "tests/report/test_sequence.py::test_taking_the_arrival_away_makes_it_lost",
+        "tests/report/test_sequence.py::test_whatever_was_recorded_can_be_drawn",
+    ),
+    "report/words.py": (
+        "tests/report/test_words.py::test_money_that_differs",
+        "tests/report/test_words.py::test_money_that_could_not_be_compared",
+        "tests/report/test_words.py::test_no_verdict",
+        "tests/report/test_words.py::test_a_run_in_one_sentence",
+    ),
+    "migrations/env.py": (
+        "tests/migrations/test_migrations.py::test_two_runs_at_the_same_moment",
+        "tests/migrations/test_downgrades.py::test_voided_keys_keep_a_database_from_going_back",
+        "tests/migrations/test_clients_of_orders.py::test_back_with_orders_of_clients",
+    ),
+    "chaos/__main__.py": (
+        "tests/chaos/test_command_line.py::test_the_demo_without_a_terminal",
+        "tests/chaos/test_command_line.py::test_an_interrupted_run_is_written",
+        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_a_run_leaves_a_report",
+        "tests/stack/test_interruption.py::test_the_end_of_a_command",
+    ),
+    "chaos/arguments.py": (
+        "tests/chaos/test_command_line.py::test_wrong_arguments",
+        "tests/chaos/test_command_line.py::test_a_wrong_argument_of_the_chaos_commands",
+        "tests/chaos/test_command_line.py::test_a_plan_that_is_none",
+        "tests/chaos/test_command_line.py::test_a_stack_json_that_is_none",
+    ),
+    "chaos/compose/__main__.py": ("tests/compose/test_command_line.py::test_without_docker",),
+    "chaos/compose/inspection.py": (
+        "tests/compose/test_inspection.py::test_a_guarded_container_is_accepted",
+        "tests/compose/test_inspection.py::test_an_offence_is_noticed",
+        "tests/compose/test_inspection.py::test_the_image_is_accepted",
+        "tests/compose/test_inspection.py::test_an_offence_of_the_image_is_noticed",
+    ),
+    "chaos/compose/load.py": (
+        "tests/compose/test_judgement.py::test_a_clean_load_passes",
+        "tests/compose/test_judgement.py::test_a_load_that_shows_less_does_not_pass",
+    ),
+    "chaos/compose/pause.py": NO_TEST_YET,
+    "chaos/compose/project.py": NO_TEST_YET,
+    "chaos/compose/shop.py": NO_TEST_YET,
+    "chaos/compose/situations.py": (
+        "tests/compose/test_judgement.py::test_the_money_decides",
+        "tests/compose/test_judgement.py::test_without_a_witness_nothing_is_known",
+    ),
+    "chaos/compose/steps.py": NO_TEST_YET,
+    "chaos/evidence/journal.py": (
+        "tests/chaos/test_sabotage.py::test_a_line_that_was_cut_short_is_left_out",
+        "tests/chaos/test_sabotage.py::test_an_incomplete_request_is_no_arrival",
+    ),
+    "chaos/evidence/readings.py": (
+        "tests/chaos/test_evidence.py::test_a_charge_of_another_client",
+        "tests/chaos/test_evidence.py::test_money_that_no_client_explains",
+        "tests/chaos/test_target.py::test_a_described_stack",
+    ),
+    "chaos/faults/account_lock.py": (
+        "tests/chaos/test_neighbour.py::test_who_waits_is_seen_also_when_the_session_began_after_the_first_look",
+    ),
+    "chaos/faults/control.py": (
+        "tests/chaos/test_sabotage.py::test_a_barrier_holds_until_it_is_released",
+    ),
+    "chaos/faults/wrapped_services.py": (
+        "tests/chaos/test_sabotage.py::test_a_request_passes_unchanged",
+        "tests/chaos/test_sabotage.py::test_nobody_plays_any_more",
+    ),
+    "chaos/harness/background.py": (
+        "tests/chaos/test_background.py::test_a_collector_that_ends_with_its_first_trouble",
+        "tests/chaos/test_background.py::test_a_process_that_is_stopped_for_good",
+        "tests/chaos/test_background.py::test_a_process_that_does_not_come_back",
+    ),
+    "chaos/harness/barriers.py": NO_TEST_YET,
+    "chaos/harness/context.py": (
+        "tests/chaos/test_behind_its_back.py::test_a_fault_that_was_switched_off",
+    ),
+    "chaos/harness/harness.py": (
+        "tests/chaos/test_target.py::test_a_described_stack",
+        "tests/chaos/test_target.py::test_what_needs_processes_is_not_played",
+    ),
+    "chaos/harness/target.py": ("tests/chaos/test_target.py::test_a_described_stack",),
+    "chaos/mutation.py": ("tests/chaos/test_mutation.py::test_a_bug_is_caught_by_its_own_promise",),
+    "chaos/promises/audit.py": (
+        "tests/chaos/test_audit.py::test_clean_books",
+        "tests/chaos/test_audit.py::test_another_client_names_an_order",
+        "tests/chaos/test_audit.py::test_a_withdrawal_of_another_client_covers_no_order",
+        "tests/chaos/test_audit.py::test_a_balance_that_follows_from_none",
+        "tests/chaos/test_audit.py::test_two_replicas_left_the_same_balance",
+    ),
+    "chaos/promises/catalogue.py": (
+        "tests/chaos/test_promises.py::test_every_promise_has_its_control",
+        "tests/chaos/test_promises.py::test_a_promise_says_no",
+        "tests/chaos/test_promises.py::test_what_was_not_journaled_is_not_judged",
+    ),
+    "chaos/promises/verdict.py": (
+        "tests/chaos/test_verdict.py::test_a_broken_promise_fails",
+        "tests/chaos/test_verdict.py::test_without_a_witness_it_is_unknown",
+        "tests/chaos/test_verdict.py::test_money_lost_is_wrong_whatever_struck",
+        "tests/chaos/test_verdict.py::test_nothing_judged_is_unknown",
+    ),
+    "chaos/results/cells.py": (
+        "tests/chaos/results/test_progress.py::test_a_cell_of_the_table_that_did_not_pass",
+    ),
+    "chaos/results/lines.py": (
+        "tests/chaos/results/test_progress.py::test_a_run_fits_80_columns",
+        "tests/chaos/results/test_progress.py::test_the_longest_line_fits",
+        "tests/chaos/test_command_line.py::test_a_name_that_is_a_part_of_another",
+    ),
+    "chaos/results/progress.py": (
+        "tests/chaos/results/test_progress.py::test_a_run_fits_80_columns",
+        "tests/chaos/results/test_progress.py::test_the_longest_line_fits",
+        "tests/chaos/results/test_progress.py::test_a_reason_is_wrapped_under_its_line",
+        "tests/chaos/results/test_progress.py::test_without_a_terminal_it_is_plain",
+    ),
+    "chaos/results/result.py": (
+        "tests/chaos/results/test_result.py::test_what_was_not_measured_has_no_figure",
+        "tests/chaos/test_command_line.py::test_a_run_leaves_a_report",
+    ),
+    "chaos/runner/interrupted.py": (
+        "tests/chaos/test_command_line.py::test_an_interrupted_run_is_written",
+    ),
+    "chaos/runner/play.py": (
+        "tests/chaos/test_behind_its_back.py::test_the_stage_is_left_as_it_was",
+        "tests/chaos/test_background.py::test_a_process_that_is_stopped_for_good",
+    ),
+    "chaos/runner/run.py": NO_TEST_YET,
+    "chaos/runner/whole.py": (
+        "tests/chaos/test_whole.py::test_what_the_audit_found",
+        "tests/chaos/test_whole.py::test_a_target_with_a_past",
+    ),
+    "chaos/scenarios/catalogue.py": (
+        "tests/chaos/test_command_line.py::test_the_list",
+        "tests/chaos/test_scenarios.py::test_a_scenario",
+    ),
+    "chaos/scenarios/effects.py": ("tests/chaos/test_verdict.py::test_the_cells_are_computed",),
+    "chaos/scenarios/scenario.py": NO_TEST_YET,
+    "chaos/scenarios/table.py": (
+        "tests/chaos/test_scenarios.py::test_every_cell_has_its_scenario",
+        "tests/chaos/test_scenarios.py::test_a_scenario",
+    ),
+    "chaos/soak/endurance.py": ("tests/chaos/test_soak.py::test_a_soak_finds_a_planted_bug",),
+    "chaos/soak/plan.py": (
+        "tests/chaos/test_soak.py::test_a_plan_is_a_function_of_its_seed",
+        "tests/chaos/test_soak.py::test_a_plan_is_read_as_it_was_written",
+    ),
+    "chaos/soak/rounds.py": ("tests/chaos/test_soak.py::test_a_soak_finds_a_planted_bug",),
+    "chaos/soak/shrink.py": (
+        "tests/chaos/test_soak.py::test_a_failing_plan_is_made_small",
+        "tests/chaos/test_soak.py::test_shrinking_is_bounded",
+        "tests/chaos/test_soak.py::test_a_soak_finds_a_planted_bug",
+    ),
+    "chaos/steps/concurrent_charges.py": NO_TEST_YET,
+    "chaos/steps/customers.py": NO_TEST_YET,
+    "chaos/steps/database_questions.py": NO_TEST_YET,
+    "chaos/steps/holds.py": ("tests/chaos/test_steps.py::test_no_step_waits_for_time",),
+    "chaos/steps/network.py": (
+        "tests/chaos/test_behind_its_back.py::test_a_fault_that_was_switched_off",
+        "tests/chaos/test_behind_its_back.py::test_a_fault_that_is_there_only_when_it_is_looked_at",
+    ),
+    "chaos/steps/observations.py": NO_TEST_YET,
+    "chaos/steps/orders.py": ("tests/chaos/test_steps.py::test_no_step_waits_for_time",),
+    "chaos/steps/other_clients.py": NO_TEST_YET,
+    "chaos/steps/processes.py": NO_TEST_YET,
+    "chaos/steps/transactions.py": (
+        "tests/architecture/test_rules.py::test_the_project_keeps_the_rule",
+    ),
+}
+
+# By the heading above a row, and a text that stands in this row alone.
+PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
+    "The wire": {
+        '`Idempotency-Key: "42"`': (
+            "tests/billing_service/test_headers.py::test_a_quoted_decimal_is_a_key",
+            "tests/billing_service/test_headers.py::test_any_other_key_is_malformed",
+        ),
+        "`Idempotency-Retry: ?1`": (
+            "tests/billing_service/test_headers.py::test_the_flag_is_a_boolean",
+            "tests/billing_service/test_headers.py::test_the_flag_is_down_when_absent",
+            "tests/billing_service/test_headers.py::test_any_other_flag_is_malformed",
+        ),
+        "`Idempotency-First-Incomplete: 37`": (
+            "tests/billing_service/test_headers.py::test_the_mark_is_an_integer",
+            "tests/billing_service/test_headers.py::test_any_other_mark_is_malformed",
+            "tests/billing_service/test_forgetting.py::test_the_announced_mark_is_acted_upon",
+        ),
+        "`Request-Timeout: 2.0`": (
+            "tests/billing_service/test_headers.py::test_the_timeout_is_a_number_of_seconds",
+            "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
+            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+        ),
+        "| 201 |": (
+            "tests/billing_service/test_charges.py::test_the_same_key_again",
+            "tests/billing_service/test_plain.py::test_a_new_key",
+        ),
+        "`insufficient-funds`": ("tests/billing_service/test_charges.py::test_a_decline_is_final",),
+        "`Idempotency-Replayed: ?1`": (
+            "tests/billing_service/test_charges.py::test_the_same_key_again",
+        ),
+        "`key-missing`": (
+            "tests/billing_service/test_bad_input.py::test_a_bad_key",
+            "tests/billing_service/test_bad_input.py::test_a_bad_body",
+            "tests/billing_service/test_headers.py::test_no_key_is_missing",
+        ),
+        "`token-wrong`": (
+            "tests/billing_service/test_bad_input.py::test_a_wrong_token",
+            "tests/service_kit/bearer_tokens/test_clients.py::test_any_other_header_names_no_client",
+        ),
+        "`origin-foreign`": ("tests/test_borders.py::test_a_foreign_page",),
+        "`account-unknown`": (
+            "tests/billing_service/test_charges.py::test_an_unknown_account_spends_no_key",
+        ),
+        "`key-in-flight`": (
+            "tests/billing_service/test_charges.py::test_a_key_that_is_held_is_in_flight",
+            "tests/billing_service/test_group_commit.py::test_a_key_that_stays_held",
+        ),
+        "`key-forgotten`": (
+            "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
+            "tests/billing_service/test_collector.py::test_a_key_that_is_refused_for_ever",
+        ),
+        "`key-voided`": (
+            "tests/billing_service/test_voiding.py::test_a_voided_key_is_never_executed",
+        ),
+        "`body-too-large`": (
+            "tests/billing_service/test_bad_input.py::test_a_body_over_the_limit",
+            "tests/billing_service/test_bad_input.py::test_a_body_at_the_limit",
+        ),
+        "`media-type-unsupported`": (
+            "tests/test_input.py::test_another_content_type",
+            "tests/test_input.py::test_a_content_coding",
+        ),
+        "`host-unknown`": ("tests/test_borders.py::test_a_foreign_name",),
+        "`key-reused`": (
+            "tests/billing_service/test_charges.py::test_the_same_key_with_another_payload",
+        ),
+        "`mark-leap`": ("tests/billing_service/test_collector.py::test_a_leap_ends_no_client",),
+        "`validation`": ("tests/billing_service/test_bad_input.py::test_a_bad_body",),
+        "`overloaded`": (
+            "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
+            "tests/billing_service/test_admission.py::test_shares",
+        ),
+        "`deadline-passed`": (
+            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+        ),
+        "`unavailable`": (
+            "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
+            "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
+            "tests/billing_service/test_plain.py::test_an_ambiguous_commit",
+        ),
+        "`request-malformed`": (
+            "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+            "tests/service_kit/http_guard/test_services.py::test_a_length_of_thousands_of_digits",
+        ),
+        "`request-incomplete`": (
+            "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
+        ),
+        "`target-too-long`": ("tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",),
+        "`head-too-large`": (
+            "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+            "tests/service_kit/http_guard/test_body.py::test_what_surrounds_a_body_is_bounded",
+            "tests/service_kit/http_guard/test_services.py::test_a_head_that_is_too_large",
+        ),
+        "`not-implemented`": ("tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",),
+        "`too-many-connections`": (
+            "tests/service_kit/http_guard/test_waiting.py::test_when_all_are_being_served",
+        ),
+        "`http-version-unknown`": (
+            "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
+            "tests/service_kit/http_guard/test_head.py::test_http_0_9",
+        ),
+    },
+    "The receiver's half": {
+        "lock the client": (
+            "tests/billing_service/test_ledger.py::test_a_mark_that_moves_while_its_lock_is_waited_for",
+            "tests/billing_service/test_ledger.py::test_the_client_stays_locked_until_the_commit",
+            "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
+        ),
+        "ON CONFLICT DO NOTHING": (
+            "tests/billing_service/test_charges.py::test_fifty_at_once_with_the_first_one_slow",
+            "tests/billing_service/test_charges.py::test_a_key_that_is_held_is_in_flight",
+            "tests/chaos/test_replicas.py::test_twins_on_two_replicas_of_billing",
+        ),
+        "lock the account": (
+            "tests/billing_service/test_ledger.py::test_two_replicas_charge_one_account",
+            "tests/billing_service/test_ledger.py::test_an_account_that_another_transaction_has_charged",
+            "tests/billing_service/test_charges.py::test_concurrent_charges_of_one_account",
+        ),
+        "compare fingerprints": (
+            "tests/billing_service/test_charges.py::test_the_same_key_again",
+            "tests/billing_service/test_charges.py::test_the_same_key_with_another_payload",
+            "tests/billing_service/test_charges.py::test_every_field_of_a_charge_is_told_apart",
+        ),
+        "only then answer": (
+            "tests/billing_service/test_database_trouble.py::test_a_crash_of_postgres",
+            "tests/billing_service/test_mistakes_of_others.py::test_4_there_is_no_ghost_success",
+        ),
+        "| no | new |": ("tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",),
+        "| yes | new |": ("tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",),
+        "| yes | known |": (
+            "tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",
+        ),
+        "| no | known |": ("tests/billing_service/test_charges.py::test_the_diagnosis_is_counted",),
+    },
+    "Group commit": {
+        "the lock of each client (shared) and of each key": (
+            "tests/billing_service/test_plain.py::test_what_is_held_elsewhere",
+        ),
+        "reads marks, stored answers and balances": (
+            "tests/billing_service/test_plain.py::test_a_mark_that_moves_before_the_lock_is_granted",
+            "tests/billing_service/test_plain.py::test_the_race_with_the_collector",
+            "tests/billing_service/test_plain.py::test_the_race_without_the_locks",
+        ),
+        "in the order of arrival": (
+            "tests/billing_service/test_plain.py::test_a_new_key",
+            "tests/billing_service/test_group_commit.py::test_an_overdraft_is_judged_in_the_order_of_arrival",
+        ),
+        "The unique index decides": (
+            "tests/billing_service/test_plain.py::test_the_index_decides",
+            "tests/billing_service/test_plain.py::test_a_key_that_is_inserted_unannounced",
+        ),
+        "Another batch of this process": (
+            "tests/billing_service/test_group_commit.py::test_two_batches_at_once_share_no_account",
+            "tests/billing_service/test_group_commit.py::test_late_batches_hold_no_other_up",
+            "tests/billing_service/test_group_commit.py::test_a_concurrent_charges_is_halved",
+        ),
+        "A twin:": (
+            "tests/billing_service/test_group_commit.py::test_twins",
+            "tests/billing_service/test_group_commit.py::test_twins_of_one_that_spent_nothing",
+        ),
+        "An account or a client": (
+            "tests/billing_service/test_group_commit.py::test_an_account_that_is_held_elsewhere",
+            "tests/billing_service/test_group_commit.py::test_a_client_whose_mark_is_being_moved",
+            "tests/billing_service/test_group_commit.py::test_more_held_accounts_than_connections_to_wait_on",
+        ),
+        "A key that another transaction": (
+            "tests/billing_service/test_group_commit.py::test_a_key_that_is_held_elsewhere",
+        ),
+    },
+    "The caller's half": {
+        "its first attempt": (
+            "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
+            "tests/order_service/test_orders.py::test_the_database_of_orders_is_away",
+        ),
+        "locked counter row": (
+            "tests/order_service/test_orders.py::test_keys_are_gap_free",
+            "tests/order_service/test_books.py::test_two_replicas_record_the_same_customers_keys",
+        ),
+        "one hard deadline": (
+            "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
+            "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
+            "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+            "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
+        ),
+        "full jitter": (
+            "tests/order_service/test_delivery.py::test_exactly_once_keeps_its_key_and_raises_the_flag",
+            "tests/order_service/test_courier.py::test_every_attempt_without_an_answer_is_followed_by_a_pause",
+            "tests/order_service/test_courier.py::test_the_peers_wish_is_honoured",
+            "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
+        ),
+        "FOR UPDATE SKIP LOCKED": (
+            "tests/order_service/test_orders.py::test_an_order_of_a_dead_process_is_taken_over",
+            "tests/order_service/test_orders.py::test_a_living_lease_is_respected",
+            "tests/order_service/test_dispatcher.py::test_a_taken_over_order_is_sent_as_a_retry",
+        ),
+        "status = 'pending'": (
+            "tests/order_service/test_orders.py::test_settling_happens_once",
+            "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
+            "tests/order_service/test_courier.py::test_who_settles_second_tells_nobody",
+            "tests/order_service/test_courier.py::test_the_customer_does_not_wait_for_the_notification",
+        ),
+        "is believed": (
+            "tests/order_service/test_answers.py::test_anybodys_success",
+            "tests/order_service/test_answers.py::test_anybodys_refusal",
+            "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
+            "tests/order_service/test_restored.py::test_a_gateway_answers_for_billing",
+        ),
+    },
+    "Which answers count": {
+        "| `POST /charges` |": (
+            "tests/order_service/test_answers.py::test_a_charge_that_is_named",
+            "tests/order_service/test_answers.py::test_a_201_that_is_not_whole",
+            "tests/order_service/test_answers.py::test_a_402_that_is_not_whole",
+            "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
+            "tests/order_service/test_answers.py::test_a_refusal_of_billing",
+            "tests/order_service/test_answers.py::test_what_billing_cannot_answer_yet",
+        ),
+        "| `DELETE /charges/{sequence_key}` |": (
+            "tests/order_service/test_answers.py::test_a_voided_key",
+            "tests/order_service/test_answers.py::test_an_executed_key",
+            "tests/order_service/test_answers.py::test_a_key_that_was_executed_for_another_order",
+            "tests/order_service/test_answers.py::test_a_key_that_cannot_be_voided",
+        ),
+        "| `DELETE /charges?below=` |": (
+            "tests/order_service/test_answers.py::test_a_mark_that_was_heard",
+            "tests/order_service/test_dispatcher.py::test_the_mark_is_declared_in_quiet_hours",
+        ),
+        "| `POST /notifications` |": (
+            "tests/order_service/test_answers.py::test_a_notification_that_was_shown",
+            "tests/order_service/test_restored.py::test_a_gateway_answers_for_notification",
+        ),
+        "to the first attempt": (
+            "tests/order_service/test_restored.py::test_the_key_of_another_order",
+            "tests/order_service/test_cancel.py::test_a_restored_caller_meets_keys_of_other_orders",
+        ),
+        "or any other refusal": (
+            "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
+            "tests/order_service/test_delivery.py::test_a_refusal_after_a_takeover_is_made_sure_of",
+            "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+        ),
+        "for this very charge": (
+            "tests/order_service/test_answers.py::test_an_executed_key",
+            "tests/order_service/test_courier.py::test_an_executed_key_that_billing_calls_reused",
+        ),
+        "a key is executed once": (
+            "tests/order_service/test_answers.py::test_a_key_that_was_executed_for_another_order",
+            "tests/order_service/test_restored.py::test_the_key_of_another_order",
+        ),
+        "with another account or amount": (
+            "tests/order_service/test_answers.py::test_a_key_that_was_executed_otherwise",
+            "tests/order_service/test_restored.py::test_an_order_that_was_charged_otherwise",
+        ),
+        "of an older release that named no order": (
+            "tests/order_service/test_courier.py::test_a_decline_that_names_no_order",
+            "tests/order_service/test_restored.py::test_the_key_of_another_order_of_an_older_release",
+        ),
+        "or after a takeover": (
+            "tests/order_service/test_courier.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_courier.py::test_a_forgotten_key_after_a_takeover",
+            "tests/order_service/test_cancel.py::test_a_restored_order_that_billing_has_forgotten",
+        ),
+        "no attempt before can have arrived": (
+            "tests/order_service/test_courier.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_cancel.py::test_a_restored_caller_meets_forgotten_keys",
+        ),
+        "to `POST /charges` for another charge": (
+            "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
+            "tests/order_service/test_courier.py::test_an_answer_to_another_charge_is_an_alarm",
+        ),
+    },
+    "Definite answers": {
+        "`GET /charges/{sequence_key}`": (
+            "tests/billing_service/test_charges.py::test_what_a_key_did",
+        ),
+        "*voids* a key": (
+            "tests/billing_service/test_voiding.py::test_a_voided_key_is_never_executed",
+            "tests/billing_service/test_voiding.py::test_an_executed_key_cannot_be_voided",
+            "tests/billing_service/test_stored_answers.py::test_what_a_key_did_names_its_order",
+        ),
+        "`Idempotency-Replayed: ?1`": (
+            "tests/order_service/test_orders.py::test_a_customer_retries",
+            "tests/order_service/test_orders.py::test_a_customer_retries_at_once",
+        ),
+        "`POST /orders/{id}/cancel`": (
+            "tests/order_service/test_cancel.py::test_a_pending_order_is_cancelled",
+            "tests/order_service/test_cancel.py::test_an_order_that_was_billed_without_our_knowledge",
+            "tests/order_service/test_cancel.py::test_billing_is_away",
+        ),
+        "A refusal that follows": (
+            "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
+            "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+        ),
+        "restored or cloned": (
+            "tests/order_service/test_cancel.py::test_a_restored_caller_meets_keys_of_other_orders",
+            "tests/order_service/test_cancel.py::test_a_restored_caller_meets_forgotten_keys",
+            "tests/order_service/test_restored.py::test_the_key_of_another_order",
+        ),
+    },
+    "Load": {
+        "full jitter": (
+            "tests/order_service/test_backoff.py::test_no_pause_is_longer_than_its_cap",
+            "tests/order_service/test_backoff.py::test_the_peers_wish_is_the_least",
+            "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
+            "tests/order_service/test_orders.py::test_billing_asks_for_a_pause",
+        ),
+        "token of a bucket": (
+            "tests/order_service/test_retry_budget.py::test_the_burst_is_free_and_then_it_trickles",
+            "tests/order_service/test_retry_budget.py::test_a_long_queue_is_drained_at_the_speed_of_answers",
+            "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
+        ),
+        "`window-full`": (
+            "tests/order_service/test_cancel.py::test_the_window_of_unsettled_orders",
+            "tests/order_service/test_books.py::test_the_window_is_kept_within_a_group",
+        ),
+        "`Request-Timeout: 2.0`": (
+            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+        ),
+    },
+}
+
+# A guarantee may be without a test only by its name; one that gets a test leaves this list.
+WITHOUT_A_TEST = {
+    "order_service/problems.py",
+    "stack/serve.py",
+    "chaos/compose/pause.py",
+    "chaos/compose/project.py",
+    "chaos/compose/shop.py",
+    "chaos/compose/steps.py",
+    "chaos/harness/barriers.py",
+    "chaos/runner/run.py",
+    "chaos/scenarios/scenario.py",
+    "chaos/steps/concurrent_charges.py",
+    "chaos/steps/customers.py",
+    "chaos/steps/database_questions.py",
+    "chaos/steps/observations.py",
+    "chaos/steps/other_clients.py",
+    "chaos/steps/processes.py",
+}

@@ -1,0 +1,44 @@
+"""What order_service counts of one order."""
+
+import asyncio
+import re
+
+import pytest
+
+from tests.order_service.conftest import Shop
+
+# By the outcome of an attempt with its retry flag, by the state of an order, by the fate of a notification.
+COUNTED = re.compile(
+    r"^(order_attempts_total|order_settled_total|order_notifications_total)(\{.*\}) (\S+)$",
+    re.MULTILINE,
+)
+
+
+async def counted(shop: Shop) -> dict[str, float]:
+    """All that is not zero."""
+    text = (await shop.orders.get("/metrics")).text
+    return {
+        name + labels: float(value) for name, labels, value in COUNTED.findall(text) if float(value)
+    }
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_each_attempt_and_its_end_are_counted_once(shop: Shop, lost: int) -> None:
+    """One attempt without an answer, its retries, one settling, one notification; a cancellation that comes late adds nothing."""
+    shop.network.lose_responses = lost
+    order = (await shop.place()).json()
+    expected = {
+        'order_attempts_total{outcome="unknown",retry="no"}': float(lost > 0),
+        'order_attempts_total{outcome="unknown",retry="yes"}': float(max(0, lost - 1)),
+        f'order_attempts_total{{outcome="acknowledged",retry="{"yes" if lost else "no"}"}}': 1.0,
+        'order_settled_total{status="billed"}': 1.0,
+        'order_notifications_total{fate="acknowledged"}': 1.0,
+    }
+    expected = {name: value for name, value in expected.items() if value}
+    # The customer does not wait for the notification.
+    async with asyncio.timeout(10):
+        while not any(name.startswith("order_notifications") for name in await counted(shop)):
+            await shop.balance()
+    assert await counted(shop) == expected
+    assert (await shop.orders.post(f"/orders/{order['order_id']}/cancel")).status_code == 409
+    assert await counted(shop) == expected

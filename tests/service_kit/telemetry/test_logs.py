@@ -1,0 +1,74 @@
+"""Lines of the log, and the trace that each one carries."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from stack.schema import PROJECT
+
+# In a process of its own: the logging of this one belongs to pytest.
+PROGRAM = """
+import asyncio, logging, structlog
+from service_kit.telemetry.logs import configure_logs
+from service_kit.telemetry.trace import TraceContext, traceparent
+
+configure_logs("billing_service")
+structlog.get_logger().warning("ours")
+logging.getLogger("uvicorn.error").warning("a library's")
+
+async def app(scope, receive, send):
+    structlog.get_logger().info("ours", sent=traceparent())
+    logging.getLogger("asyncio").info("a library's")
+
+async def ask(*headers):
+    scope = {"type": "http", "headers": list(headers)}
+    await TraceContext(app)(scope, None, None)
+
+async def requests():
+    valid = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+    for headers in ([(b"traceparent", valid)], [], [(b"traceparent", b"00-" + b"0" * 32 + valid[35:])]):
+        await asyncio.create_task(ask(*headers))
+
+asyncio.run(requests())
+"""
+
+
+def lines() -> list[dict[str, Any]]:
+    """What the program has logged, in its order."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stderr == ""
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_every_line_has_the_same_form() -> None:
+    """The service's own and a library's: JSON on standard output, with the same members."""
+    outside = [line for line in lines() if "trace_id" not in line]
+    assert {line["event"] for line in outside} == {"ours", "a library's"}
+    for line in outside:
+        assert set(line) == {"event", "level", "timestamp", "service"}
+        assert (line["level"], line["service"]) == ("warning", "billing_service")
+
+
+def test_a_request_carries_its_trace_into_each_line() -> None:
+    """A valid header names the trace; without one a trace begins. What goes on names it with a span of its own."""
+    ours = [line for line in lines() if "sent" in line]
+    libraries = [line for line in lines() if "trace_id" in line and "sent" not in line]
+    assert len(ours) == len(libraries) == 3
+    given, *begun = ours
+    assert (given["trace_id"], given["parent_id"]) == ("a" * 32, "b" * 16)
+    assert (libraries[0]["trace_id"], libraries[0]["parent_id"]) == ("a" * 32, "b" * 16)
+    assert {line["parent_id"] for line in begun} == {None}
+    assert len({line["trace_id"] for line in ours}) == 3
+    assert "0" * 32 not in {line["trace_id"] for line in ours}
+    for line in ours:
+        version, trace_id, span, _ = line["sent"].split("-")
+        assert (version, trace_id) == ("00", line["trace_id"])
+        assert span != line["parent_id"]
