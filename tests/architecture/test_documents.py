@@ -29,6 +29,8 @@ _FACTORY = re.compile(r"\b([a-z_]\w*(?:\.\w+)+):(\w+)")
 _TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 _LINK = re.compile(r"\]\((?!https?:|<)([^)\s]*)\)")
 _NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+# The head of an example that is a new file: it is not there yet.
+_NEW_FILE = re.compile(r"^```python\n# [\w/]+\.py$", re.MULTILINE)
 # Words that follow "make" in a sentence.
 _PROSE = ("it",)
 
@@ -36,7 +38,7 @@ _PROSE = ("it",)
 def wrong_names(text: str, base: Path) -> list[str]:
     """What a document that lies in `base` names and the project does not have: files, modules, targets, links, tests."""
     return [
-        *(path for path in _PATH.findall(text) if not (PROJECT / path).exists()),
+        *(path for path in _PATH.findall(_NEW_FILE.sub("", text)) if not (PROJECT / path).exists()),
         *(module for module in _PROGRAM.findall(text) if not _is_module(module)),
         *(
             f"{module}:{name}"

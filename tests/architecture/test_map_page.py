@@ -46,7 +46,10 @@ def test_a_cycle_cannot_be_drawn() -> None:
 
 def test_an_import_of_the_wire_alone_is_marked() -> None:
     """The arrow says so, and no longer when another module is imported, too."""
-    wire = {"order_service/peers.py": "from billing_service.wire import Charge", "billing_service/app.py": ""}
+    wire = {
+        "order_service/peers.py": "from billing_service.wire import Charge",
+        "billing_service/app.py": "",
+    }
     arrows = map_page.between_top_folders(wire)
     assert arrows["order_service"]["billing_service"] == {"billing_service.wire"}
     more = wire | {"order_service/app.py": "from billing_service import ledger"}
