@@ -1,8 +1,9 @@
 """What one process takes is bounded, and names that come from callers are not kept."""
 
+from billing_service.outcomes import QueueFull
+from billing_service.batching.admission import Admission
 import pytest
 
-from billing_service.admission import Admission, QueueFull
 
 
 def test_shares() -> None:
