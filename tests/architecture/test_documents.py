@@ -31,8 +31,8 @@ _LINK = re.compile(r"\]\((?!https?:|<)([^)\s]*)\)")
 _NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 # The head of an example that is a new file: it is not there yet.
 _NEW_FILE = re.compile(r"^```python\n# [\w/]+\.py$", re.MULTILINE)
-# Words that follow "make" in a sentence.
-_PROSE = ("it",)
+# In a sentence, "make" is a verb.
+_CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
 
 
 def wrong_names(text: str, base: Path) -> list[str]:
@@ -45,7 +45,12 @@ def wrong_names(text: str, base: Path) -> list[str]:
             for module, name in _FACTORY.findall(text)
             if module.partition(".")[0] in OURS and not _defines(module, name)
         ),
-        *(f"make {target}" for target in _TARGET.findall(text) if not _is_target(target)),
+        *(
+            f"make {target}"
+            for code in _CODE.findall(text)
+            for target in _TARGET.findall(code)
+            if not _is_target(target)
+        ),
         *(link for link in _LINK.findall(text) if not _leads_somewhere(link, text, base)),
         *(
             f"{path}::{name}"
@@ -75,7 +80,7 @@ def _defines(module: str, name: str) -> bool:
 
 def _is_target(name: str) -> bool:
     makefile = _text(PROJECT / "Makefile")
-    return name in _PROSE or re.search(rf"^{name}:", makefile, re.MULTILINE) is not None
+    return re.search(rf"^{name}:", makefile, re.MULTILINE) is not None
 
 
 def _leads_somewhere(link: str, text: str, base: Path) -> bool:
@@ -110,6 +115,7 @@ def test_everything_that_is_named_exists(document: str) -> None:
         "python3 -E -m no_such_program",
         "`uvicorn billing_service.app:no_such_factory --factory`",
         "`make no-such-target`",
+        "```\nmake no-such-target    # what it does\n```",
         "[a page](no_such_page.md)",
         "[a heading](copy.md#no-such-heading), [another](#no-such-heading)",
         "`tests/architecture/test_documents.py::test_that_is_not_there`",
@@ -126,7 +132,7 @@ def test_a_wrong_name_is_noticed(text: str) -> None:
         "`billing_service/app.py`, docs/copy.md, `chaos/steps/`",
         "`.venv/bin/python -m pytest tests/chaos`, `python -m chaos run`, `python -m report RUN_DIR`",
         "`uvicorn billing_service.app:create --factory`",
-        "`make demo` and `make compose-test`",
+        "`make demo` and `make compose-test` make no sound",
         "[a heading](copy.md#when-not-to-use-it), [a site](https://example.com/x)",
         "`tests/architecture/test_documents.py::test_a_true_name_is_accepted`",
     ],
