@@ -1,4 +1,4 @@
-# Every target makes what it needs; nothing has to be installed by hand but Python 3.11 or later and make.
+# Every target installs what it needs. The only requirements are Python 3.11 or later and make.
 SHELL := /bin/sh
 .SHELLFLAGS := -eu -c
 .DEFAULT_GOAL := help
@@ -41,25 +41,25 @@ demo: $(STAMP) ## Play the five failures under the three semantics, then stay up
 up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
 	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
 
-matrix: $(STAMP) ## Play the table alone, beside whatever else runs
+matrix: $(STAMP) ## Play the table alone; other stacks may be running
 	@exec $(COMMAND) chaos matrix --exit-with-parent
 
 chaos: $(STAMP) ## The whole catalogue of faults on a stack of its own, with a report
 	@exec $(COMMAND) chaos run --exit-with-parent
 
-mutants: $(STAMP) ## Plant bugs into the services, and see which promise catches each
+mutants: $(STAMP) ## Plant bugs in the services and see which promise catches each one
 	@exec $(COMMAND) chaos mutants --exit-with-parent
 
 soak: $(STAMP) ## Random faults under load (SEED=n DURATION_S=seconds)
 	@exec $(COMMAND) chaos soak --exit-with-parent --duration "$(DURATION_S)" $(if $(SEED),--seed "$(SEED)")
 
-audit: $(STAMP) ## Compare orders with withdrawals with balances of the running stack
+audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 	@exec $(COMMAND) chaos audit
 
-bench: $(STAMP) ## Measure the figures of the README, about a quarter of an hour (needs wrk)
+bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
 
-compose-test: $(STAMP) ## Build the compose stack, play the table and kill containers under load, take it down
+compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose
 
 test: $(STAMP) ## All tests: unit, integration, chaos
@@ -72,29 +72,30 @@ report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium
 	@exec $(RUN) -m pytest tests/browser
 
-check: $(STAMP) ## ruff, mypy --strict, and the rules of the architecture
+check: $(STAMP) ## ruff, mypy --strict and the rules of the architecture
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@exec $(RUN) -m pytest -q tests/architecture
 
-docs: $(STAMP) ## Make the generated parts of the documents again
+docs: $(STAMP) ## Write the generated parts of the documents again
 	@$(RUN) -m tests.architecture.settings_page
 	@$(RUN) -m tests.architecture.guarantees_page
+	@$(RUN) -m tests.architecture.map_page
 	@exec $(RUN) -m bench.page
 
 format: $(STAMP) ## Format the code
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@exec $(RUN) -m ruff format .
 
-lock: $(STAMP) ## Pin the newest versions with their hashes (names, versions and hashes only)
+lock: $(STAMP) ## Pin the newest versions with their hashes
 	@$(RUN) -m pip install --quiet pip-tools
 	@for lock in "requirements-services.lock" "requirements.lock --extra=dev"; do \
 	  $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $$lock pyproject.toml; \
 	done
 
-clean: ## Remove the data of the stack, results and caches (the virtual environment stays)
+clean: ## Remove the stack's data, results and caches; the virtual environment stays
 	@$(NEEDS_PYTHON)
 	@exec $(HOLD) $(PYTHON) -E -m stack.clean
 

@@ -12,7 +12,7 @@ TOOLS = ("gcc", "cc", "make", "git", "cargo")
 LOOPBACK = "127.0.0.1"
 # The ways in that the README names; everything else is behind the profile.
 PUBLIC = ("gateway",)
-BACKSTAGE = ("backstage",)
+INSPECT = ("inspect",)
 
 Inspected = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def _of_its_ports(service: str, container: Inspected) -> list[str]:
         for binding in published
         if binding["HostIp"] != LOOPBACK
     ]
-    if published and service not in (*PUBLIC, *BACKSTAGE):
+    if published and service not in (*PUBLIC, *INSPECT):
         offences.append(f"{service} is published")
     return offences
 

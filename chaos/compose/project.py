@@ -29,7 +29,7 @@ SERVICES = (
     "notification_service",
     "order_service",
     "gateway",
-    "backstage",
+    "inspect",
 )
 PORTS = ("ORDER_PORT", "BILLING_PORT", "NOTIFICATION_PORT", "TOXIPROXY_PORT", "POSTGRES_PORT")
 SECRETS = (
@@ -62,7 +62,7 @@ class Project:
         # Without a file of settings of the machine's user: the project is the same everywhere.
         self._compose += [word for file in FILES for word in ("--file", str(PROJECT / file))] + [
             "--profile",
-            "backstage",
+            "inspect",
         ]
         # Production refuses the secrets of the example file; that these are not refused is tested by every start.
         self.environ = {
@@ -77,7 +77,7 @@ class Project:
 
     @property
     def target(self) -> Target:
-        """Where the stack is, past its gateway and backstage."""
+        """Where the stack is, past its gateway and the profile inspect."""
         own = self.environ
         return Target(
             urls={

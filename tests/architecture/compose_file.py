@@ -15,7 +15,7 @@ _PREFIXES = {
     "billing_service": "BILLING_",
     "notification_service": "NOTIFICATION_",
 }
-PUBLISHING = ("gateway", "backstage")
+PUBLISHING = ("gateway", "inspect")
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
 _DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -46,7 +46,7 @@ def services_are_guarded(compose: Definition) -> list[str]:
 
 
 def ports_are_local(compose: Definition) -> list[str]:
-    """Published on the loopback address only, and only by the gateway and, in its profile, by backstage."""
+    """Published on the loopback address only, and only by the gateway and, in its profile, by inspect."""
     return [
         f"{name}: {port}"
         for name, service in compose["services"].items()
@@ -59,12 +59,12 @@ def ports_are_local(compose: Definition) -> list[str]:
     ]
 
 
-def backstage_needs_its_profile(compose: Definition) -> list[str]:
+def inspect_needs_its_profile(compose: Definition) -> list[str]:
     """Postgres, the admin port and notification are reached on request only; everything else runs without."""
     return [
         name
         for name, service in compose["services"].items()
-        if service.get("profiles", []) != (["backstage"] if name == "backstage" else [])
+        if service.get("profiles", []) != (["inspect"] if name == "inspect" else [])
     ]
 
 
@@ -155,7 +155,7 @@ def _mebibytes(size: str) -> int:
 RULES = (
     services_are_guarded,
     ports_are_local,
-    backstage_needs_its_profile,
+    inspect_needs_its_profile,
     the_inside_is_internal,
     both_versions_understand_it,
     who_stays_is_watched,

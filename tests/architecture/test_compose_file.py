@@ -26,7 +26,7 @@ Rule = Callable[[Definition], list[str]]
 OFFENCES: dict[Rule, tuple[tuple[str, ...], Any]] = {
     compose_file.services_are_guarded: (("services", "postgres", "read_only"), False),
     compose_file.ports_are_local: (("services", "postgres", "ports"), ["127.0.0.1:5432:5432"]),
-    compose_file.backstage_needs_its_profile: (("services", "backstage", "profiles"), []),
+    compose_file.inspect_needs_its_profile: (("services", "inspect", "profiles"), []),
     compose_file.the_inside_is_internal: (("networks", "inside", "internal"), False),
     compose_file.both_versions_understand_it: (("name",), "billed-once"),
     compose_file.who_stays_is_watched: (("services", "toxiproxy", "healthcheck"), None),
@@ -157,7 +157,7 @@ def test_the_proxies_are_those_of_the_embedded_stack() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["toxiproxy", "gateway", "backstage"])
+@pytest.mark.parametrize("name", ["toxiproxy", "gateway", "inspect"])
 def test_no_proxy_listens_where_toxics_are_lost(name: str) -> None:
     """Toxiproxy makes a proxy on 0.0.0.0 anew with each populate; one on [::] it leaves alone."""
     for proxy in json.loads((PROJECT / f"deploy/{name}.json").read_text(encoding="utf-8")):

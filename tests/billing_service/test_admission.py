@@ -1,8 +1,8 @@
 """What one process takes is bounded, and names that come from callers are not kept."""
 
 import pytest
-
-from billing_service.admission import Admission, QueueFull
+from billing_service.batching.admission import Admission
+from billing_service.outcomes import QueueFull
 
 
 def test_shares() -> None:

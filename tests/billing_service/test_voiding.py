@@ -6,9 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
+import billing_service.charge
 import httpx
-
-from billing_service import keys
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -104,7 +103,7 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
     owner: Any = await asyncpg.connect(database.owner)
     transaction = owner.transaction()
     await transaction.start()
-    await keys.insert_key(owner, "order_service", 1, b"")
+    await billing_service.charge.insert_key(owner, "order_service", 1, b"")
     late = asyncio.create_task(charge(1, **{"Request-Timeout": "0.005"}))
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     async with asyncio.timeout(10):

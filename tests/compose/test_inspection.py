@@ -56,7 +56,7 @@ def test_an_offence_is_noticed(container: dict[str, Any]) -> None:
 
 
 def test_a_published_database_is_noticed() -> None:
-    """Only the gateway and backstage may publish."""
+    """Only the gateway and inspect may publish."""
     assert inspection.of_a_container("postgres", GUARDED) == ["postgres is published"]
 
 
