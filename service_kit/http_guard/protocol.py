@@ -64,7 +64,7 @@ class _TransportOfUnfinished:
 
 
 class GuardedProtocol(BoundedReader):
-    """The class for uvicorn's `--http http_guard:GuardedProtocol`."""
+    """The class for uvicorn's `--http service_kit.http_guard:GuardedProtocol`."""
 
     flow: _Flow
 

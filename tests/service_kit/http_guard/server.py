@@ -19,7 +19,7 @@ from stack.schema import PROJECT
 from stack.waiting import until
 from tests.service_kit.http_guard.connection import Answer, parsed
 
-GUARDED = ("--http", "http_guard:GuardedProtocol")
+GUARDED = ("--http", "service_kit.http_guard:GuardedProtocol")
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 _START_S = 60.0
 _ANSWER_S = 20.0
