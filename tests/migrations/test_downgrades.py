@@ -209,7 +209,7 @@ async def test_voided_keys_keep_a_database_from_going_back(empty: str, revision:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"), "this is no host and port"),
+        (lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"), "this is not a host and port"),
         (lambda url: url.rpartition("@")[0] + "@127.0.0.1:1/x", "the database cannot be reached"),
         (lambda url: url.rpartition("/")[0] + "/nosuch", 'database "nosuch" does not exist'),
         (lambda url: url.replace("owner:", "owner:x", 1), "password authentication failed"),
