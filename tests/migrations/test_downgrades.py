@@ -1,4 +1,4 @@
-"""Migrations on databases that hold data, by owners who are no superusers, and back again."""
+"""Migrations and downgrades on databases with data, by owners that are not superusers."""
 
 import re
 import uuid
@@ -171,7 +171,7 @@ async def test_data_survive_the_way_up_and_back(empty: str) -> None:
     for direction, revision in (("upgrade", "head"), ("downgrade", BEFORE_ROLES_WERE_NARROWED)):
         code, output = await alembic(empty, direction, revision)
         assert code == 0, output
-        # A later column is there above, and what it says of older rows is nobody's loss below.
+        # A later column exists only above; its values for older rows are not needed below.
         assert [_columns_of(before, found) for found in (await rows(empty)).items()] == [
             [dict(row) for row in rows] for rows in before.values()
         ]
