@@ -1,1 +1,1 @@
-"""The numbers of the README, each from one command."""
+"""Measures the figures in the README with one command."""

@@ -1,13 +1,13 @@
 """`python -m bench`: measures everything and writes docs/bench.json and docs/bench.svg; about a quarter of an hour.
 
-Guarantee: exit code 1 when a run was not clean or the money does not add up, 2 when the bench could not be run; only a
-whole bench replaces the figures that the README shows.
+Guarantee: exit code 1 when a request failed or the money does not add up, 2 when the bench could not be run; only a
+complete bench replaces the figures that the README shows.
 """
 
 from stack import early_signals
 
 if __name__ == "__main__":
-    # Before the other imports: they take a second, in which Ctrl-C must not end in a traceback.
+    # The imports below take a second. Ctrl-C during them must not end in a traceback.
     early_signals.end_at_once()
 
 import argparse
@@ -47,12 +47,10 @@ def main() -> int:
     output.make_safe()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default"
+        "parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; all by default"
     )
-    parser.add_argument(
-        "--rounds", type=_count, default=5, help="how often each contender runs (5)"
-    )
-    parser.add_argument("--seconds", type=_count, default=5, help="how long each run takes (5)")
+    parser.add_argument("--rounds", type=_count, default=5, help="runs of each contender (5)")
+    parser.add_argument("--seconds", type=_count, default=5, help="length of one run (5)")
     options = parser.parse_args()
     unknown = [name for name in options.parts if name not in PARTS]
     if unknown:

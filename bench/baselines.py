@@ -1,71 +1,138 @@
 """What the exactly-once charge is compared with: endpoints of the same shape, on the same server, that promise less.
 
-Guarantee: they are written in the usual way and have every advantage: no token, no key, no log, no metrics.
+*Typical* baselines are FastAPI endpoints as they are usually written. *Fair* ones do the same over the direct route and with
+the garbage-collector tuning that billing_service has.
+
+Guarantee: every baseline does less than billing_service for a request: it checks no token and no key, and writes no log
+and no metrics.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from billing_service.wire import Charge, Charged
 from notification_service.wire import Notification, Shown
 from order_service.peers import Transport, exchange, open_transport
 from order_service.wire import NewOrder
+from service_kit import garbage_collector
+from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
 
-# As many as billing_service has by default.
+# billing_service has as many by default, so no contender has more of Postgres.
 _CONNECTIONS = 10
 
 
 def nothing() -> FastAPI:
-    """`POST /charges` that reads and checks its body, does nothing, and answers."""
+    """Typical: `POST /charges` that reads and checks its body, does nothing, and answers."""
     app = FastAPI()
 
     @app.post("/charges", status_code=201)
     async def post_charge(charge: Charge) -> Charged:
-        return Charged(
-            charge_id=uuid4(),
-            order_id=charge.order_id,
-            account=charge.account,
-            amount_cents=charge.amount_cents,
-            balance_cents=0,
-        )
+        return _charged(charge, uuid4(), 0)
 
     return app
+
+
+def fair_nothing() -> FastAPI:
+    """Fair: as `nothing`, over a direct route and with a tuned garbage collector."""
+
+    async def post_charge(request: Request) -> Response:
+        charge = await read_body(request, Charge)
+        return _created(_charged(charge, uuid4(), 0))
+
+    return _direct(post_charge, _no_resources)
 
 
 def unprotected() -> FastAPI:
-    """`POST /charges` that moves the money and writes the ledger in one statement; sent twice, it charges twice."""
-    pools: list[asyncpg.Pool[asyncpg.Record]] = []
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(
-            os.environ["BILLING_DATABASE_URL"], max_size=_CONNECTIONS
-        ) as pool:
-            pools.append(pool)
-            yield
-
-    app = FastAPI(lifespan=lifespan)
+    """Typical: `POST /charges` that moves the money and writes the ledger in one statement; sent twice, it charges twice."""
+    pool = _Pool()
+    app = FastAPI(lifespan=pool.opened)
 
     @app.post("/charges", status_code=201)
     async def post_charge(charge: Charge) -> Charged:
-        charge_id, balance_cents = await withdraw(pools[0], charge)
-        return Charged(
-            charge_id=charge_id,
-            order_id=charge.order_id,
-            account=charge.account,
-            amount_cents=charge.amount_cents,
-            balance_cents=balance_cents,
-        )
+        return _charged(charge, *await withdraw(pool.pool, charge))
 
     return app
+
+
+def fair_unprotected() -> FastAPI:
+    """Fair: as `unprotected`, over a direct route and with a tuned garbage collector."""
+    pool = _Pool()
+
+    async def post_charge(request: Request) -> Response:
+        charge = await read_body(request, Charge)
+        return _created(_charged(charge, *await withdraw(pool.pool, charge)))
+
+    return _direct(post_charge, pool.opened)
+
+
+class _Pool:
+    """The connections of one process; they exist while its lifespan lasts."""
+
+    def __init__(self) -> None:
+        self._pools: list[asyncpg.Pool[asyncpg.Record]] = []
+
+    @property
+    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        return self._pools[0]
+
+    @asynccontextmanager
+    async def opened(self, _: FastAPI) -> AsyncIterator[None]:
+        async with asyncpg.create_pool(
+            os.environ["BILLING_DATABASE_URL"], max_size=_CONNECTIONS
+        ) as pool:
+            self._pools.append(pool)
+            yield
+
+
+@asynccontextmanager
+async def _no_resources(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def _direct(
+    post_charge: Callable[[Request], Awaitable[Response]],
+    resources: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    """`POST /charges` as billing_service registers it, and its tuning once the resources are there."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with resources(app):
+            garbage_collector.spare_the_program()
+            yield
+
+    router = APIRouter(route_class=DirectRoute)
+    router.add_api_route(
+        "/charges",
+        post_charge,
+        methods=["POST"],
+        status_code=201,
+        response_model=Charged,
+        openapi_extra={"requestBody": documented_body(Charge)},
+    )
+    return DirectAPI(lifespan=lifespan, routes=router.routes)
+
+
+def _charged(charge: Charge, charge_id: UUID, balance_cents: int) -> Charged:
+    return Charged(
+        charge_id=charge_id,
+        order_id=charge.order_id,
+        account=charge.account,
+        amount_cents=charge.amount_cents,
+        balance_cents=balance_cents,
+    )
+
+
+def _created(charged: Charged) -> Response:
+    return Response(charged.model_dump_json(), 201, media_type="application/json")
 
 
 async def withdraw(pool: "asyncpg.Pool[asyncpg.Record]", charge: Charge) -> tuple[UUID, int]:
@@ -95,7 +162,7 @@ async def withdraw(pool: "asyncpg.Pool[asyncpg.Record]", charge: Charge) -> tupl
 def chain() -> FastAPI:
     """`POST /orders` that calls a billing and a notification that do nothing, over the transport of order_service.
 
-    As in order_service the answer waits for billing alone, and the notification goes out after it.
+    As in order_service, the answer waits for billing alone, and the notification is sent after it.
     """
     transports: list[Transport] = []
     notifying: set[asyncio.Task[None]] = set()

@@ -1,5 +1,5 @@
--- Charges for wrk: a key of its own in each request, spread over the accounts of the bench.
--- Arguments: first key, number of accounts, and how many keys there are (0: without end; else they come again).
+-- Charges for wrk: each request has its own key; requests are spread over the accounts of the bench.
+-- Arguments: first key, number of accounts, and number of keys (0: unlimited; otherwise the keys repeat).
 local thread_number = 0
 
 function setup(thread)

@@ -1,6 +1,6 @@
 """Load from wrk, with a key of its own in each request.
 
-Guarantee: a run in which a single request failed or was refused is no measurement: it raises.
+Guarantee: a run in which one request failed or was refused raises, and yields no measurement.
 """
 
 import json
@@ -12,7 +12,7 @@ from stack.environ import of_child
 from stack.programs import run_to_end
 
 _HERE = Path(__file__).resolve().parent
-# A request that takes longer is a failure, and a failure ends the bench.
+# A slower request counts as failed, and one failed request ends the bench.
 _TIMEOUT_S = 10
 
 
@@ -22,7 +22,7 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of wrk has measured."""
+    """The result of one run of wrk."""
 
     requests: int
     seconds: float
@@ -38,7 +38,7 @@ class Load:
 
 
 async def run(url: str, script: str, connections: int, seconds: int, *arguments: object) -> Load:
-    """Runs wrk on one thread; `arguments` are the script's own."""
+    """Runs wrk on one thread; `arguments` go to the script."""
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is missing: install it (Debian and Ubuntu: apt-get install wrk).")
     ended = await run_to_end(

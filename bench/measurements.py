@@ -1,7 +1,7 @@
-"""The measurements, each a function from the stage to its figures. What is compared is run in turn, in one run.
+"""The measurements, each a function from the testbed to its figures; figures that are compared come from one run.
 
-Guarantee: a figure is a median of `rounds`; contenders alternate, so the machine's moods meet all of them; after each
-measurement the money is audited, and a cent that is not explained ends the bench.
+Guarantee: a compared figure is a median of `rounds`; contenders alternate, so a slow phase of the machine affects all of
+them; after each measurement the account balances are audited, and one unexplained cent ends the bench.
 """
 
 import asyncio
@@ -23,32 +23,36 @@ from stack.postgres import binaries
 from stack.programs import run_to_end
 
 ACCOUNTS = 1000
-# No account is ever empty: a decline would be a cheaper answer.
+# High enough that no account runs empty: a decline costs less than a charge.
 _OPENING_CENTS = 1_000_000_000_000
-# More than one run can send, so that no two runs share a key.
+# More than one run can send, so no two runs share a key.
 _KEYS_OF_A_RUN = 1_000_000
 _CONNECTIONS = (1, 32, 128)
 _USUAL = 32
 _WARM_UP_S = 2
-# Fine enough for a drain of seconds.
+# Short compared with a drain, which takes seconds.
 _LOOK_S = 0.25
 
+# The typical baselines keep the names that older figures have.
 NOTHING, UNPROTECTED, CHARGE = "nothing", "unprotected", "charge"
+FAIR_NOTHING, FAIR_UNPROTECTED = "fair nothing", "fair unprotected"
 _FACTORIES = {
     NOTHING: "bench.baselines:nothing",
+    FAIR_NOTHING: "bench.baselines:fair_nothing",
     UNPROTECTED: "bench.baselines:unprotected",
+    FAIR_UNPROTECTED: "bench.baselines:fair_unprotected",
     CHARGE: "billing_service.app:create",
 }
 Say = Callable[[str], None]
 
 
 class Unexplained(Exception):
-    """The money does not add up: whatever was measured is worth nothing."""
+    """The money does not add up, so no figure of this run counts."""
 
 
 @dataclass
 class Bench:
-    """What all measurements share: the stage, how often and how long, and the next key that nobody has used."""
+    """What all measurements share: the testbed, the number and length of runs, and the next unused key."""
 
     testbed: Testbed
     rounds: int
@@ -69,7 +73,7 @@ class Bench:
     async def alternate(
         self, title: str, contenders: Mapping[str, Callable[[], Awaitable[Load]]]
     ) -> dict[str, list[Load]]:
-        """Each contender once a round."""
+        """Runs each contender once per round."""
         runs: dict[str, list[Load]] = {name: [] for name in contenders}
         for number in range(1, self.rounds + 1):
             for name, measure in contenders.items():
@@ -92,6 +96,12 @@ def ratio(one: list[Load], other: list[Load]) -> float:
     """The median of the ratios of throughput, round by round."""
     pairs = zip(one, other, strict=True)
     return round(median(a.per_second / b.per_second for a, b in pairs), 3)
+
+
+def latency_ratio(one: list[Load], other: list[Load]) -> float:
+    """The median of the ratios of median latency, round by round."""
+    pairs = zip(one, other, strict=True)
+    return round(median(a.p50_ms / b.p50_ms for a, b in pairs), 3)
 
 
 async def open_accounts(testbed: Testbed) -> None:
@@ -125,7 +135,7 @@ async def audit(testbed: Testbed) -> None:
 
 
 async def charging(bench: Bench) -> None:
-    """(a), (b) and (c): an endpoint that does nothing, an unprotected charge, the exactly-once charge."""
+    """(a), (b) and (c): endpoints that do nothing and unprotected charges, typical and fair, and the exactly-once charge."""
     async with AsyncExitStack() as services:
         running = {
             name: await services.enter_async_context(bench.testbed.serving(factory))
@@ -141,17 +151,25 @@ async def charging(bench: Bench) -> None:
                     for name, service in running.items()
                 },
             )
-            latency = [
-                c.p50_ms / b.p50_ms for c, b in zip(runs[CHARGE], runs[UNPROTECTED], strict=True)
-            ]
-            bench.figures[f"charges at {connections}"] = {
-                **{name: summary(each) for name, each in runs.items()},
-                "charge / nothing": ratio(runs[CHARGE], runs[NOTHING]),
-                "charge / unprotected": ratio(runs[CHARGE], runs[UNPROTECTED]),
-                "median latency, charge / unprotected": round(median(latency), 3),
-            }
+            bench.figures[f"charges at {connections}"] = charge_figures(runs)
         bench.figures["floor"] = await _pgbench(bench)
         await audit(bench.testbed)
+
+
+def charge_figures(runs: Mapping[str, list[Load]]) -> dict[str, Any]:
+    """Each contender's medians, and the charge compared with each baseline."""
+    charge = runs[CHARGE]
+    return {
+        **{name: summary(each) for name, each in runs.items()},
+        **{
+            f"{CHARGE} / {name}": ratio(charge, runs[name])
+            for name in (NOTHING, FAIR_NOTHING, UNPROTECTED, FAIR_UNPROTECTED)
+        },
+        **{
+            f"median latency, {CHARGE} / {name}": latency_ratio(charge, runs[name])
+            for name in (UNPROTECTED, FAIR_UNPROTECTED)
+        },
+    }
 
 
 async def repeating(bench: Bench) -> None:

@@ -1,7 +1,7 @@
-"""The machine under measurement: Postgres with its durability as it comes, and services as processes beside it.
+"""The system under measurement: Postgres with its default durability, and services as processes beside it.
 
-Guarantee: every run begins with a fresh cluster and leaves no process; nothing stands between a service and its
-database, because it is the services that are measured and not Toxiproxy.
+Guarantee: every run begins with a fresh cluster and leaves no process; services connect to Postgres directly, without
+Toxiproxy, because the services are what is measured.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from stack.processes import Child, Command
 from stack.schema import PROJECT, migrate
 
 DATABASE = "bench"
-# Of services that live for one measurement.
+# These services exist for one measurement only.
 TOKEN = "bench-billing-token"  # noqa: S105
 _NOTIFICATION_TOKEN = "bench-notification-token"  # noqa: S105
 _PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -43,7 +43,7 @@ class Service:
         for line in Path(f"/proc/{self.child.pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
-        raise RuntimeError("the kernel tells no VmRSS")
+        raise RuntimeError("the kernel reports no VmRSS")
 
 
 class Testbed:
@@ -69,7 +69,7 @@ class Testbed:
             await self.postgres.stop()
 
     async def clone(self, database: str) -> "Testbed":
-        """The same cluster, with a migrated database of its own: not to be opened."""
+        """A testbed on the same cluster with a migrated database of its own. It must not be opened."""
         other = Testbed(self.directory / database)
         other.directory.mkdir()
         other.postgres, other._database = self.postgres, database
@@ -79,7 +79,7 @@ class Testbed:
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """A connection that may do everything."""
+        """A connection as the owner of the database."""
         connection = await asyncpg.connect(self.owner_url)
         try:
             yield connection
@@ -90,7 +90,7 @@ class Testbed:
     async def serving(
         self, factory: str, environ: Mapping[str, str] | None = None, port: int | None = None
     ) -> AsyncIterator[Service]:
-        """Runs one ASGI factory in a process of its own, on any port or this one, for the length of the block."""
+        """Runs one ASGI factory in a process of its own, on `port` or any free one, for the length of the block."""
         self._served += 1
         name = f"{self._served}-{factory.replace(':', '.')}"
         with ports.listen("", port) as listener:
@@ -116,7 +116,7 @@ class Testbed:
         return self.postgres.url(self._database)
 
     def environ(self) -> dict[str, str]:
-        """The settings that every service of this stage shares."""
+        """The settings that all services of this testbed share."""
         return {
             "BILLING_DATABASE_URL": self._url("billing"),
             "BILLING_TOKENS": json.dumps({"order_service": TOKEN}),

@@ -1,7 +1,7 @@
 """The caller's half of an exactly-once effect: it records a key, then sends that key until it has an answer.
 
-Guarantee: an order that was recorded is settled once, by the answer to its own charge, as long as some process of the
-caller comes back. What the caller does not know it never guesses: it asks again, under the same key.
+Guarantee: a recorded order is settled once, by the answer to its own charge, if a process of the caller runs again. The
+caller never guesses an unknown outcome: it sends the same key again.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Caller:
         self.pool: Any = None
 
     async def place(self, new: NewOrder) -> str:
-        """Records the order with its key, commits, and only then begins to send."""
+        """Records the order with its key, commits, and only then starts to send."""
         sql = "INSERT INTO orders (order_id, account, amount_cents, sequence_key) VALUES ($1, $2, $3, $4)"
         order: dict[str, Any] = {"order_id": str(uuid4()), **new.model_dump()}
         async with self.pool.acquire() as connection, connection.transaction():
@@ -50,11 +50,11 @@ class Caller:
         task.add_done_callback(lambda _: self.in_hand.pop(order["order_id"]))
 
     async def deliver(self, order: Any, *, sent_before: bool) -> str:
-        """Two lines make the semantics: the key is taken outside of the loop, and the loop sends again."""
+        """Two choices make it exactly once: the key is taken outside the loop, and the loop sends it again."""
         key, pause_s = order["sequence_key"], 0.05
         while True:
             answer = await self.send(order, key, retry=sent_before)
-            with suppress(*TROUBLE):  # An answer that cannot be written down is lost: ask again.
+            with suppress(*TROUBLE):  # An answer that is not stored is lost: ask again.
                 if answer is not None:
                     return await self.settle(order, *answer)
             await asyncio.sleep(random.uniform(0, pause_s))  # Spreads callers that failed together.
@@ -65,13 +65,13 @@ class Caller:
         charge = {name: order[name] for name in ("order_id", "account", "amount_cents")}
         headers = {"Idempotency-Key": f'"{key}"', "Idempotency-Retry": "?1" if retry else "?0"}
         with suppress(httpx.TransportError, TimeoutError):
-            async with asyncio.timeout(self.attempt_s):  # For all of it, a drip included.
+            async with asyncio.timeout(self.attempt_s):  # For all of it, a slow drip included.
                 response = await self.http.post("/charges", json=charge, headers=headers)
             return believed(response, charge)
         return None
 
     async def settle(self, order: Any, status: int, body: str) -> str:
-        """Once: of all who have an answer only one changes the row, and only that one may tell the customer."""
+        """Settles once: of several tasks with an answer, one changes the row, and only that one may tell the customer."""
         sql = (
             "UPDATE orders SET status = $2, answer = $3 WHERE order_id = $1 AND status = 'pending'"
         )
@@ -81,7 +81,7 @@ class Caller:
         return ending
 
     async def recover(self) -> None:
-        """Takes up pending orders that no task has. They may have been sent before a process died: so these are retries."""
+        """Resumes pending orders that no task has. They may have been sent before a process died, so these are retries."""
         sql = "SELECT order_id::text, account, amount_cents, sequence_key FROM orders WHERE status = 'pending' AND created_at < now() - interval '5 s'"
         while True:
             with suppress(*TROUBLE):
@@ -119,7 +119,7 @@ def create(caller: Caller, wait_s: float = 5.0) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.post("/orders")  # 201 billed, 402 declined, 202 not known yet: delivery goes on.
+    @app.post("/orders")  # 201 billed, 402 declined, 202 unknown yet: delivery continues.
     async def place(new: NewOrder) -> JSONResponse:
         task = caller.in_hand[order_id := await caller.place(new)]
         await asyncio.wait((task,), timeout=wait_s)

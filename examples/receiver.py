@@ -1,7 +1,7 @@
 """The receiver's half of an exactly-once effect: one transaction for each charge.
 
-Guarantee: a key moves money at most once, whatever is repeated, late, concurrent or out of order, and whichever process
-dies. It rests on one primary key and on committing before answering; not on the retry flag, on time or on memory.
+Guarantee: a key moves money at most once, whether requests are repeated, late, concurrent or out of order, and whichever
+process dies. This rests on one primary key and on committing before answering, not on the retry flag, time or memory.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ import asyncpg
 from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-# Every wait in the database ends: for a twin, for a statement, and for a process that died while it held a lock.
+# Every wait in the database ends: for a concurrent twin, for a statement, and for a dead process that held a lock.
 BOUNDS = "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=3s"
 POOL: Any = {"min_size": 1, "server_settings": {"options": BOUNDS}}
-# These leave the outcome open: after a lost COMMIT the money may have moved. The caller has to ask again.
+# These leave the outcome unknown: after a lost COMMIT the money may have moved. The caller must ask again.
 UNKNOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 VOIDED = (410, '{"type": "/problems/key-voided"}')
-KEY = "[1-9][0-9]{0,17}"  # One spelling: 042 is no key.
+KEY = "[1-9][0-9]{0,17}"  # One spelling: 042 is not a key.
 
 
 class Charge(BaseModel):
@@ -40,7 +40,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def session(request: Request) -> tuple[Any, str]:
-    """The pool, and the client that the token names. No client can reach another one's keys."""
+    """The pool, and the client that the token identifies. No client can reach another one's keys."""
     client = request.app.state.tokens.get(request.headers.get("Authorization", "")[7:])
     if client is None:
         raise HTTPException(401, "unknown token")
@@ -55,7 +55,7 @@ Flag = Annotated[str, Header(alias="Idempotency-Retry", pattern=r"^\?[01]$")]
 
 @app.post("/charges")
 async def post(of: Session, charge: Charge, key: KeyHeader, retry: Flag = "?0") -> Response:
-    # The flag decides nothing. Beside the key it shows what went wrong: a retry of a new key means a lost request.
+    # The flag decides nothing. With the key it shows what went wrong: a retry of a new key means a lost request.
     logging.info("charge %s, retry %s", key, retry)
     return await answer(*of, int(key.strip('"')), charge)
 
@@ -67,7 +67,7 @@ async def void(of: Session, key: Annotated[str, Path(pattern=f"^{KEY}$")]) -> Re
 
 @app.delete("/charges")  # Optional: the caller has final answers for all keys below.
 async def forget(of: Session, below: Annotated[str, Query(pattern=f"^{KEY}$")]) -> Response:
-    # First the mark, committed: it waits for charges that have read the old one, and later ones obey it.
+    # First the mark, committed: it waits for charges that have read the old one, and later charges see it.
     mark = "UPDATE clients SET first_incomplete = greatest(first_incomplete, $2) WHERE client = $1"
     await of[0].execute(mark, of[1], int(below))
     settled = "DELETE FROM processed_keys WHERE client = $1 AND sequence_key < $2"
@@ -86,7 +86,7 @@ async def answer(pool: Any, client: str, key: int, charge: Charge | None) -> Res
 
 
 async def execute(pool: Any, client: str, key: int, charge: Charge | None) -> tuple[int, str, bool]:
-    """Charges, declines, replays or refuses; without a charge it voids the key. Returns only after the commit."""
+    """Charges, declines, replays or refuses; without a charge, voids the key. Returns only after the commit."""
     async with pool.acquire() as connection, connection.transaction():
         # 1. The mark: a key below it is refused for ever. FOR SHARE: it cannot move before this transaction ends.
         sql = "SELECT first_incomplete FROM clients WHERE client = $1 FOR SHARE"

@@ -1,7 +1,7 @@
 """Alembic's environment: one asynchronous connection, one transaction, one run at a time.
 
-Guarantee: two runs at the same moment do not collide (an advisory lock lets one wait for the other), and a run that
-fails changes nothing.
+Guarantee: concurrent runs execute one after the other (an advisory lock makes one wait for the other), and a failed run
+changes nothing.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from sqlalchemy.pool import NullPool
 from service_kit import environment
 from service_kit.environment.database_url import DatabaseUrl
 
-# Any number will do that nobody else uses in this database; these are the bytes of "billed" as an integer.
+# Any number that no other program locks in this database; these are the bytes of "billed" as an integer.
 MIGRATION_LOCK = 0x62696C6C6564
-# A DDL statement that waits for a lock makes all that come after it wait too: give up before that hurts.
+# While a DDL statement waits for a lock, later statements on the table wait behind it, so its wait is bounded.
 LOCK_TIMEOUT_MS = 15_000
 _DRIVER = re.compile(r"^postgres(ql)?://")
 
@@ -41,7 +41,8 @@ NOT_JOINED = """
 """
 NOT_DROPPED = "SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) ORDER BY rolname"
 
-# What migration 0008 could not take away from a role, one sentence each. It is there when one of its functions is.
+# Privileges that migration 0008 could not revoke from a role, one sentence each. The function billing.refuse() shows
+# whether 0008 has run.
 STILL_OPEN = """
     SELECT rolname || ' ' || held.what
     FROM pg_roles, LATERAL (
@@ -66,10 +67,9 @@ STILL_OPEN = """
 
 
 class Settings(environment.EnvironmentSettings):
-    """`MIGRATIONS_DATABASE_URL` is the owner's; the passwords are given to the three roles when they are created.
+    """`MIGRATIONS_DATABASE_URL` is the URL of the owner; the three roles get the passwords when they are created.
 
-    The limits of connections are given to the roles by migration 0008, and like a password they are changed by hand
-    after that.
+    Migration 0008 sets the connection limits of the roles. Like the passwords, they are changed by hand after that.
     """
 
     model_config = SettingsConfigDict(env_prefix="MIGRATIONS_")
@@ -79,14 +79,14 @@ class Settings(environment.EnvironmentSettings):
     order_password: environment.Password
     billing_password: environment.Password
     notification_password: environment.Password
-    # Migration 0008 says why so many.
+    # Migration 0008 explains the numbers.
     order_connections_max: int = Field(36, ge=1, le=10_000)
     billing_connections_max: int = Field(37, ge=1, le=10_000)
     notification_connections_max: int = Field(20, ge=1, le=10_000)
 
     @property
     def for_the_session(self) -> dict[str, str]:
-        """What migrations read by `current_setting('migrations.…')`."""
+        """The values that migrations read with `current_setting('migrations.…')`."""
         return {
             f"migrations.{name}": value.get_secret_value()
             if isinstance(value, SecretStr)
@@ -98,7 +98,7 @@ class Settings(environment.EnvironmentSettings):
 
 def main() -> None:
     if context.is_offline_mode():
-        _stop("they run online only: roles and their passwords are not written to files")
+        _stop("offline mode is not supported, because it would write passwords of roles to a file")
     asyncio.run(_migrate(environment.read(Settings)))
 
 
@@ -138,8 +138,8 @@ async def _migrate(settings: Settings) -> None:
 async def _administering_roles(connection: AsyncConnection) -> AsyncIterator[None]:
     """For a downgrade, makes the owner a member of the roles that it created.
 
-    `DROP OWNED BY` needs that. A superuser needs no membership; any other creator of a role may administer it and is no
-    member by itself (since Postgres 16).
+    `DROP OWNED BY` needs membership. A superuser needs none; any other creator of a role may administer it but is not a
+    member (since Postgres 16).
     """
     if not _is_downgrade():
         yield
@@ -159,7 +159,7 @@ def _is_downgrade() -> bool:
 
 
 def _said(exc: Exception) -> str:
-    """What the server said, without the layers around it."""
+    """The message of the server, without those of the layers around it."""
     cause = exc.orig.__cause__ if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     return str(cause or exc).partition("\n")[0].rstrip(".")
 

@@ -1,1 +1,1 @@
-"""The receiver of at-most-once messages: shows whatever arrives, twins included."""
+"""The receiver of at-most-once messages: shows every message that arrives, duplicates included."""

@@ -1,6 +1,6 @@
-"""The arrivals table: what was shown.
+"""The arrivals table: the messages that were shown.
 
-Guarantee: an arrival that was answered is stored; nothing is deduplicated, so a second one would be seen.
+Guarantee: an arrival is stored as often as it is inserted; nothing is deduplicated, so a duplicate can be seen.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from uuid import UUID
 from notification_service.wire import Arrival, Notification
 from service_kit.bounded_pool import Connection
 
-# A page of history; whoever wants one order's arrivals names it.
+# One page. A client that wants the arrivals of one order names the order.
 LISTED_MAX = 100
 
 
 @dataclass(frozen=True)
 class Arriving:
-    """A notification and who has sent it."""
+    """A notification and the client that sent it."""
 
     client: str
     notification: Notification
 
 
 async def insert_all(connection: Connection, shown: Sequence[Arriving]) -> None:
-    """Stores all of them, in their order, or none."""
+    """Stores all of them in the given order, or none of them."""
     notifications = [each.notification for each in shown]
     await connection.execute(
         """
@@ -42,7 +42,7 @@ async def insert_all(connection: Connection, shown: Sequence[Arriving]) -> None:
 
 
 async def prove_writable(connection: Connection) -> None:
-    """Succeeds when this role could store an arrival in this session. Writes no row."""
+    """Succeeds if this role can store an arrival in this session. Writes no row."""
     await connection.execute(
         """
         INSERT INTO notifications.arrivals (notification_id, client, order_id, customer, text)
@@ -52,7 +52,7 @@ async def prove_writable(connection: Connection) -> None:
 
 
 async def of_order(connection: Connection, order_id: UUID) -> list[Arrival]:
-    """All arrivals of one order, the first one first."""
+    """All arrivals of one order, oldest first."""
     rows = await connection.fetch(
         """
         SELECT notification_id, order_id, customer, text, arrived_at
@@ -66,7 +66,7 @@ async def of_order(connection: Connection, order_id: UUID) -> list[Arrival]:
 
 
 async def latest(connection: Connection) -> list[Arrival]:
-    """The newest arrivals, `LISTED_MAX` at most, the newest first."""
+    """At most `LISTED_MAX` arrivals, newest first."""
     rows = await connection.fetch(
         """
         SELECT notification_id, order_id, customer, text, arrived_at

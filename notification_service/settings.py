@@ -1,4 +1,7 @@
-"""Notification's configuration: read once from the environment, typed, and refused when it is wrong."""
+"""Notification's configuration: typed, and read once from the environment.
+
+Guarantee: a wrong value stops the process before it serves a request.
+"""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict

@@ -1,4 +1,7 @@
-"""What notification_service promises on the wire."""
+"""What notification_service promises on the wire: bodies, and the refusals that rule out an effect.
+
+Guarantee: a problem listed in `REFUSALS` means that its request did not show the message and never will.
+"""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -8,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service_kit.strict_input import HumanText
 
-# `POST /notifications`: not shown and never will be, by the last part of the problem's `type` (`/problems/<slug>`) and the
-# only status that it comes with. What is not listed here may have been shown.
+# `POST /notifications`: the message was not shown and never will be. The key is the last part of the problem's `type`
+# (`/problems/<slug>`), the value is the only status it comes with. After any other problem it may have been shown.
 REFUSALS: Final = {
     "body-unreadable": 400,
     "request-malformed": 400,
@@ -27,7 +30,7 @@ REFUSALS: Final = {
     "http-version-unknown": 505,
 }
 
-# The length is that of a long message.
+# Long enough for any message about one order.
 Text = Annotated[HumanText, Field(max_length=2000)]
 
 
@@ -51,7 +54,7 @@ class Shown(_Body):
 
 
 class Arrival(_Body):
-    """One arrival, as `GET /notifications` lists it; a notification that arrived twice is there twice."""
+    """One arrival, as `GET /notifications` lists it; a notification that arrived twice is listed twice."""
 
     notification_id: UUID
     order_id: UUID
@@ -61,6 +64,6 @@ class Arrival(_Body):
 
 
 class Arrivals(_Body):
-    """Body of `GET /notifications`: in the order of their arrival."""
+    """Body of `GET /notifications`: of one order oldest first, otherwise newest first."""
 
     notifications: list[Arrival]

@@ -1,7 +1,7 @@
-"""Writes that arrive while one is under way are written together.
+"""Group commit: writes that arrive while another write runs share the next transaction.
 
-Guarantee: nobody waits when nothing is under way; who returns from `put` has its write committed; what a group cannot do
-for one of its items at once is done for that item alone, and its neighbours do not wait for it.
+Guarantee: a write starts at once when none is running; `put` returns only after its write is committed; an item that the
+group cannot write is written alone, and the other items do not wait for it.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from service_kit.bounded_pool.errors import DatabaseTrouble, LockWaitTooLong
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Several times an ordinary commit: a group that takes longer does not hold the next one up.
+# Several times an ordinary commit. A group that takes longer no longer holds up the next one.
 _PATIENCE_S = 0.02
 
 
 class Alone(Exception):
-    """Says of an item, or of a whole group, that it must be written alone. Nothing was done for it."""
+    """The item, or each item of the group, must be written alone. Nothing was written for it."""
 
 
 class QueueFull(DatabaseTrouble):
-    """As much waits to be written as may. Nothing was done."""
+    """The queue is at its bound. Nothing was written."""
 
 
 @dataclass(eq=False)
@@ -43,7 +43,7 @@ class _Waiting(Generic[Item, Result]):
 
 @dataclass(frozen=True)
 class Bounds:
-    """`size_max` items go together; `under_way_max` writes run at once when the ones before are late; `queue_max` wait."""
+    """At most `size_max` items in one group, `under_way_max` writes at the same time, and `queue_max` items waiting."""
 
     size_max: int
     under_way_max: int
@@ -51,10 +51,10 @@ class Bounds:
 
 
 class Group(Generic[Item, Result]):
-    """The queue before one kind of write.
+    """The queue for one kind of write.
 
-    `together` writes many items in one transaction and gives each one's result in the same order: a value, the exception
-    that its caller gets, or `Alone`. `alone` writes one.
+    `together` writes many items in one transaction and returns their results in the same order: a value, the exception
+    for the caller, or `Alone`. `alone` writes one item.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class Group(Generic[Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def put(self, item: Item) -> Result:
-        """Writes the item and gives its result. Raises `DatabaseTrouble` and what the item's own write raises."""
+        """Writes the item and returns its result. Raises `DatabaseTrouble` and what the item's own write raises."""
         if len(self._queue) >= self._bounds.queue_max:
-            raise QueueFull(f"{len(self._queue)} wait to be written")
+            raise QueueFull(f"{len(self._queue)} writes are waiting")
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(item, result))
         self._begin()
         return await result
 
     async def drain(self) -> None:
-        """Returns when nothing waits and nothing is under way."""
+        """Returns when no write waits and none is running."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -115,7 +115,7 @@ class Group(Generic[Item, Result]):
             self._begin()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """The next items; those of callers that have gone are dropped, because nothing of them is begun."""
+        """The next items. Items whose caller has gone are dropped: their write has not started."""
         taken: list[_Waiting[Item, Result]] = []
         while self._queue and len(taken) < self._bounds.size_max:
             waiting = self._queue.popleft()
@@ -132,7 +132,7 @@ class Group(Generic[Item, Result]):
             case DatabaseTrouble() | LockWaitTooLong() as exc:
                 results = [exc] * len(taken)
             case _:
-                # One of them is to blame, and meets it again alone.
+                # One item caused it. Written alone, only that item fails.
                 results = [Alone()] * len(taken)
         for waiting, result in zip(taken, results, strict=True):
             if isinstance(result, Alone):

@@ -1,6 +1,6 @@
 """A real Postgres for the whole session, and a migrated database of its own for each test.
 
-Durability is as it comes. A test's database is a clone of a template, which takes a tenth of a second. Chaos tests share one wrapped stack.
+Its durability is the default. A test's database is a clone of a template, which takes a tenth of a second. Chaos tests share one wrapped stack.
 """
 
 import uuid
@@ -24,7 +24,7 @@ TEMPLATE = "template_billed_once"
 
 
 def pytest_configure() -> None:
-    """The shell of the person who runs the tests may have settings for other servers."""
+    """Removes settings for other servers that the shell may have."""
     environ.settle_own()
 
 
@@ -40,7 +40,7 @@ class Database:
 
 @pytest.fixture(scope="session")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresCluster]:
-    """A running cluster without any database of ours."""
+    """A running cluster without any database of the services."""
     directory: Path = tmp_path_factory.mktemp("postgres")
     cluster = PostgresCluster(
         directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
@@ -52,7 +52,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pos
 
 @pytest.fixture(scope="session")
 async def template(cluster: PostgresCluster) -> str:
-    """A migrated database that nobody is connected to."""
+    """A migrated database without connections, to be cloned."""
     await cluster.create_database(TEMPLATE)
     await migrate(cluster.url(TEMPLATE), PASSWORDS)
     return TEMPLATE
@@ -93,7 +93,7 @@ def serve() -> Serve:
 
 @pytest.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
-    """The running stage: the three wrapped services behind the real Toxiproxy and Postgres."""
+    """The running stack: the three wrapped services behind the real Toxiproxy and Postgres."""
     async with open_harness(
         tmp_path_factory.mktemp("stack"), lambda _: None, usual_ports=False
     ) as harness:

@@ -15,7 +15,7 @@ import notification_service.settings
 import order_service.app
 import order_service.settings
 
-# Nothing is asked of it: whoever is refused at the border comes no further.
+# Never connected to: a request that is refused at the border goes no further.
 DATABASE = SecretStr("postgresql://x:drawn@127.0.0.1:9/x")
 TOKENS = {"curl": (SecretStr("token-of-client-curl"),)}
 Create = Callable[..., FastAPI]
@@ -93,7 +93,7 @@ async def test_a_foreign_name(create: Create) -> None:
 
 @SERVICE
 async def test_an_address_of_an_instance(create: Create) -> None:
-    """Whoever probes an instance by its address is answered, on the probes' paths and no others."""
+    """A probe by IP address is answered on the paths for probes and on no others."""
     app = create()
     async with client(app, "10.20.30.40:8001") as asking:
         for method, path in operations(app):

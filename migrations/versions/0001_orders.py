@@ -1,4 +1,4 @@
-"""Schema orders: what the caller knows, and must know again after a crash.
+"""Schema orders: what the caller must still know after a crash.
 
 Revision ID: 0001
 Revises:
@@ -13,7 +13,7 @@ depends_on = None
 
 UPGRADE = (
     "CREATE SCHEMA orders",
-    # One statement a role; a role belongs to the whole cluster, so another database may have made it already.
+    # A role belongs to the whole cluster, so another database may have created it already.
     """
     DO $$ BEGIN
       EXECUTE format('CREATE ROLE order_service LOGIN PASSWORD %L', current_setting('migrations.order_password'));
@@ -135,7 +135,7 @@ UPGRADE = (
 DOWNGRADE = (
     "DROP SCHEMA orders CASCADE",
     "DROP OWNED BY order_service",
-    # The role stays while another database of the cluster still grants it something.
+    # The role is kept while another database of the cluster still grants it privileges.
     """
     DO $$ BEGIN
       DROP ROLE order_service;

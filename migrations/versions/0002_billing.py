@@ -1,4 +1,4 @@
-"""Schema billing: the money, and the processed keys that keep it from moving twice.
+"""Schema billing: accounts, the ledger, and the processed keys that prevent a second charge.
 
 Revision ID: 0002
 Revises: 0001
@@ -13,7 +13,7 @@ depends_on = None
 
 UPGRADE = (
     "CREATE SCHEMA billing",
-    # One statement a role; a role belongs to the whole cluster, so another database may have made it already.
+    # A role belongs to the whole cluster, so another database may have created it already.
     """
     DO $$ BEGIN
       EXECUTE format('CREATE ROLE billing_service LOGIN PASSWORD %L', current_setting('migrations.billing_password'));
@@ -99,7 +99,7 @@ UPGRADE = (
 DOWNGRADE = (
     "DROP SCHEMA billing CASCADE",
     "DROP OWNED BY billing_service",
-    # The role stays while another database of the cluster still grants it something.
+    # The role is kept while another database of the cluster still grants it privileges.
     """
     DO $$ BEGIN
       DROP ROLE billing_service;

@@ -1,4 +1,4 @@
-"""Schema notifications: every arrival, twins included, because a twin must be visible.
+"""Schema notifications: every arrival, duplicates included, because a duplicate must be visible.
 
 Revision ID: 0003
 Revises: 0002
@@ -13,7 +13,7 @@ depends_on = None
 
 UPGRADE = (
     "CREATE SCHEMA notifications",
-    # One statement a role; a role belongs to the whole cluster, so another database may have made it already.
+    # A role belongs to the whole cluster, so another database may have created it already.
     """
     DO $$ BEGIN
       EXECUTE format('CREATE ROLE notification_service LOGIN PASSWORD %L',
@@ -44,7 +44,7 @@ UPGRADE = (
 DOWNGRADE = (
     "DROP SCHEMA notifications CASCADE",
     "DROP OWNED BY notification_service",
-    # The role stays while another database of the cluster still grants it something.
+    # The role is kept while another database of the cluster still grants it privileges.
     """
     DO $$ BEGIN
       DROP ROLE notification_service;

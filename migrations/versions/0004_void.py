@@ -1,4 +1,4 @@
-"""Voided keys and cancelled orders; and a table of keys that is vacuumed as fast as it is emptied.
+"""Voided keys and cancelled orders; and a table of keys that is vacuumed as fast as keys are deleted.
 
 Revision ID: 0004
 Revises: 0003
@@ -18,7 +18,7 @@ UPGRADE = (
       ADD CONSTRAINT processed_keys_answer_is_final CHECK (status IN (201, 402, 410))
     """,
     "COMMENT ON CONSTRAINT processed_keys_answer_is_final ON billing.processed_keys IS 'Only what is final is stored: charged (201), declined (402), or voided before it was executed (410). An ambiguity is never stored as a fact.'",
-    # Keys come and go all the time. A fifth of the table, the default, would let it grow with the load.
+    # Keys are inserted and deleted all the time. The default, a fifth of the table, would let it grow with the load.
     """
     ALTER TABLE billing.processed_keys
       SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000)
@@ -51,8 +51,8 @@ DOWNGRADE = (
       CHECK (status IN ('pending', 'billed', 'declined', 'failed', 'unknown'))
     """,
     "ALTER TABLE billing.processed_keys RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)",
-    # A tombstone that an older billing_service does not know would be a row without a meaning, and without it the
-    # key could be executed: whoever goes back has to settle voided keys first.
+    # An older billing_service does not understand a voided key, and without its row the key could be executed. So
+    # voided keys must be settled before a downgrade.
     """
     DO $$ BEGIN
       IF EXISTS (SELECT FROM billing.processed_keys WHERE status = 410) THEN

@@ -1,4 +1,4 @@
-"""The vacuum of the keys keeps the file's empty tail: to cut it off takes a lock that stops every charge.
+"""Vacuum no longer truncates the table of keys, because truncation takes a lock that stops every charge.
 
 Revision ID: 0005
 Revises: 0004
@@ -13,8 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # After a purge the tail is empty, and the next keys need it again. To truncate it, the vacuum locks the table
-    # exclusively; charges that met that lock ran into their lock timeout and were answered 503.
+    # After keys are forgotten the end of the file is empty, and the next keys reuse it. To truncate it, vacuum locks the
+    # table exclusively; charges that waited for that lock reached their lock timeout and were answered 503.
     op.execute("ALTER TABLE billing.processed_keys SET (vacuum_truncate = false)")
 
 

@@ -1,4 +1,4 @@
-"""Charges of new keys in one round trip: what nearly every batch consists of.
+"""Charges of new keys in one round trip, because nearly every batch consists of them.
 
 Revision ID: 0006
 Revises: 0005
@@ -11,9 +11,9 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# VOLATILE, so each statement inside has a snapshot of its own under READ COMMITTED: what is read of marks and keys is
-# read after the locks were granted. Locks are tried and never waited for; the short lock timeout is for an index entry that
-# somebody inserted without announcing it.
+# VOLATILE, so each statement inside has a snapshot of its own under READ COMMITTED: marks and keys are read after the
+# locks were granted. Locks are tried and never waited for. The short lock timeout is for an index entry that another
+# transaction inserted without taking these locks.
 FUNCTION = """
     CREATE FUNCTION billing.charge_plain(
       clients text[], sequence_keys bigint[], fingerprints bytea[], accounts text[], amounts_cents bigint[], order_ids uuid[]

@@ -1,6 +1,6 @@
-"""Answers name the order that they are for, so that a caller can tell them from those of another order.
+"""Answers name their order, so that a caller can tell them from those of another order.
 
-Only new answers do. Those that were stored before, or are still stored by an older billing_service beside this schema, are
+Only new answers do. Answers that were stored earlier, or that an older billing_service still stores in this schema, are
 completed when they are read (billing_service/stored_answers.py): a row is never written again.
 
 Revision ID: 0007
@@ -14,7 +14,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# As in 0006 but for the body. Its explanation is there.
+# As in 0006, which explains it, except for the body.
 _HEAD = """
     CREATE OR REPLACE FUNCTION billing.charge_plain(
       clients text[], sequence_keys bigint[], fingerprints bytea[], accounts text[], amounts_cents bigint[], order_ids uuid[]

@@ -27,8 +27,8 @@ LIMITS = tuple(
     for role in ("order", "billing", "notification")
 )
 
-# Advisory locks belong to the database and not to a schema: any role that may take one can take billing's, and with them
-# stop every charge of a client. Only billing has a use for them, and only for those that end with their transaction.
+# Advisory locks belong to the database and not to a schema: a role that may take any of them can take billing's, and so
+# stop every charge of a client. Only billing uses them, and only those that end with their transaction.
 LOCKS_AND_LARGE_OBJECTS = """
     DO $$ DECLARE each regprocedure; BEGIN
       FOR each IN
@@ -71,7 +71,7 @@ PUBLIC_SCHEMA = """
     END $$
 """
 
-# Table, role, and the columns that the role's own statements change.
+# Table, role, and the columns that the statements of the role change.
 COLUMNS = (
     ("billing.clients", "billing_service", "first_incomplete"),
     ("billing.accounts", "billing_service", "balance_cents"),
@@ -84,7 +84,7 @@ COLUMNS = (
     ),
 )
 
-# The owner may do all of it: a mark that was moved too far by mistake is moved back by hand.
+# The owner may do all of this, for example to move back a mark that was moved too far by mistake.
 REFUSE = """
     CREATE FUNCTION billing.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
     BEGIN
@@ -155,7 +155,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Limits of roles and rights in other databases stay: another database of the cluster may rely on them."""
+    """Keeps limits of roles and their rights in other databases, on which other databases of the cluster may rely."""
     for table, name, _, _, _ in REFUSALS:
         op.execute(f"DROP TRIGGER {name} ON {table}")
     for schema in ("billing", "orders"):

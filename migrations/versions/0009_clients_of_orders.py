@@ -24,8 +24,8 @@ UPGRADE = (
 )
 
 DOWNGRADE = (
-    # An older order_service knows no clients: it would show the orders of each of them to everyone, and two of them may have
-    # used the same key for the same customer. Whoever goes back decides that first: UPDATE orders.orders SET client = ''.
+    # An older order_service knows no clients: it would show every client's orders to all, and two clients may have used
+    # the same key for the same customer. The operator must decide that before a downgrade: UPDATE orders.orders SET client = ''.
     """
     DO $$ BEGIN
       IF EXISTS (SELECT FROM orders.orders WHERE client <> '') THEN

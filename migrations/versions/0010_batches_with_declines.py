@@ -14,8 +14,8 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# What is left of an account after each charge in the order of arrival: a charge that is too large takes nothing, so a
-# smaller one behind it can still be withdrawn. A sum over a window cannot leave rows out; this aggregate does.
+# The balance of an account after each charge, in order of arrival: a charge that is too large withdraws nothing, so a
+# later, smaller one can still succeed. A window sum cannot skip rows; this aggregate does.
 LEFT_AFTER = """
     CREATE FUNCTION billing.left_after(left_cents bigint, opening_cents bigint, amount_cents bigint) RETURNS bigint
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -33,7 +33,7 @@ LEFT_AFTER_ALL = (
 
 # VOLATILE, so each statement inside has a snapshot of its own under READ COMMITTED: marks and keys are read after the
 # locks were granted. Locks are tried and never waited for. The short lock timeout is for an index entry that another
-# transaction inserted without announcing it. The two bodies are templates for format(): charge id, order, account, amount
+# transaction inserted without taking these locks. The two bodies are templates for format(): charge id, order, account, amount
 # and balance, in this order.
 CHARGE_BATCH = """
     CREATE FUNCTION billing.charge_batch(

@@ -1,8 +1,8 @@
-"""Who calls is known from the bearer token (RFC 6750): a token names a client, and nothing else does.
+"""Identifies the client by its bearer token (RFC 6750), and by nothing else.
 
 Guarantee: a request that carries exactly one `Authorization` header with the scheme Bearer and a token of a client is a
 request of that client; every other request names no client. Tokens are compared in constant time, all of them for each
-request, so that neither a token nor the number of clients can be measured from outside.
+request, so that response times reveal neither a token nor which client it belongs to.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class BearerTokens:
     """The clients of a service: name to tokens."""
 
     def __init__(self, tokens: Mapping[str, Sequence[SecretStr]]) -> None:
-        # Digests have one length, so the comparison tells nothing of a token's length either.
+        # Digests have one length, so the comparison does not reveal a token's length either.
         self._digests = [
             (client, _digest(token.get_secret_value()))
             for client, each in tokens.items()
@@ -32,10 +32,10 @@ class BearerTokens:
         ]
 
     def client(self, authorization: Sequence[str]) -> str | None:
-        """The client that the lines of the `Authorization` header name; None when they name no client."""
-        # Two lines are two claims about who calls, and no rule says which one counts.
+        """The client that the lines of the `Authorization` header identify; None when they identify none."""
+        # Two lines are two claims about the client, and no rule says which one counts.
         match = _CREDENTIALS.fullmatch(authorization[0]) if len(authorization) == 1 else None
-        # What is malformed is compared all the same: no token is empty, and the time says nothing.
+        # A malformed header is compared too, so it takes as long as a wrong token. No token is empty, so it never matches.
         digest = _digest(match[1] if match else "")
         found = None
         for client, known in self._digests:

@@ -1,8 +1,8 @@
-"""Bearer tokens as settings: one that is sent, or the clients of a service with one or two tokens each.
+"""Bearer tokens as settings: one token to send, or the clients of a service with one or two tokens each.
 
 Guarantee: what is accepted here can be sent in a header and names one client. Refused are tokens that are empty, short or
 no b64token of RFC 6750, a token that two clients share, a client that is named twice, and more than two tokens of one
-client. A message tells the place of what is wrong, never a name or a value: one may stand in the place of the other.
+client. A message gives the position of the fault, never a name or a value: a token may have been put where the name belongs.
 """
 
 import json
@@ -15,13 +15,13 @@ from pydantic_settings import NoDecode
 
 # RFC 6750, section 2.1.
 B64TOKEN = r"[A-Za-z0-9\-._~+/]+=*"
-# 16 hexadecimal digits are 64 bits: nothing that can be guessed over a network.
+# 16 hexadecimal digits are 64 bits, which cannot be guessed over a network.
 LENGTH_MIN = 16
-# Far above any token that is drawn, far below what a request's head may hold.
+# Far longer than any generated token, far shorter than the bound on a request's head.
 LENGTH_MAX = 1024
-# The one in use and the one that replaces it.
+# The token in use and the one that replaces it.
 TOKENS_OF_A_CLIENT_MAX = 2
-# A client's name stands in logs, in Postgres and in the names of variables.
+# A client's name appears in logs, in Postgres and in the names of variables.
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -62,7 +62,7 @@ def _clients(value: object) -> dict[str, tuple[SecretStr, ...]]:
 
 
 def _optional_clients(value: object) -> dict[str, tuple[SecretStr, ...]]:
-    # Compose passes an unset variable on as an empty one. An object without clients is a mistake all the same.
+    # Compose passes an unset variable on as an empty text. The JSON text of an empty object is still a mistake.
     return {} if value in ("", {}) else _clients(value)
 
 
@@ -107,11 +107,11 @@ def _fault(token: str) -> str:
     return ""
 
 
-# A token that is sent.
+# A token to send.
 Token = Annotated[SecretStr, AfterValidator(_checked)]
-# The clients that may call: JSON in the environment, parsed here because the usual parser keeps the last of two names.
+# The clients that may call: JSON in the environment, parsed here because the default parser silently keeps the last of two equal names.
 Tokens = Annotated[dict[str, tuple[SecretStr, ...]], NoDecode, BeforeValidator(_clients)]
-# The same; an empty text means that no client is known.
+# The same, but an empty text is allowed and means that there are no clients.
 OptionalTokens = Annotated[
     dict[str, tuple[SecretStr, ...]], NoDecode, BeforeValidator(_optional_clients)
 ]

@@ -1,8 +1,8 @@
-"""An asyncpg pool in which every wait has a bound and every trouble of the database has one name.
+"""An asyncpg pool in which every wait has a bound and every database failure has one name.
 
-`service_kit.group_commit` writes together what waits to be written.
+`service_kit.group_commit` puts waiting writes into one transaction.
 
-Guarantee: no call waits longer than its deadline, not even on a network that is silent; and an exception of this
+Guarantee: no call waits longer than its deadline, not even when the network drops all packets; every exception of this
 package answers the question "could it have been committed?".
 """
 

@@ -1,4 +1,4 @@
-"""The border at which asyncpg's and the operating system's errors get their meaning.
+"""Translates errors of asyncpg and the operating system into the exceptions of this package.
 
 Guarantee: an error that says "the database could not do it now" becomes `DatabaseTrouble`; an error that says "the
 statement is wrong" (a syntax error, a violated constraint) stays what it is, because it is a defect.
@@ -11,18 +11,18 @@ import asyncpg
 
 
 class DatabaseTrouble(Exception):
-    """The database is gone, restarting, full, overloaded or silent.
+    """The database is down, restarting, full, overloaded or does not answer.
 
-    It may have happened: when the connection was lost while COMMIT was on its way, the transaction may be there.
+    The outcome is unknown: if the connection was lost during COMMIT, the transaction may be committed.
     """
 
 
 class ReadsFull(DatabaseTrouble):
-    """As many reads run and wait as may. Nothing was begun; writes are not affected."""
+    """The bound on running and waiting reads is reached. The read was not started; writes are not affected."""
 
 
 class SessionRefused(DatabaseTrouble):
-    """A connection was made that the services cannot rely on: it only reads, or does not keep its settings. Not used."""
+    """A new connection was refused because it can only read or does not keep its settings. Nothing was executed on it."""
 
 
 class LockWaitTooLong(Exception):
@@ -33,17 +33,17 @@ ONLY_READS = (
     "the session can only read: the server is a standby, or default_transaction_read_only is on"
 )
 
-# Classes of SQLSTATE that speak of the server's state and not of the statement:
+# Classes of SQLSTATE that describe the state of the server and not the statement:
 # 08 connection, 28 authorization (a password that was changed), 3D no such database (yet), 40 rollback (deadlock,
 # serialization), 53 resources (disk full, too many connections), 57 operator intervention
 # (shutdown, crash, statement_timeout), 58 system error (I/O), XX internal error.
 _TROUBLE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "57", "58", "XX"})
-# A session that was ended by idle_in_transaction_session_timeout; a write to a server that only reads; and a prepared
-# statement that is gone, or there already: a pooler gave the session to another client in between.
+# A session that idle_in_transaction_session_timeout ended; a write to a read-only server; and a prepared statement that is
+# missing or exists already, because a pooler lent the session to another client in between.
 _TROUBLE_STATES = frozenset({"25P03", "25006", "26000", "42P05"})
 
-# After one of these the session itself is in doubt, and not the statement: 08 connection, 57P shutdown and crash,
-# 58 system error, XX internal error. 25006 comes again for as long as the session lives.
+# After one of these the session is unusable, not only the statement: 08 connection, 57P shutdown and crash,
+# 58 system error, XX internal error. 25006 recurs as long as the session lives.
 _SESSION_OVER = ("08", "57P", "58", "XX", "25006", "25P03", "26000", "42P05")
 
 
@@ -75,8 +75,8 @@ def translated() -> Iterator[None]:
 def ends_session(exc: BaseException) -> bool:
     """Whether the connection on which this was raised must never be used again.
 
-    Looks through what was raised from it, too: inside a transaction an error may have been translated already, and a
-    rollback that fails hides what came before it.
+    Also follows its causes and contexts: an error inside a transaction may have been translated already, and a failed
+    rollback hides the error before it.
     """
     seen: set[int] = set()
     pending: list[BaseException | None] = [exc]
@@ -95,7 +95,7 @@ def _ends_session_itself(exc: BaseException) -> bool:
     if isinstance(exc, asyncpg.PostgresError):
         state = exc.sqlstate or "XX000"
         return state.startswith(_SESSION_OVER) or _severity(exc) in ("FATAL", "PANIC")
-    # A cancelled statement may still be answered: no later statement may find that answer in the buffer.
+    # The server may still answer a cancelled statement. A later statement must not find that answer in the buffer.
     return not isinstance(exc, Exception) or isinstance(
         exc, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError
     )

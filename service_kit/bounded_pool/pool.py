@@ -1,9 +1,9 @@
 """The pool itself.
 
 Guarantee: opening it needs no database, so a service starts before its database does and recovers by itself. A
-connection is thrown away, never used again, when a deadline passed on it, when its statement was given up, or when an
+connection is closed and never used again when a deadline passed on it, when its statement was cancelled, or when an
 error says that the session is over or can only read. Reads cannot take the connections that writes need, and neither
-can take the one over which readiness is asked.
+can take the connection of the readiness check.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from service_kit.bounded_pool.readiness import Readiness
 
 if TYPE_CHECKING:
     RawConnection = asyncpg.Connection[asyncpg.Record]
-    # Of the pool, or the one beside it that readiness has.
+    # From the pool, or the separate one of the readiness check.
     Connection = PoolConnectionProxy[asyncpg.Record] | RawConnection
     RawPool = asyncpg.Pool[asyncpg.Record]
 else:
@@ -31,12 +31,12 @@ else:
     Connection = PoolConnectionProxy
     RawPool = asyncpg.Pool
 
-# A third for reads leaves writes two thirds at any time, and is enough: a read takes about a millisecond.
+# A third of the pool for reads always leaves two thirds for writes, and is enough: a read takes about a millisecond.
 _READS_SHARE = 3
-# So many reads wait for each that may run: a fraction of a second's work, and to wait costs nothing.
+# Waiting reads for each running one: a fraction of a second's work, and waiting costs nothing.
 _READS_WAITING_PER_SLOT = 32
-# One that finds the queue full is refused after this pause, unless there is room by then. A refusal costs as much as a
-# small read: callers that come back at once would keep the whole process busy with refusals.
+# A read that finds the queue full is refused after this pause, unless there is room by then. A refusal costs as much as a
+# small read, so callers that retry at once would keep the process busy with refusals.
 _REFUSAL_PAUSE_S = 0.5
 
 
@@ -60,8 +60,8 @@ class Connections(ABC):
             try:
                 yield connection
             except BaseException as exc:
-                # A rollback would wait for the statement that was given up, and asyncpg would ask the server to cancel
-                # it. The server rolls back by itself when the connection is gone.
+                # A rollback would wait for the cancelled statement, and asyncpg would send a cancel request for it. The
+                # server rolls back by itself when the connection is closed.
                 if ends_session(exc):
                     _throw_away(connection)
                 else:
@@ -73,11 +73,11 @@ class Connections(ABC):
 class BoundedPool(Connections):
     """`size_max` connections to `url`; each use of one is over within `deadline_s` seconds.
 
-    `password` takes the place of the one in the URL unless it is empty. `observe_wait` is told how many seconds each wait for a connection
-    took. One more connection is kept for `missing`.
+    `password` replaces the one in the URL unless it is empty. `observe_wait` gets the seconds of each wait for a
+    connection. One more connection is kept for `missing`.
 
-    The three timeouts of the server bound what a *lost* client leaves behind: a statement that runs, a lock that is
-    waited for, and a transaction that idles because its client's network is gone.
+    Three timeouts of the server bound what a *lost* client leaves behind: a running statement, a wait for a lock, and an
+    idle transaction whose client can no longer be reached.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class BoundedPool(Connections):
         self._observe_wait = observe_wait
         self._session_settings = {
             "application_name": application,
-            # The server gives up first, so that its clear error arrives before the client's deadline passes.
+            # The server times out first, so that its specific error arrives before the client's deadline passes.
             "statement_timeout": _ms(deadline_s * 0.9),
             "lock_timeout": _ms(lock_timeout_s),
             "idle_in_transaction_session_timeout": _ms(idle_in_transaction_timeout_s),
-            # Each statement has to see what was committed before it, whatever the database's default is.
+            # Each statement must see everything committed before it, whatever the database's default is.
             "default_transaction_isolation": "read committed",
-            # What was answered is on disk, whatever the database's or the role's default is.
+            # An acknowledged commit must be on disk, whatever the default of the database or the role is.
             "synchronous_commit": "on",
-            # A plan is kept for as long as its connection. One that was made while a table was empty would read the
-            # table from end to end when it is large; where there is an index for a question, it is used.
+            # A plan lives as long as its connection. A plan made while a table was empty would scan the whole table
+            # when it is large, so an index is used wherever there is one.
             "enable_seqscan": "off",
             "plan_cache_mode": "force_generic_plan",
         }
@@ -118,7 +118,7 @@ class BoundedPool(Connections):
         self.reads: Connections = _Reads(self, max(1, size_max // _READS_SHARE), deadline_s)
 
     async def open(self) -> None:
-        """Prepares the pool; connects to nothing yet."""
+        """Prepares the pool. Makes no connection yet."""
         self._pool = await asyncpg.create_pool(
             min_size=0,
             max_size=self._size_max,
@@ -158,20 +158,20 @@ class BoundedPool(Connections):
     async def missing(self, prove: Callable[[Connection], Awaitable[None]]) -> str | None:
         """What keeps the service from writing, as one sentence, or None.
 
-        `prove` writes nothing and fails when its session could not write. It has a connection of its own, so the answer
-        comes under any load, and within `deadline_s` when the database is silent.
+        `prove` writes nothing and fails when its session could not write. It has a connection of its own, so it answers
+        under any load, and within `deadline_s` when the database does not answer.
         """
         return await self._readiness.missing(prove, self._deadline_s)
 
     @property
     def in_use(self) -> int:
-        """Connections that are lent at the moment."""
+        """The number of connections in use now."""
         if self._pool is None:
             return 0
         return self._pool.get_size() - self._pool.get_idle_size()
 
     async def _connect_prepared(self, *_: object, **__: object) -> RawConnection:
-        """asyncpg's pool would end a connection that cannot be prepared politely, and wait for a server that is silent."""
+        """Terminates a connection that cannot be prepared; asyncpg's pool would close it and wait for the server."""
         connection = await self._connect()
         try:
             await self._prepare(connection)
@@ -185,7 +185,7 @@ class BoundedPool(Connections):
             self._url,
             password=self._password,
             timeout=self._deadline_s,
-            # Of several servers, the one that can write.
+            # Chooses among several servers the one that can write.
             target_session_attrs=SessionAttribute.read_write,
         )
 
@@ -198,7 +198,7 @@ class BoundedPool(Connections):
 
 
 class _Reads(Connections):
-    """A share of a pool's connections, with a bounded queue before it."""
+    """A share of a pool's connections, with a bounded queue."""
 
     def __init__(self, pool: BoundedPool, running_max: int, deadline_s: float) -> None:
         self._pool = pool
@@ -231,8 +231,8 @@ class _Reads(Connections):
 
 
 def _throw_away(connection: Connection) -> None:
-    """Closes the socket. Nothing is sent, no cancel request either: that could end a COMMIT's wait for its standby."""
-    # It may be closed already, and back in the pool as an empty place.
+    """Closes the socket without sending anything: a cancel request could end a COMMIT's wait for its standby."""
+    # It may be closed already, and its place in the pool free.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 

@@ -1,7 +1,7 @@
-"""Asks over a connection of its own whether a service can write.
+"""Checks over a connection of its own whether a service can write.
 
-Guarantee: the answer comes within the deadline, under any load; one question runs at a time, and all callers that come
-meanwhile share its answer, so that probes cost the database no more when they are many.
+Guarantee: the answer comes within the deadline, under any load; one check runs at a time and concurrent callers share its
+answer, so many probes cost the database no more than one.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     RawConnection = asyncpg.Connection
 
-# Whoever asks has little patience: a balancer's or an orchestrator's probe gives up after a few seconds.
+# The probe of a load balancer or an orchestrator times out after a few seconds.
 _DEADLINE_MAX_S = 2.0
 
 Connect = Callable[[], Awaitable[RawConnection]]
@@ -33,7 +33,7 @@ Prove = Callable[[RawConnection], Awaitable[None]]
 
 
 class Readiness:
-    """`connect` and `prepare` make the connection as the pool makes its own."""
+    """`connect` and `prepare` make its connection in the same way as those of the pool."""
 
     def __init__(self, connect: Connect, prepare: Prepare) -> None:
         self._connect = connect
@@ -45,11 +45,11 @@ class Readiness:
         """One sentence that says why the service cannot write, or None when it can."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(prove, deadline_s), name="readiness")
-        # A caller that leaves does not take the answer away from the others.
+        # When one caller is cancelled, the others still get the answer.
         return await asyncio.shield(self._asking)
 
     def close(self) -> None:
-        """Ends a question that is under way, and the connection."""
+        """Cancels a running check and closes the connection."""
         if self._asking is not None:
             self._asking.cancel()
         if self._kept is not None:
@@ -65,7 +65,7 @@ class Readiness:
         except (DatabaseTrouble, LockWaitTooLong) as exc:
             return f"no answer within {bound_s:g} s" if bound.expired() else str(exc)
         except asyncpg.PostgresError as exc:
-            # The schema is not there yet, or this role may not write to it.
+            # The schema does not exist yet, or this role may not write to it.
             return f"{type(exc).__name__}: {exc}"
         return None
 
@@ -77,7 +77,7 @@ class Readiness:
             except (SessionRefused, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
                 if not (isinstance(exc, SessionRefused) or ends_session(exc)):
                     raise
-                # It was kept for long and the server may be another one by now: a new connection decides.
+                # The kept connection may be stale, and the server another one by now: a new connection decides.
             else:
                 self._kept = kept
                 return

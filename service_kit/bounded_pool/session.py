@@ -1,7 +1,9 @@
-"""What a new connection must be before anything is done with it.
+"""Gives a new connection its settings and checks it before its first use.
 
-Guarantee: a session that is accepted can write, has the settings that were asked for, and keeps them. Settings are
-given by statements and not as startup parameters: a pooler refuses those that it does not know, or drops them silently.
+Guarantee: an accepted session can write, has the requested settings, and keeps them.
+
+Settings are sent as statements and not as startup parameters, because a pooler refuses unknown startup parameters or drops
+them silently.
 """
 
 import secrets
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 else:
     RawConnection = asyncpg.Connection
 
-# Makes another session, which the caller closes.
+# Opens another session, which the caller closes.
 Connect = Callable[[], Awaitable[RawConnection]]
 
-# A setting of our own that no other session has, so that a session is recognised.
+# A custom setting with a random value identifies the session.
 _MARK = "service_kit.bounded_pool.session"
 # PgBouncer lends the server connection that was returned last, or with server_round_robin the one that was returned
-# first. Three transactions in a row see two server connections in either case.
+# first. Three transactions in a row get two server connections in either case.
 _TRANSACTIONS = 3
-# Prepared statements are the first that are missed, or met where another client left them; and a pooler says itself
-# (protocol violation) that it lends a server connection for one statement.
+# A shared session first shows in prepared statements: they are missing, or another client's are there. A pooler that lends
+# a server connection for one statement reports a protocol violation.
 _NOT_OURS_ALONE = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
@@ -41,7 +43,7 @@ _MOVES = (
 
 @dataclass(frozen=True)
 class Session:
-    """How a session is known again: its process in Postgres, and its settings with their mark."""
+    """What identifies a session: its process in Postgres, and its settings with their mark."""
 
     backend_pid: int
     settings: Mapping[str, str]
@@ -94,20 +96,20 @@ async def verify_apart(
 ) -> None:
     """Raises `SessionRefused` when a pooler lends server connections for each transaction.
 
-    A session alone cannot notice that: it gets the same server connection again and again. So another session comes
-    into being while this one is in a transaction, and then both have to be who they were.
+    One session alone cannot notice it, because it gets the same server connection every time. So this opens another
+    session while the first is in a transaction, and then both must still be the same sessions.
     """
     if connection.get_server_pid() == session.backend_pid:
-        # Postgres itself answered, no pooler.
+        # The connection goes to Postgres directly, without a pooler.
         return
     try:
-        # Whoever made the connection closes it after an error: no rollback has to be waited for.
+        # The caller closes the connection after an error, so this needs no rollback.
         await connection.execute("BEGIN")
         beside = await connect()
         try:
             other = await prepare(beside, wanted)
             await connection.execute("COMMIT")
-            # Each several times in a row: taking turns, both could get their own by chance each time.
+            # Each is checked several times in a row: in alternation, both could get their own by chance every time.
             for _ in range(_TRANSACTIONS):
                 await verify(beside, other)
             for _ in range(_TRANSACTIONS):
@@ -115,7 +117,7 @@ async def verify_apart(
         finally:
             beside.terminate()
     except (*_NOT_OURS_ALONE, asyncpg.ConnectionDoesNotExistError) as exc:
-        # PgBouncer says the same in two ways: as an error, or as the reason for which it closes the connection.
+        # PgBouncer reports it in two ways: as an error, or as the reason for closing the connection.
         if isinstance(exc, asyncpg.ConnectionDoesNotExistError) and "pooling mode" not in str(exc):
             raise
         raise SessionRefused(f"{_MOVES.format(what='its statements')} ({exc})") from exc

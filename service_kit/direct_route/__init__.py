@@ -1,8 +1,8 @@
-"""Routes whose endpoint reads its request itself: documented like every other one of FastAPI, at a third of the time.
+"""Routes whose endpoint reads its request itself, and which are documented like any other FastAPI route.
 
-Guarantee: a body that FastAPI would refuse is refused, by the same exceptions, so the same handlers answer, and so is one that
-could be read in two ways; an endpoint that asks for more than its request cannot be registered, so nothing that it relies
-on is left out silently.
+Guarantee: a body that FastAPI would refuse is refused with the same exceptions, so the same handlers answer; an ambiguous
+body is refused too; an endpoint with parameters other than its request cannot be registered, so no dependency is skipped
+silently.
 """
 
 from service_kit.direct_route.api import DirectAPI

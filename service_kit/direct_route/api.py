@@ -1,7 +1,7 @@
-"""The application around direct routes.
+"""The application that serves direct routes.
 
-Guarantee: a request for one of them is answered as FastAPI itself would have it answered, by the same handlers and behind
-the same middleware of the application.
+Guarantee: a request for a direct route passes the application's own middleware, and its exceptions go to the same handlers
+as under FastAPI.
 """
 
 from typing import Any
@@ -17,24 +17,24 @@ from service_kit.direct_route.route import DirectRoute, Endpoint
 class DirectAPI(FastAPI):
     """A FastAPI application in which a request for a direct route passes the application's own middleware and no other.
 
-    FastAPI's layers and its router are passed one by one for each request, which takes longer than a small endpoint. All of
-    them are left out but the one that answers for a defect; exceptions go to the same handlers. What is not exactly the
-    method and the path of a direct route without parameters goes the usual way. There, HEAD is answered as GET would be,
-    without its body (RFC 9110, section 9.3.2): FastAPI's own routes refuse it.
+    FastAPI's layers and router take longer for each request than a small endpoint does. A direct route skips all of them
+    except the layer that answers for a defect. A request whose method and path are not exactly those of a direct route
+    without parameters takes FastAPI's usual path. There, HEAD is answered like GET without its body (RFC 9110, section
+    9.3.2), because FastAPI's own routes refuse it.
     """
 
     def __init__(self, **options: Any) -> None:
         """`options` are FastAPI's."""
         super().__init__(
-            # A redirect to the same path with or without its last slash would lead to any host that the caller names.
+            # A redirect that adds or removes a final slash would lead to any host that the caller names.
             redirect_slashes=False,
-            # The services have metrics, logs and traces of their own; FastAPI would ask OpenTelemetry in each request.
+            # The services have their own metrics, logs and traces; FastAPI would call OpenTelemetry in each request.
             telemetry={"tracing": False, "metrics": False, "logs": False},
             **options,
         )
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Called once, when the first request comes: routes and middleware that are added later are not seen."""
+        """Starlette calls this once, at the first request. Routes and middleware that are added later have no effect."""
         usual = super().build_middleware_stack()
         endpoints = {
             (method, route.path): route.endpoint
@@ -62,7 +62,7 @@ class DirectAPI(FastAPI):
 
 
 class _Endpoints:
-    """Calls the endpoint of a request, and Starlette's handlers if it raises."""
+    """Calls the endpoint of a request, and the exception handlers if it raises."""
 
     def __init__(
         self, endpoints: dict[tuple[str, str], Endpoint], handlers: dict[Any, Any]

@@ -1,8 +1,8 @@
-"""The route itself, and the body that its endpoint reads.
+"""The direct route, and the function with which its endpoint reads the body.
 
-Guarantee: what FastAPI would refuse of a body is refused, by the same exceptions, and so is what could be read in two ways:
-an object with a name twice, a coding or a charset that is not read, a query that nothing reads. An endpoint that asks for
-more than its request cannot be registered.
+Guarantee: a body that FastAPI would refuse is refused with the same exceptions, and so is ambiguous input: an object with a
+repeated name, an unsupported coding or charset, an undocumented query. An endpoint with parameters other than its request
+cannot be registered.
 """
 
 import json
@@ -21,15 +21,15 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class DirectRoute(APIRoute):
-    """A route that gives its endpoint the request and sends the response that it returns, and nothing in between.
+    """A route that passes the request to its endpoint and sends the returned response, with nothing in between.
 
-    FastAPI solves dependencies and opens contexts for each request, which takes as long again as all that a small endpoint
-    does. The endpoint is a coroutine of the request alone. `openapi_extra` documents what it reads, and a security scheme
-    among the route's dependencies documents that it wants a token; the endpoint checks it.
+    FastAPI resolves dependencies and opens contexts for each request, which doubles the time of a small endpoint. The
+    endpoint is a coroutine that takes only the request. `openapi_extra` documents its body; a security scheme among the
+    route's dependencies documents its token, which the endpoint itself checks.
     """
 
     def get_route_handler(self) -> Endpoint:
-        """Raises `TypeError` for an endpoint that wants dependencies or parameters."""
+        """Raises `TypeError` for an endpoint with dependencies or parameters."""
         wanted = self.dependant
         parameters = (
             wanted.path_params,
@@ -57,7 +57,7 @@ async def read_body(request: Request, model: type[Body]) -> Body:
         raise HTTPException(400, "The body is not complete.") from exc
     _require_json(request)
     if request.scope.get("query_string"):
-        # A parameter that is ignored would be taken for one that was heeded.
+        # The caller would believe that an ignored parameter had an effect.
         raise _refused("query", "url", "This route has no query parameters.")
     try:
         read = model.model_validate_json(body)
@@ -66,8 +66,8 @@ async def read_body(request: Request, model: type[Body]) -> Body:
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in errors]
         ) from exc
-    # Each member of an object has a colon of its own. So as many colons as fields were given mean that no name is there
-    # twice; only a body with more of them, in its texts perhaps, is parsed again.
+    # Each member of an object has one colon. So if there are as many colons as fields, no name is repeated. Only a body
+    # with more colons, perhaps inside its strings, is parsed again.
     if body.count(b":") != len(read.model_fields_set):
         _require_unique_names(body)
     return read
@@ -76,7 +76,7 @@ async def read_body(request: Request, model: type[Body]) -> Body:
 def documented_body(model: type[BaseModel]) -> dict[str, Any]:
     """The `requestBody` of an OpenAPI operation that reads `model`.
 
-    What the model refers to must be in the document already, as part of a model that FastAPI knows.
+    Models that it refers to must already be in the document, as part of a model that FastAPI knows.
     """
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
@@ -84,7 +84,7 @@ def documented_body(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _require_json(request: Request) -> None:
-    """Raises `HTTPException` (415) with what would be read instead, as RFC 9110 (sections 12.5.1 and 12.5.3) asks."""
+    """Raises `HTTPException` (415) that names what is supported, as RFC 9110 (sections 12.5.1 and 12.5.3) asks."""
     content_types: list[bytes] = []
     for name, value in request.scope["headers"]:
         if name == b"content-type":
@@ -110,7 +110,7 @@ def _is_json_in_utf_8(content_type: str) -> bool:
     kind, _, subtype = media_type.partition("/")
     if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
         return False
-    # RFC 8259, section 11: JSON has no charset parameter. One that names UTF-8 does no harm, another one is not read.
+    # RFC 8259, section 11: JSON has no charset parameter. UTF-8 is harmless; any other is refused.
     charsets = [
         value.strip('"')
         for name, _, value in (p.partition("=") for p in parameters)
@@ -120,13 +120,13 @@ def _is_json_in_utf_8(content_type: str) -> bool:
 
 
 def _require_unique_names(body: bytes) -> None:
-    """Of a body that is valid JSON; RFC 8259 (section 4) leaves open which of two equal names counts."""
+    """For a body that is valid JSON. RFC 8259 (section 4) leaves open which of two equal names counts."""
 
     def unique(members: list[tuple[str, Any]]) -> None:
         names = set()
         for name, _ in members:
             if name in names:
-                raise _refused("body", "name_twice", "A name is there twice.")
+                raise _refused("body", "name_twice", "A name is repeated.")
             names.add(name)
 
     json.loads(body, object_pairs_hook=unique)

@@ -1,8 +1,8 @@
 """Configuration from the environment, read once into a typed Settings class.
 
-Guarantee: a wrong or missing value stops the start with one sentence a variable on standard error and exit code 2,
-without a traceback and without the value itself, which may be a secret. Secrets that are public are refused in
-production and warned of elsewhere.
+Guarantee: a wrong or missing value ends the process with exit code 2 and one sentence per variable on standard error,
+without a traceback and without the value itself, which may be a secret. Published secrets are refused in production and
+cause a warning elsewhere.
 """
 
 import sys
@@ -20,7 +20,7 @@ __all__ = ["EnvironmentSettings", "Hosts", "Password", "read"]
 
 
 def _known(environment: object) -> object:
-    # Compose passes an unset variable on as an empty one.
+    # Compose passes an unset variable on as an empty text.
     if environment == "":
         return secrecy.DEVELOPMENT
     if environment not in (secrecy.DEVELOPMENT, secrecy.PRODUCTION):
@@ -29,9 +29,9 @@ def _known(environment: object) -> object:
 
 
 class EnvironmentSettings(BaseSettings):
-    """The base of all Settings: what they share is `ENVIRONMENT`, without any prefix.
+    """The base of all Settings. They share the variable `ENVIRONMENT`, which has no prefix.
 
-    An ENVIRONMENT that is neither is refused, or a misspelt one would run without the protection of production.
+    Any other value of it is refused: a misspelt one would run without the protection of production.
     """
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
@@ -44,7 +44,7 @@ class EnvironmentSettings(BaseSettings):
 
     @property
     def in_production(self) -> bool:
-        """Whether what is only good enough for one's own machine is refused."""
+        """Whether settings that are only safe on a development machine are refused."""
         return self.environment == secrecy.PRODUCTION
 
 
@@ -52,11 +52,11 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def read(settings: type[S]) -> S:
-    """The settings, or the end of the process."""
+    """The settings. Ends the process (`SystemExit(2)`) when they are wrong."""
     prefix = str(settings.model_config.get("env_prefix", ""))
     try:
         found = settings.model_validate({})
-        # Settings of a package that knows no environment hold no secrets.
+        # A package whose settings do not know the environment holds no secrets.
         production = isinstance(found, EnvironmentSettings) and found.in_production
         if warning := secrecy.warning(found, prefix, production=production):
             print(warning, file=sys.stderr)
@@ -72,7 +72,7 @@ def read(settings: type[S]) -> S:
 def _sentence(prefix: str, error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
-        # A rule about several settings, which names them itself.
+        # A rule about several settings names them in its message.
         return message
     name = ".".join(str(part) for part in error["loc"])
     variable = name if name == secrecy.VARIABLE else (prefix + name).upper()

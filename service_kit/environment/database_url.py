@@ -1,7 +1,7 @@
 """The type of a setting that is the URL of a database.
 
-Guarantee: a URL that would be taken apart otherwise than it was meant, because its password has a character that ends
-the host, is refused with a sentence that names the way out; it never becomes a wrong host or port.
+Guarantee: a URL whose password has a character that would end the host is refused with a sentence that names the remedy; it
+is never parsed into a wrong host or port.
 """
 
 from typing import Annotated
@@ -11,14 +11,14 @@ from pydantic import AfterValidator, SecretStr
 
 _FORM = "must be postgresql://user@host:port/database"
 _WAY_OUT = (
-    "this is no host and port; is there a / ? # or [ in the password? Leave the password out of the URL and put it "
+    "this is not a host and port; is there a / ? # or [ in the password? Leave the password out of the URL and put it "
     "into the variable that ends in DATABASE_PASSWORD"
 )
 _PORT_MAX = 65535
 
 
 def checked(url: SecretStr) -> SecretStr:
-    """The URL itself. Raises `ValueError` when it is none of Postgres's."""
+    """The URL itself. Raises `ValueError` when it is not a URL of Postgres."""
     text = url.get_secret_value()
     scheme, separator, _ = text.partition("://")
     if not separator or scheme not in ("postgresql", "postgres"):
@@ -26,13 +26,13 @@ def checked(url: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(text)
     except ValueError as exc:
-        # An opening bracket outside of an address.
+        # It has an opening bracket outside an address.
         raise ValueError(f"{_FORM}: {_WAY_OUT}") from exc
     hosts = parts.netloc.rpartition("@")[2]
     strays = "@" in parts.path + parts.query + parts.fragment and "@" not in parts.netloc
     if strays or not all(_is_host(host) for host in hosts.split(",")):
         raise ValueError(f"{_FORM}: {_WAY_OUT}")
-    # Without a host there is one in the query: a folder with a socket.
+    # Without a host, the query must name one: a folder with a socket.
     if not hosts and "host=" not in parts.query:
         raise ValueError(_FORM)
     return url

@@ -1,7 +1,7 @@
-"""The names under which a service may be asked, as a setting: host names and addresses, separated by commas.
+"""The names under which a service may be called, as a setting: host names and addresses, separated by commas.
 
-Guarantee: each one is a bare host in small letters, as it stands in a `Host` header in front of the port; a URL, a port
-or a pattern is refused, because it would match no request.
+Guarantee: each one is a bare host in lower case, as a `Host` header has it before the port; a URL, a port or a pattern is
+refused, because it would match no request.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-# Underscores are no part of a host name on the Internet, but of one that Compose gives.
+# Host names on the Internet have no underscores, but those that Compose gives do.
 _NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*"
 )

@@ -1,4 +1,4 @@
-"""A password that a role of the database gets, as a setting.
+"""The password of a database role, as a setting.
 
 Guarantee: it is not empty (Postgres would store none, and the role could not log in) and has no control characters,
 which a URL could not carry.

@@ -1,7 +1,7 @@
-"""Secrets that are public, because they stand in an example file, and what becomes of a start with one of them.
+"""Finds secrets that are public because an example file contains them.
 
-Guarantee: in production no settings that hold a development secret are accepted, wherever in them it stands, in capitals
-or percent-encoded as well; in development each start says so.
+Guarantee: in production, settings that hold a development secret are refused, wherever in a value it is, also in capitals
+or percent-encoded; in development each start prints a warning.
 """
 
 import os
@@ -10,19 +10,19 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, SecretStr
 
-# Every secret of the example file begins with it, and no secret that somebody drew contains it by chance.
+# Every secret in the example file begins with it, and no generated secret contains it by chance.
 MARK = "development-only"
 VARIABLE = "ENVIRONMENT"
 DEVELOPMENT = "development"
 PRODUCTION = "production"
-# libpq's and asyncpg's variable for a password that the URL does not hold.
+# libpq and asyncpg read the password from this variable when the URL has none.
 _PASSWORD_VARIABLE = "PGPASSWORD"  # noqa: S105 - the name of a variable
-# Whatever was encoded more often than this reaches Postgres as another password.
+# A secret that is encoded more often than this reaches Postgres as another password.
 _DECODED_MAX = 3
 
 
 class Refused(Exception):
-    """The settings must not be used here; the message is a sentence for whoever starts the service."""
+    """The settings must not be used here; the message is a sentence for the operator."""
 
 
 def public_secrets(settings: BaseModel) -> list[str]:
@@ -37,7 +37,7 @@ def warning(
     production: bool,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """What the start has to say, or an empty text. Raises `Refused`."""
+    """The warning to print at the start, or an empty text. Raises `Refused` in production."""
     found = [(prefix + name).upper() for name in public_secrets(settings)]
     if _is_public(environ.get(_PASSWORD_VARIABLE, "")):
         found.append(_PASSWORD_VARIABLE)
@@ -46,13 +46,13 @@ def warning(
         return ""
     if production:
         raise Refused(
-            f"{names}: a development secret, known to everybody, and {VARIABLE} is {PRODUCTION}"
+            f"{names}: a development secret, which is public, and {VARIABLE} is {PRODUCTION}"
         )
-    return f"WARNING: {names}: a development secret, known to everybody. Do not deploy this."
+    return f"WARNING: {names}: a development secret, which is public. Do not deploy this."
 
 
 def _is_public(secret: str) -> bool:
-    """A part of a URL may be percent-encoded, and a copy in capitals is as public as what was copied."""
+    """Whether it contains the mark; a part of a URL may be percent-encoded, and a copy in capitals is as public."""
     for _ in range(_DECODED_MAX):
         secret = unquote(secret)
     return MARK in secret.casefold()

@@ -1,7 +1,6 @@
-"""Python's garbage collector, told what a server is like.
+"""Tunes Python's garbage collector for a server.
 
-Guarantee: cycles are still collected, so memory stays bounded; only what lives as long as the process is not looked at again
-and again.
+Guarantee: garbage in cycles is still collected; only objects that exist when the server starts are exempt.
 """
 
 import functools
@@ -9,17 +8,17 @@ import gc
 
 __all__ = ["spare_the_program"]
 
-# Objects that are made and not freed before the youngest are looked at: those of dozens of requests under way, of which most
-# go by themselves. Python's default is 700, fewer than two of them have.
+# Net allocations before a collection of the youngest generation: the objects of dozens of concurrent requests, most of which
+# reference counting frees. Python's default of 700 is less than two requests allocate.
 _YOUNGEST = 10_000
 
 
 @functools.cache
 def spare_the_program() -> None:
-    """Takes all that is there now out of every later collection; once a process, when the service is ready.
+    """Exempts all existing objects from later collections. Call it when the service is ready; a second call does nothing.
 
-    Modules, routes and models are some hundred thousand objects that never become garbage, and every request waits while
-    they are looked at.
+    Modules, routes and models are some hundred thousand objects that never become garbage, and requests wait while a
+    collection traverses them.
     """
     gc.collect()
     gc.freeze()

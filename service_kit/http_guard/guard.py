@@ -1,7 +1,7 @@
-"""What all connections of a process share: the bounds, the connections that wait, the deadlines, the counts.
+"""What all connections of a process share: bounds, waiting connections, deadlines, counts.
 
-Guarantee: there are never more connections than the bound, but for a moment in which new ones are being refused; of those
-that wait for their peer the one that has waited longest goes first, and one that is being served never goes.
+Guarantee: connections above the bound exist only while they are being refused or probed; the connection that has waited
+longest for its peer is evicted first, and one that is being served is never evicted.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from service_kit.http_guard.settings import Settings
 
 log = structlog.get_logger()
 
-# The key under which an application's lifespan hands its guard to the connections.
+# The key under which the state of a lifespan holds the guard.
 STATE = "http_guard"
-# Deadlines are looked at so often. None is shorter than a second in earnest, and a look takes a fraction of a millisecond.
+# How often deadlines are checked. Sensible ones are at least a second, and a check takes a fraction of a millisecond.
 _SWEEP_S = 0.25
-# A reason is logged at once, and then again with a count after this time.
+# A reason is logged at once, and then at most once per pause, with a count.
 _LOG_PAUSE_S = 10.0
-# Beyond the bound, for connections whose head has to be read before it is known whether they are probes.
+# Allowed above the bound, because the head shows whether a connection is a probe.
 EXTRA_CONNECTIONS = 16
 
-# Reasons beside the slugs of refusals.
+# Further reasons, besides the slugs of refusals.
 EVICTED = "evicted"
 ANSWER_UNREAD = "answer-unread"
 
@@ -35,14 +35,14 @@ class Connection(Protocol):
     held_bytes: int
 
     def check(self, now_s: float) -> None:
-        """Acts on a deadline that has passed."""
+        """Ends the connection, or refuses its request, if its deadline has passed."""
 
     def evict(self) -> None:
-        """Ends at once, to make room for another one."""
+        """Ends the connection at once, to make room for another one."""
 
 
 class Guard:
-    """One for each process. Works in the event loop of its connections."""
+    """One for each process. It runs in the event loop of its connections."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class Guard:
         self.settings = settings or Settings()
         self.public_url = public_url.rstrip("/")
         self.connections_max = min(self.settings.connections_max, _descriptors() // 2)
-        # In the order in which they began to wait for their peer.
+        # Ordered by when they began to wait for their peer.
         self.waiting: dict[Connection, None] = {}
-        # Whether there are more connections than the bound; then nothing but probes is served on any of them.
+        # Whether there are more connections than the bound. Then only probes are served.
         self.crowded = False
         self._all: set[Connection] = set()
         self._held_bytes = 0
@@ -66,23 +66,23 @@ class Guard:
         registry = registry or CollectorRegistry()
         self._counter = Counter(
             "http_guard_ended",
-            "Connections that the guard has ended, by reason",
+            "Connections ended by the guard, by reason",
             ["reason"],
             registry=registry,
         )
-        gauge = Gauge("http_guard_connections", "Connections that are open", registry=registry)
+        gauge = Gauge("http_guard_connections", "Open connections", registry=registry)
         gauge.set_function(lambda: len(self._all))
 
     @classmethod
     def of(cls, app_state: dict[str, Any]) -> "Guard":
-        """The application's guard; for an application that has none, one that is configured from the environment."""
+        """The application's guard; an application without one gets one configured from the environment."""
         guard = app_state.get(STATE)
         if not isinstance(guard, Guard):
             guard = app_state[STATE] = cls()
         return guard
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for a new connection. The one that has waited longest for its peer makes room."""
+        """Whether there is room for a new connection. Evicts the one that has waited longest for its peer if need be."""
         self._all.add(connection)
         self.crowded = len(self._all) > self.connections_max
         if self._timer is None:
@@ -92,7 +92,7 @@ class Guard:
         return len(self._all) <= self.connections_max + EXTRA_CONNECTIONS
 
     def forget(self, connection: Connection) -> None:
-        """The connection is gone."""
+        """Removes a connection that has ended."""
         self._held_bytes -= connection.held_bytes
         connection.held_bytes = 0
         self.waiting.pop(connection, None)
@@ -100,9 +100,9 @@ class Guard:
         self.crowded = len(self._all) > self.connections_max
 
     def hold(self, connection: Connection, held_bytes: int) -> bool:
-        """The connection holds so many bytes of requests that are not complete. Says whether there is room for them.
+        """Records the bytes that the connection holds for its peer or its turn. Returns whether there is room for them.
 
-        The connection that has waited longest for its peer makes room, and that may be this one.
+        Makes room by evicting the connections that have waited longest for their peer, which may include this one.
         """
         self._held_bytes += held_bytes - connection.held_bytes
         connection.held_bytes = held_bytes
@@ -112,7 +112,7 @@ class Guard:
         return True
 
     def count(self, reason: str) -> None:
-        """Counts a connection that the guard ends, and logs it in good time."""
+        """Counts a connection that the guard ends, and logs it at once or with later ones."""
         self._counter.labels(reason=reason).inc()
         self._ended[reason] = self._ended.get(reason, 0) + 1
         self._log(reason, asyncio.get_running_loop().time())
@@ -147,6 +147,6 @@ class Guard:
 
 
 def _descriptors() -> int:
-    """How many files the process may have open; half of them stay for Postgres, peers, listeners and logs."""
+    """How many files the process may have open. The caller leaves half for Postgres, peers, listeners and logs."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 2**31 if soft == resource.RLIM_INFINITY else soft

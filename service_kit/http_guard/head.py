@@ -1,6 +1,6 @@
-"""The rules for a request's head that the parser does not check (RFC 9112).
+"""Rules of RFC 9112 for a request's head that the parser does not check.
 
-Guarantee: a head that passes has one meaning for every server on its way: one Host, one length, one framing.
+Guarantee: a head that passes has at most one Host, one length and one framing, so every server on its way reads it alike.
 """
 
 import re
@@ -20,26 +20,26 @@ Fields = list[tuple[bytes, bytes]]
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
 )
-# The length of 2^63: what is longer is no length.
+# 2^63 has 19 digits; no body is longer.
 _LENGTH_DIGITS_MAX = 19
-# The length of a body that comes in chunks.
+# Stands for the unknown length of a chunked body.
 CHUNKED = -1
 _OF_A_KIND = (b"host", b"content-length", b"transfer-encoding")
 _SPACES = b" \t"
 
 
 def check_host(value: bytes | None) -> bytes | None:
-    """The value; raises `Refused` for what no host can be called."""
+    """The value itself; raises `Refused` when it is not a host."""
     if value is not None and not _HOST.fullmatch(value.rstrip(_SPACES)):
         raise Refused(REQUEST_MALFORMED, "Host is not a host.")
     return value
 
 
 def check_version(version: str, by_name: dict[bytes, bytes]) -> None:
-    """Raises `Refused` for a head that its version of HTTP does not allow."""
+    """Raises `Refused` for an unknown version, or a head that its version does not allow."""
     if version == "1.1":
         if b"host" not in by_name:
-            raise Refused(REQUEST_MALFORMED, "HTTP/1.1 has one Host in each request.")
+            raise Refused(REQUEST_MALFORMED, "HTTP/1.1 requires one Host in each request.")
     elif version != "1.0":
         raise Refused(VERSION_UNKNOWN, "Use HTTP/1.1.")
     elif b"transfer-encoding" in by_name:
@@ -47,7 +47,7 @@ def check_version(version: str, by_name: dict[bytes, bytes]) -> None:
 
 
 def check_repeated(fields: Fields) -> None:
-    """Raises `Refused` when a field comes twice that says how the request is understood."""
+    """Raises `Refused` when a field that decides routing or framing is repeated."""
     names = [name for name, _ in fields]
     for name in _OF_A_KIND:
         if names.count(name) > 1:
@@ -72,7 +72,7 @@ def body_length(by_name: dict[bytes, bytes]) -> int:
 
 
 def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
-    """A target that does not begin with a slash, as one that does, and the host that it names instead of Host.
+    """Rewrites a target without a leading slash to one that has it, and returns the host that replaces Host, if any.
 
     RFC 9112, section 3.2: `http://host/path` means the path at that host, `*` the server as a whole. Raises `Refused`.
     """
@@ -92,7 +92,7 @@ def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, fields: Fields) -> bytes:
-    """The same head without the wish for another protocol, which a server may ignore (RFC 9110, section 7.8)."""
+    """The same head without its Upgrade field, which a server may ignore (RFC 9110, section 7.8)."""
     lines = [b"%s %s HTTP/%s" % (method, target, version.encode())]
     lines += [b"%s: %s" % field for field in fields if field[0] != b"upgrade"]
     return b"\r\n".join([*lines, b"", b""])

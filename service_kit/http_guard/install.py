@@ -1,6 +1,6 @@
-"""Gives an application its guard, also when uvicorn was started without `--http`.
+"""Guards an application, also when uvicorn was started without `--http`.
 
-Guarantee: after `install` uvicorn's own httptools protocol makes guarded connections, in this process.
+Guarantee: after `install`, uvicorn's own httptools protocol makes guarded connections in this process.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -22,9 +22,9 @@ def install(
     public_url: str,
     registry: CollectorRegistry,
 ) -> None:
-    """Hands a guard to the connections of `app`, in the state of its lifespan.
+    """Passes a guard to the connections of `app` through the state of its lifespan.
 
-    `read` reads the settings, `public_url` is the prefix of the problems' types, `registry` shows the guard's metrics.
+    `read` reads the settings, `public_url` is the prefix of problem types, `registry` gets the guard's metrics.
     """
     guard = Guard(read(Settings), public_url=public_url, registry=registry)
     lifespan = app.router.lifespan_context
@@ -39,9 +39,10 @@ def install(
 
 
 def _guard_by_default() -> None:
-    """uvicorn chooses its class before it makes the application, and a plain `uvicorn x:create --factory` chooses its own.
+    """Makes uvicorn's own protocol class create guarded connections.
 
-    So it is the class itself that is told to make guarded connections. Another one that was named with `--http` stays.
+    uvicorn chooses the class before it calls the factory, so `uvicorn x:create --factory` has already chosen its own. A
+    different class that was named with `--http` is left alone.
     """
 
     def new(cls: type[HttpToolsProtocol], *_: Any, **__: Any) -> HttpToolsProtocol:

@@ -1,7 +1,8 @@
-"""One guarded connection: what it waits for and until when, how many requests it may have, and how it is refused.
+"""One guarded connection: its state and deadline, its queue of requests, and its end.
 
-Guarantee: every wait for the peer ends. A body that is not complete in time ends as `http.disconnect` for the application.
-A refusal is written when every earlier request of the connection is answered, and then the connection ends.
+Guarantee: every wait for the peer has a deadline. If a body is not complete in time, the application gets
+`http.disconnect`. A refusal is written after the answers to all earlier requests of the connection, and then the
+connection ends.
 """
 
 import asyncio
@@ -22,16 +23,14 @@ from service_kit.http_guard.refusals import (
     response,
 )
 
-# How long a peer may go on sending after its last answer, so that it can read it.
+# How long the connection stays open after its last answer, so that a peer that is still sending can read it.
 _LINGER_S = 1.0
-
-
-# About what a request takes that is parsed and waits for its turn, beside the bytes of its head.
+# Approximate memory of a parsed request that waits for its turn.
 _QUEUED_REQUEST_BYTES = 4096
-# From here on the application waits until its peer reads. An ordinary answer is smaller.
+# With more unread bytes than this, the application waits until the peer reads. An ordinary answer is smaller.
 _UNREAD_BYTES_MAX = 16_384
 
-# What a connection waits for. Plain texts: they are compared in each request, and an enumeration's members take longer.
+# What a connection waits for. Strings, because they are compared in each request and members of an Enum are slower.
 _NEW = "its first byte"
 _IDLE = "its next request"
 _HEAD = "the rest of a head"
@@ -42,7 +41,7 @@ _CLOSING = "its peer to read the last of it, or to stop sending"
 
 
 class _Flow(FlowControl):
-    """uvicorn resumes reading after each answer; not while something that was read is still to be parsed."""
+    """As uvicorn's, but reading does not resume while bytes are left to be parsed."""
 
     held = False
 
@@ -52,7 +51,7 @@ class _Flow(FlowControl):
 
 
 class _TransportOfUnfinished:
-    """The transport that a request sees whose body was not complete at first: its close waits for the peer."""
+    """The transport of a request whose body is not complete: after the answer, it lingers instead of closing at once."""
 
     def __init__(self, protocol: "GuardedProtocol") -> None:
         self._protocol = protocol
@@ -90,12 +89,12 @@ class GuardedProtocol(BoundedReader):
         self._state = _NEW
         self._deadline_s = math.inf
         self.serving: RequestResponseCycle | None = None
-        # What was read and is not parsed yet, because too many requests wait for their answer.
+        # Bytes that were read but not parsed, because too many requests wait for their answer.
         self._unparsed = b""
         self._refused: Refused | None = None
         self._ended = False
 
-    # What the transport calls.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -111,13 +110,13 @@ class GuardedProtocol(BoundedReader):
         self._unparsed = b""
         self.guard.forget(self)
         if self.serving is not None:
-            # uvicorn tells the newest request alone.
+            # uvicorn disconnects only the newest request.
             _disconnect(self.serving)
         super().connection_lost(exc)
         self._let_go()
 
     def _let_go(self) -> None:
-        """Nothing refers to itself through this connection: what it held is free now, not at some garbage collection."""
+        """Breaks reference cycles, so that memory is freed now and not by a later garbage collection."""
         for cycle in (self.cycle, self.serving):
             if cycle is not None:
                 cycle.body.clear()
@@ -130,7 +129,7 @@ class GuardedProtocol(BoundedReader):
         if self._unparsed:
             self._keep(self._unparsed + data)
         elif self.is_one(data):
-            # Nearly always: one whole request between two others.
+            # The usual case: one whole request while no other one is in progress.
             try:
                 if self.feed_one(data) and not self.flow.write_paused:
                     self._enter(_WORKING)
@@ -149,10 +148,10 @@ class GuardedProtocol(BoundedReader):
         super().resume_writing()
         self._settle()
 
-    # What the guard calls.
+    # Called by the guard.
 
     def check(self, now_s: float) -> None:
-        """Acts on a deadline that has passed."""
+        """Ends the connection, or refuses its request, if its deadline has passed."""
         if self._state is not _CLOSING and self.transport.is_closing():
             self._enter(_CLOSING)
         if now_s < self._deadline_s:
@@ -168,12 +167,12 @@ class GuardedProtocol(BoundedReader):
             self.evict()
 
     def evict(self) -> None:
-        """Ends at once."""
+        """Ends the connection at once."""
         self._ended = True
         self._give_up_unfinished()
         self.transport.abort()
 
-    # Requests: so many at a time, in their order.
+    # Requests: a bounded number at a time, in order.
 
     def _parse(self, data: bytes) -> None:
         while data and not self._ended:
@@ -197,14 +196,14 @@ class GuardedProtocol(BoundedReader):
         self.flow.pause_reading()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, but for its timer: the deadlines of all connections have one."""
+        """As uvicorn's, without its timer: the guard has one timer for all connections."""
         self.server_state.total_requests += 1
         if self.serving is not None:
-            # What the application did not want to read.
+            # The part of the body that the application did not read.
             self.serving.body.clear()
             self.serving = None
         if self._state is _WORKING and self.is_between_requests():
-            # Nearly always: nothing else was read. An idle connection keeps nothing of its last request.
+            # The usual case: nothing else was read. An idle connection keeps nothing of its last request.
             self.cycle = self.scope = self.headers = self.whole_head = None  # type: ignore[assignment]
             self.flow.resume_reading()
             self._enter(_CLOSING if self.transport.is_closing() else _IDLE)
@@ -224,7 +223,7 @@ class GuardedProtocol(BoundedReader):
         self._settle()
 
     def is_between_requests(self) -> bool:
-        """Whether nothing is left of what was read, and nothing is to be written."""
+        """Whether nothing that was read is left over, and no refusal is to be written."""
         left = self._unparsed or self.pipeline or self._refused
         return self.in_head and not self.head_bytes and not left
 
@@ -236,7 +235,7 @@ class GuardedProtocol(BoundedReader):
         return serving is not None and (not serving.more_body or bool(self.pipeline))
 
     def _settle(self) -> None:
-        """Finds out what the connection waits for now, and what it holds."""
+        """Updates the state of the connection and the bytes that it holds."""
         if self.transport.is_closing():
             state = _CLOSING
         elif self._ended:
@@ -255,7 +254,7 @@ class GuardedProtocol(BoundedReader):
             self._enter(state)
         held_bytes = self._count_held(state)
         if held_bytes != self.held_bytes and not self.guard.hold(self, held_bytes):
-            # Everything else is being served. What is queued was not begun.
+            # All other connections are being served. The queued requests have not started.
             self.guard.hold(self, 0)
             self.pipeline.clear()
             self._refuse(Refused(TOO_MANY_CONNECTIONS, "There is no room for more requests."))
@@ -295,7 +294,7 @@ class GuardedProtocol(BoundedReader):
             self._answer_refusal()
 
     def _give_up_unfinished(self) -> None:
-        """Has the application see the end of a request whose body is not whole, or not see the request at all."""
+        """Disconnects a request whose body is incomplete, or drops it if the application has not seen it."""
         cycle = self.cycle
         if cycle is None or self.in_head:
             return
@@ -308,21 +307,21 @@ class GuardedProtocol(BoundedReader):
         refused, self._refused = self._refused, None
         if refused is None or self.transport.is_closing():
             return
-        # The answer to the very request that is refused may have been begun.
+        # The application may already be answering the request that is refused.
         if self.in_head or not self.cycle.response_started:
             headers = self.server_state.default_headers
             self.transport.write(response(refused, self.guard.public_url, headers))
         self._linger()
 
     def close_after_answer(self) -> None:
-        """What uvicorn does when an answer was the last one of a connection."""
+        """Closes the connection after its last answer."""
         if self.in_head:
             self.transport.close()
         else:
             self._linger()
 
     def _linger(self) -> None:
-        """Ends, but reads on for a moment: a close with unread bytes resets the connection, and the answer may be lost."""
+        """Ends the connection, but reads on briefly: closing with unread bytes resets it, and the answer may be lost."""
         self._ended = True
         self._unparsed = b""
         self.flow.held = False

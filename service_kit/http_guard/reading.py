@@ -1,7 +1,7 @@
-"""What one connection reads: uvicorn's httptools protocol, whose parser is fed in pieces that end with a head or a body.
+"""Reads one connection: uvicorn's httptools protocol, whose parser gets pieces that end where a head or a body ends.
 
-Guarantee: the parser never holds more of a head, of chunk extensions or of a trailer than the bound, however it arrives; a
-request is given to the application when its head is whole and right, and fields of a trailer are left out.
+Guarantee: the parser never holds more of a head, of chunk extensions or of a trailer than the bound, however they are
+split into segments; the application gets a request only after its head is complete and valid; trailer fields are ignored.
 """
 
 import asyncio
@@ -36,23 +36,24 @@ from service_kit.http_guard.refusals import (
 )
 
 END_OF_HEAD = b"\r\n\r\n"
-# A chunked body is parsed in pieces of this size, so that what follows it in a segment is seen in time.
+# A chunked body is parsed in pieces of this size, which bounds how much of the next head one piece can contain.
 _CHUNKED_PIECE = 4096
 # A byte of a body may come in a chunk of its own (`1\r\nx\r\n`), with a little to spare.
 _FRAMING_PER_BODY_BYTE = 8
-# The rest of a body that the application did not want is read up to here, so that the answer arrives; then it is cut.
+# How much of a body is read after the application has answered, so that the peer can read the answer. Then it is cut.
 _UNWANTED_BYTES_MAX = 262_144
-# What the parser says of a request line without a version.
+# What the parser reports for a request line without a version.
 _UNNAMED_VERSIONS = ("0.0", "0.9")
 _SLASH = ord("/")
-# Answered also when every connection is taken.
+# Answered even when all connections are in use.
 _PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 
 
 class BoundedReader(HttpToolsProtocol):
-    """The parser's side of a connection. What breaks a bound or a rule raises `Refused` from `feed`.
+    """The parser's side of a connection. `feed` raises `Refused` when a bound or a rule is broken.
 
-    What is done for each field and each request costs every request; what can wait until something is wrong does.
+    Work for each field and each request slows down every request, so it is kept small; checks that can wait until
+    something is wrong do.
     """
 
     def __init__(
@@ -68,22 +69,22 @@ class BoundedReader(HttpToolsProtocol):
         self.head_bytes_max = self.settings.head_bytes_max
         self._target_bytes_max = self.settings.target_bytes_max
         self._fields_max = self.settings.fields_max
-        # The request that the application is busy with, whole or not.
+        # The request that the application is handling, complete or not.
         self.serving: RequestResponseCycle | None = None
-        # Between two requests the next head is awaited, of which nothing has come.
+        # Also true between two requests, with `head_bytes` 0.
         self.in_head = True
         self.head_bytes = 0
         self.body_bytes = 0
         self._body_length = 0
         self._tail = b""
-        # The fields of the last head that was whole; while another one is read, `headers` is another list.
+        # The fields of the last complete head; while the next one is read, `headers` is another list.
         self.whole_head: Fields | None = None
         self._known_host: bytes | None = None
         self._framing_bytes = 0
         self._barren_bytes = 0
 
     def feed_one(self, data: bytes) -> bool:
-        """Parses data that `is_one` is true of; raises `Refused`. Says whether it was one whole request."""
+        """Parses data for which `is_one` is true. Returns whether it was one whole request; raises `Refused`."""
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
@@ -91,7 +92,7 @@ class BoundedReader(HttpToolsProtocol):
         if not self.in_head:
             return False
         if self.headers is self.whole_head:
-            # Empty lines alone are no request.
+            # Empty lines alone are not a request.
             return self.serving is not None
         # The next head has begun, after a body.
         after_head = len(data) - data.find(END_OF_HEAD) - len(END_OF_HEAD)
@@ -100,7 +101,7 @@ class BoundedReader(HttpToolsProtocol):
         return False
 
     def feed(self, piece: bytes) -> None:
-        """Parses a piece of the size that `size_of_next_piece` has said; raises `Refused`."""
+        """Parses a piece whose size `size_of_next_piece` returned; raises `Refused`."""
         if not self.in_head:
             if self._body_length == CHUNKED:
                 self._framing_bytes += len(piece)
@@ -117,7 +118,7 @@ class BoundedReader(HttpToolsProtocol):
         if not self.head_bytes:
             self._tail = b""
         self.head_bytes += len(piece)
-        # What is wrong with the beginning says more than that the whole is too large.
+        # A fault in the allowed part is more specific than "too large", so it is reported first.
         self._feed_parser(piece[:room])
         if self.in_head and self.head_bytes:
             self._check_unfinished_head(piece)
@@ -125,7 +126,7 @@ class BoundedReader(HttpToolsProtocol):
             raise Refused(HEAD_TOO_LARGE, f"It may have {self.head_bytes_max} bytes.")
 
     def is_one(self, data: bytes) -> bool:
-        """Whether the data begins a request, when no other one is under way, and cannot hold two of them."""
+        """Whether no request is in progress and the data cannot hold more than one."""
         return (
             self.serving is None
             and self.in_head
@@ -135,13 +136,13 @@ class BoundedReader(HttpToolsProtocol):
         )
 
     def size_of_next_piece(self, data: bytes) -> int:
-        """How much of the data belongs to the head or the body that is being read, as far as that can be known."""
+        """How many bytes of the data belong to the head or body that is being read, as far as can be known."""
         if not self.in_head:
             if self._body_length == CHUNKED:
                 return _CHUNKED_PIECE
             return max(1, self._body_length - self.body_bytes)
         if self.head_bytes:
-            # The end of the head may lie across two segments.
+            # The end of the head may span two segments.
             across = (self._tail + data[:3]).find(END_OF_HEAD)
             if across >= 0:
                 return across + len(END_OF_HEAD) - len(self._tail)
@@ -155,7 +156,7 @@ class BoundedReader(HttpToolsProtocol):
             self._resolve(exc, piece)
 
     def _resolve(self, exc: Exception, piece: bytes) -> None:
-        """Goes on after a wish for another protocol; raises `Refused` for what the parser does not understand."""
+        """Ignores a request to upgrade; raises `Refused` for any other error of the parser."""
         if isinstance(exc, httptools.HttpParserUpgrade):
             self._ignore_upgrade()
             rest = piece[exc.args[0] :]
@@ -171,7 +172,7 @@ class BoundedReader(HttpToolsProtocol):
             raise Refused(REQUEST_MALFORMED, f"{exc}.") from exc
 
     def _ignore_upgrade(self) -> None:
-        """Parses the head again without its wish for another protocol, so that its body is a body."""
+        """Parses the head again without its Upgrade field, so that the body is read as a body."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         head = without_upgrade(method, self.url, version, self.headers)
         self.parser = httptools.HttpRequestParser(self)
@@ -183,7 +184,7 @@ class BoundedReader(HttpToolsProtocol):
         if self.headers is not self.whole_head:
             self._check_size()
         if b"\n" in piece and self.parser.get_http_version() in _UNNAMED_VERSIONS:
-            # Whoever speaks HTTP/0.9 waits for an answer to this line alone.
+            # A peer that speaks HTTP/0.9 sends this line only and waits for the answer.
             raise Refused(VERSION_UNKNOWN, "Use HTTP/1.1.")
 
     def _check_size(self) -> None:
@@ -199,10 +200,10 @@ class BoundedReader(HttpToolsProtocol):
         if framing_bytes > allowed or self._barren_bytes > limit:
             raise Refused(HEAD_TOO_LARGE, f"Extensions or trailers have more than {limit} bytes.")
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Else it is a field of a trailer, which must not be taken for one of the head (RFC 9110, section 6.5.1).
+        # Otherwise it is a trailer field, which must not be merged into the head (RFC 9110, section 6.5.1).
         if self.in_head:
             self.headers.append((name.lower(), value))
 
@@ -240,11 +241,11 @@ class BoundedReader(HttpToolsProtocol):
             self.headers[:] = [(n, host if n == b"host" else v) for n, v in self.headers]
 
     def on_chunk_header(self) -> None:
-        """Neither an extension nor a trailer goes on from here: they have a bound each."""
+        """Extensions end here, and a trailer has not begun: each has a bound of its own."""
         self._barren_bytes = 0
 
     def on_body(self, body: bytes) -> None:
-        """As uvicorn's, with a bound for what the application does not want."""
+        """As uvicorn's, with a bound on bytes that arrive after the answer."""
         self.body_bytes += len(body)
         self._barren_bytes = 0
         cycle = self.cycle
@@ -258,7 +259,7 @@ class BoundedReader(HttpToolsProtocol):
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """As uvicorn's, which knows no head without a request."""
+        """As uvicorn's, which does not expect a head that was not made a request."""
         if self.in_head:
             return
         self.in_head = True

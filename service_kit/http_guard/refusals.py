@@ -1,18 +1,18 @@
-"""What the guard answers, and how it is written.
+"""The answers of the guard, and their bytes.
 
-Guarantee: a refusal is a complete HTTP/1.1 response with a problem (RFC 9457), and it names nothing that the peer sent.
+Guarantee: a refusal is a complete HTTP/1.1 response with a problem (RFC 9457), and repeats nothing that the peer sent.
 """
 
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
 
-_NOT_EXECUTED = "The request was not given to the service: nothing was executed."
+_NOT_EXECUTED = "The request did not reach the service: nothing was executed."
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One kind of refusal; `explanation` is for the page behind the problem's `type`."""
+    """One kind of refusal; `explanation` fills the page behind the problem's `type`."""
 
     slug: str
     status: int
@@ -25,14 +25,14 @@ REQUEST_MALFORMED = Refusal(
     "request-malformed",
     400,
     "The request is not valid HTTP/1.1",
-    "Its head or its framing breaks RFC 9112: no Host or two of them, a field that is no field, a length that is no "
-    f"length, or a length beside a transfer coding. {_NOT_EXECUTED}",
+    "Its head or its framing breaks RFC 9112: no Host or two of them, a malformed field, an invalid length, or a "
+    f"length together with a transfer coding. {_NOT_EXECUTED}",
 )
 REQUEST_INCOMPLETE = Refusal(
     "request-incomplete",
     408,
     "The request was not complete in time",
-    f"Its head or its body did not arrive within the time for it. {_NOT_EXECUTED} Send it again.",
+    f"Its head or its body did not arrive in time. {_NOT_EXECUTED} Send it again.",
 )
 TARGET_TOO_LONG = Refusal(
     "target-too-long",
@@ -44,8 +44,8 @@ HEAD_TOO_LARGE = Refusal(
     "head-too-large",
     431,
     "The head of the request is too large",
-    "Request line and header fields, or the extensions and trailers of a chunked body, are larger or more than the "
-    f"service accepts. {_NOT_EXECUTED}",
+    "The request line and header fields, or the extensions and trailers of a chunked body, are larger than the service "
+    f"accepts, or there are too many fields. {_NOT_EXECUTED}",
 )
 NOT_IMPLEMENTED = Refusal(
     "not-implemented",
@@ -57,13 +57,13 @@ TOO_MANY_CONNECTIONS = Refusal(
     "too-many-connections",
     503,
     "Too many connections are being served",
-    f"The process serves as many requests as it has connections for. {_NOT_EXECUTED} Send it again later.",
+    f"All connections of the process are in use. {_NOT_EXECUTED} Send it again later.",
     retry_after_s=1,
 )
 VERSION_UNKNOWN = Refusal(
     "http-version-unknown",
     505,
-    "The server speaks HTTP/1.1 and HTTP/1.0",
+    "The server supports only HTTP/1.1 and HTTP/1.0",
     f"The request names another version. {_NOT_EXECUTED}",
 )
 REFUSALS = (
@@ -78,7 +78,7 @@ REFUSALS = (
 
 
 class Refused(Exception):
-    """Raised within the parser's callbacks; `detail` is one sentence for the peer."""
+    """Raised in the parser's callbacks; `detail` is one sentence for the peer."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:
         super().__init__(detail)
@@ -89,7 +89,7 @@ class Refused(Exception):
 def response(
     refused: Refused, public_url: str, default_headers: list[tuple[bytes, bytes]]
 ) -> bytes:
-    """The bytes of the answer; the connection ends with it."""
+    """The bytes of the answer, which is the last one on its connection."""
     refusal = refused.refusal
     url = f"{public_url}/problems/{refusal.slug}"
     body = json.dumps(

@@ -1,7 +1,7 @@
 """RFC 9457 problem details for FastAPI: every error of a service is a documented problem.
 
-Guarantee: no response with a status of 400 or above leaves an application that was given to `install` in any other
-form than `application/problem+json`, and the `type` of each one is a page of that same application.
+Guarantee: every response with a status of 400 or above from an application that was given to `install` is
+`application/problem+json`, and its `type` is a page of that same application.
 
 The package knows nothing of the services that use it and could stand alone.
 """

@@ -14,7 +14,7 @@ from service_kit.problem_details.problem import Problem, ProblemCatalogue
 
 # The largest request that the services know has a few hundred bytes; 64 KiB leaves room and bounds memory.
 LIMIT_BYTES = 64 * 1024
-# A length of more digits is above every limit, and so is its beginning of so many.
+# A longer number is above every limit, and so are its first digits.
 _DIGITS_READ_MAX = 19
 
 
@@ -55,8 +55,8 @@ class BodyLimit:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            # An application that turned the interruption into an answer of its own (FastAPI makes it a 400) is
-            # overruled: the body was too large, and nothing else.
+            # The application may answer the interruption itself (FastAPI sends 400). Its answer is replaced, because the
+            # only fault is that the body is too large.
             if received_bytes > self.limit_bytes:
                 raise _TooLarge
             started = True
@@ -71,7 +71,7 @@ class BodyLimit:
     def _announced_bytes(self, scope: Scope) -> int:
         for name, value in scope["headers"]:
             if name == b"content-length" and (digits := value.strip()).isdigit():
-                # Python refuses to read thousands of digits, and the limit has five.
+                # Python refuses to convert thousands of digits.
                 return int(digits.lstrip(b"0")[:_DIGITS_READ_MAX] or b"0")
         return 0
 
@@ -80,6 +80,6 @@ class BodyLimit:
             self.catalogue(),
             Problem(BODY_TOO_LARGE, f"The limit is {self.limit_bytes} bytes."),
         )
-        # What was not read of the body must not be taken for the next request on this connection.
+        # The unread rest of the body must not be read as the next request on this connection.
         response.headers["Connection"] = "close"
         return response

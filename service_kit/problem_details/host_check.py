@@ -1,8 +1,8 @@
-"""ASGI middleware that refuses requests which a browser sends for the page of another site.
+"""ASGI middleware that refuses requests that a browser sends on behalf of another site's page.
 
-Guarantee: an application behind it is asked only under its own host names, so a name that its owner points at this
-machine (DNS rebinding) reaches nothing; and nothing is changed by a request that a browser sends for a page of another
-origin. Callers that are no browsers send neither `Origin` nor `Sec-Fetch-Site` and notice only the first.
+Guarantee: a request reaches the application only under one of its own host names, so DNS rebinding fails; and a request
+that a browser sends for a page of another origin changes nothing. Callers other than browsers send neither `Origin` nor
+`Sec-Fetch-Site`, so only the first check affects them.
 """
 
 import functools
@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service_kit.problem_details.install import HOST_UNKNOWN, ORIGIN_FOREIGN, answer
 from service_kit.problem_details.problem import Problem, ProblemCatalogue
 
-# They name this machine wherever they are resolved, so no name server can make them lead here.
+# These always mean the local machine, so an attacker cannot register them for DNS rebinding.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-# RFC 9110, section 9.2.1: methods that change nothing. What their answers hold, a foreign page cannot read without CORS.
+# RFC 9110, section 9.2.1: methods that change nothing. Without CORS, a foreign page cannot read their answers.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-# Fetch Metadata: the page is this service's own, or there is none (an address that was typed).
+# Fetch Metadata: the page is this service's own, or there is none (the user typed the address).
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# A DNS name has 253 characters, a port five.
+# A DNS name has at most 253 characters, a port five.
 _AUTHORITY_LENGTH_MAX = 300
 _AUTHORITY = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:@/?#\[\]]+)(:(?P<port>[0-9]{1,5}))?"
 _HOST = re.compile(_AUTHORITY)
@@ -31,7 +31,7 @@ _ORIGIN = re.compile(rf"(?P<scheme>https?)://{_AUTHORITY}/?")
 
 
 class _Authority(NamedTuple):
-    """A host in small letters and its port; None is the scheme's own port."""
+    """A host in lower case and its port; None is the default port of the scheme."""
 
     host: str
     port: int | None
@@ -40,9 +40,9 @@ class _Authority(NamedTuple):
 class HostCheck:
     """Wraps `app`; `catalogue` is called late because the problem pages are installed after the middleware.
 
-    `hosts` are the names beside those of the loopback and that of `public_url`, without ports. `probes` are paths that
-    answer under any IP address as well, and without a name: who probes an instance knows only its address, and no browser
-    can be led to an address by a name server.
+    `hosts` are names in addition to those of the loopback and of `public_url`, without ports. `probes` are paths that also
+    answer under any IP address and without a name: a probe knows only the address of an instance, and DNS rebinding needs
+    a name.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class HostCheck:
             await self.app(scope, receive, send)
             return
         response = answer(self.catalogue(), problem)
-        # What was not read of the body must not be taken for the next request on this connection.
+        # The unread rest of the body must not be read as the next request on this connection.
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
@@ -95,13 +95,13 @@ class HostCheck:
         return None
 
     def _is_own(self, given: bytes, own: _Authority | None) -> bool:
-        """Whether an `Origin` is the service itself, under the name that it is asked by or under its public one.
+        """Whether an `Origin` is the service itself, under the name in this request or its public name.
 
-        The scheme is compared with the public one only: behind a proxy that ends TLS, the service does not know its own.
+        The scheme is compared only for the public name: behind a proxy that ends TLS, the service does not know its own scheme.
         """
         origin = _origin(given.decode("latin-1")) if len(given) <= _AUTHORITY_LENGTH_MAX else None
         if origin is None:
-            # Also `null`: a sandboxed page, or one that hides where it comes from.
+            # Also `null`, which a sandboxed page or one that hides its origin sends.
             return False
         scheme, authority = origin
         if own is None:
@@ -113,7 +113,7 @@ class HostCheck:
 
 @functools.lru_cache(maxsize=256)
 def _authority(host: bytes) -> _Authority | None:
-    """A `Host` header, parsed; remembered, because nearly all requests have the same few."""
+    """A parsed `Host` header. Cached, because nearly all requests have the same few."""
     if len(host) > _AUTHORITY_LENGTH_MAX:
         return None
     match = _HOST.fullmatch(host.decode("latin-1"))
@@ -125,7 +125,7 @@ def _origin(text: str) -> tuple[str, _Authority] | None:
     if match is None:
         return None
     authority = _of(match)
-    # An origin leaves the usual port away; a setting may write it down.
+    # An origin omits the default port; a setting may contain it.
     usual = authority.port == _DEFAULT_PORTS[match["scheme"]]
     return match["scheme"], authority._replace(port=None) if usual else authority
 

@@ -1,7 +1,7 @@
-"""Gives a FastAPI application its problem answers and their pages.
+"""Adds problem answers and their pages to a FastAPI application.
 
-Guarantee: validation errors, unknown paths, wrong methods and bugs are problems too; no answer carries a traceback or
-repeats a caller's input beyond the names of the fields.
+Guarantee: validation errors, unknown paths, wrong methods and defects are answered with problems too; no answer contains a
+traceback or repeats more of the caller's input than the names of fields.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,33 +26,33 @@ VALIDATION = ProblemType(
     "validation",
     422,
     "The request does not have the documented form",
-    "A field is missing, unknown, of another type or out of its range; `errors` names each one. "
+    "A field is missing, unknown, of the wrong type or out of range; `errors` names each one. "
     "Nothing was executed. Correct the request before sending it again.",
 )
 BODY_UNREADABLE = ProblemType(
     "body-unreadable",
     400,
     "The request body could not be read",
-    "The body is not complete or cannot be parsed. Nothing was executed.",
+    "The body is incomplete or cannot be parsed. Nothing was executed.",
 )
 BODY_TOO_LARGE = ProblemType(
     "body-too-large",
     413,
     "The request body is too large",
-    "A body may have 64 KiB at most. Nothing was executed.",
+    "A body may have at most 64 KiB. Nothing was executed.",
 )
 MEDIA_TYPE_UNSUPPORTED = ProblemType(
     "media-type-unsupported",
     415,
-    "The body is in a form that is not read",
-    "A body is application/json in UTF-8, without a content coding (no gzip). The header Accept or Accept-Encoding of this "
-    "answer says which of the two was not so. Nothing was executed.",
+    "The body has an unsupported media type or coding",
+    "A body must be application/json in UTF-8, without a content coding (no gzip). This answer has the header Accept when "
+    "the media type was wrong, and Accept-Encoding when the coding was. Nothing was executed.",
 )
 HOST_UNKNOWN = ProblemType(
     "host-unknown",
     421,
-    "The service does not answer under this name",
-    "The Host header must name the service: a loopback name, the host of its public URL, or one of its setting for hosts. "
+    "The Host header does not name this service",
+    "The Host header must be a loopback name, the host of the service's public URL, or one of the hosts in its settings. "
     "Nothing was executed.",
 )
 ORIGIN_FOREIGN = ProblemType(
@@ -73,7 +73,7 @@ INTERNAL = ProblemType(
     "internal",
     500,
     "A defect of the service",
-    "The service failed in a way that it does not know. Whether the request was executed is unknown: "
+    "The service failed unexpectedly. Whether the request was executed is unknown: "
     "send it again with the same key.",
 )
 _BUILT_IN = (
@@ -104,7 +104,7 @@ _SCHEMA = {
 # A body of 64 KiB can hold thousands of unknown fields; the answer names the first few.
 _ERRORS_LISTED_MAX = 20
 
-# Statuses whose problems point at their documentation, as draft-ietf-httpapi-idempotency-key-header asks.
+# Problems with these statuses link to their documentation, as draft-ietf-httpapi-idempotency-key-header asks.
 _DESCRIBED = frozenset({400, 409, 410, 422})
 
 
@@ -113,8 +113,8 @@ def install(
 ) -> ProblemCatalogue:
     """Adds handlers and pages to `app`; returns the catalogue with the built-in types added.
 
-    `of_the_server` are the problems with which the server answers in the application's name: they get pages, and every
-    operation of the OpenAPI document names them.
+    `of_the_server` are problems with which the server answers instead of the application. They get pages, and every
+    operation of the OpenAPI document lists them.
     """
     refusals = [
         ProblemType(each.slug, each.status, each.title, each.explanation) for each in of_the_server
@@ -191,7 +191,7 @@ def documented(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
-    """The methods of the request's path. Starlette names those of the first route alone, and not HEAD."""
+    """The methods of the request's path. Starlette would name only those of the first route, without HEAD."""
     methods = {
         method
         for route in app.routes
@@ -202,7 +202,7 @@ def _methods(app: FastAPI, request: Request) -> list[str]:
 
 
 def _document_everywhere(app: FastAPI, kinds: Sequence[ProblemType]) -> None:
-    """Adds the problems to every operation of the OpenAPI document, also beside others of the same status."""
+    """Adds the problems to every operation of the OpenAPI document, also next to others with the same status."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _add(responses: dict[str, Any], kind: ProblemType) -> None:
     described = responses.setdefault(str(status), response)
     words, _, slugs = described["description"].partition("Problem: ")
     if words:
-        # The status has an answer of its own, which is no problem.
+        # The operation documents another answer with this status, which is not a problem.
         return
     if kind.slug not in slugs.split(" or "):
         described["description"] += f" or {kind.slug}"

@@ -1,4 +1,4 @@
-"""The pages behind the `type` URLs: plain HTML that a person can read in a browser.
+"""The HTML pages behind the `type` URLs.
 
 Guarantee: a page exists for exactly the types of the catalogue; everything on it is escaped.
 """

@@ -1,6 +1,6 @@
 """A problem and its type, as RFC 9457 names them.
 
-Guarantee: a problem's JSON is pure ASCII, so no text of a caller (a lone surrogate, say) can break the answer.
+Guarantee: a problem's JSON is pure ASCII, so no text from a caller (such as a lone surrogate) can break the answer.
 """
 
 import json
@@ -22,7 +22,7 @@ class ProblemType:
 
 
 class ServerRefusal(Protocol):
-    """A problem that the server answers before the application is asked, as the server describes it."""
+    """A problem with which the server answers before the request reaches the application."""
 
     @property
     def slug(self) -> str: ...

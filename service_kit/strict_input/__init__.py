@@ -1,7 +1,7 @@
-"""What callers write, taken in one spelling: numbers and UUIDs of URLs, and text for people.
+"""Input types with exactly one spelling per value: numbers and UUIDs in URLs, and text for people.
 
-Guarantee: a value has one name, so no check that compares what was written can be passed by writing it in another way; a
-text shows all of its characters to the person who reads it.
+Guarantee: a value has one spelling, so a check that compares spellings cannot be evaded with another one; a text shows all
+of its characters to its reader.
 
 The package knows nothing of the services that use it and could stand alone.
 """

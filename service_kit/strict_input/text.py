@@ -1,8 +1,8 @@
-"""Text that people read: names of goods, messages.
+"""Text that people read, such as names of goods and messages.
 
 Guarantee: each character is visible or an ordinary space, and at least one is visible. What hides, reorders or breaks text
 (controls, bidirectional overrides and isolates, zero-width characters, line separators, lone surrogates, private use) is
-refused and never removed: a caller learns that its text is not what it seems.
+refused and never removed, so the caller learns of it.
 """
 
 import unicodedata
@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-# Letters and marks by their category, but blank or of no width on every screen: the combining grapheme joiner, Hangul
-# fillers, Khmer inherent vowels, Mongolian selectors, the blank Braille pattern.
+# Unicode calls these letters or marks, but they are blank or have no width: the combining grapheme joiner, Hangul fillers,
+# Khmer inherent vowels, Mongolian selectors, the blank Braille pattern.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 # Space separators (no-break, ideographic) are ordinary text in French or Japanese; str.isprintable refuses them.
 _SPACES = "Zs"
@@ -36,7 +36,7 @@ def _shown(text: str) -> str:
     return text
 
 
-# The pattern is the part that a JSON Schema can say: no C0 and C1 controls.
+# The pattern is the part of the rule that JSON Schema can express: no C0 and C1 controls.
 HumanText = Annotated[
     str,
     Field(strict=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"),

@@ -1,7 +1,7 @@
-"""The URL of a request whose values are in its path and query.
+"""Checks the URL of a request whose values are in its path and query.
 
-Guarantee: a parameter that the route does not document, one that is given twice, and anything percent-encoded is refused:
-no value of the routes that use this needs it, so it could only be a second spelling.
+Guarantee: an undocumented parameter, a parameter given twice, and anything percent-encoded is refused: no value of the
+routes that use this needs percent-encoding, so it could only be a second spelling.
 """
 
 from fastapi import Request
@@ -20,7 +20,7 @@ def require_documented_url(request: Request) -> None:
         raise _refused("query", "Nothing in this query may be percent-encoded.")
     documented = {field.alias for field in scope["route"].dependant.query_params}
     seen: set[str] = set()
-    # Split here and not by a parser of forms, which leaves out what has no value.
+    # Split here, because a form parser drops parameters without a value.
     for part in query.decode("latin-1").split("&"):
         name = part.partition("=")[0]
         if name not in documented:

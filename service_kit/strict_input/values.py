@@ -1,6 +1,6 @@
-"""Numbers and UUIDs as they stand in paths, query strings and headers.
+"""Numbers and UUIDs in paths, query strings and headers.
 
-Guarantee: of all the texts that a lenient parser reads as one value, one is accepted: a decimal integer in ASCII digits
+Guarantee: of all texts that a lenient parser reads as the same value, one is accepted: a decimal integer in ASCII digits
 without sign, leading zero, separator, fraction or space; a UUID as RFC 9562 writes it, in lower case with four hyphens.
 """
 
@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-# As many digits as the longest integer of RFC 9651, so that no text is long enough to be slow.
+# As many digits as the longest integer of RFC 9651, so that parsing time is bounded.
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def is_canonical_integer(text: str) -> bool:
-    """Whether it is a decimal integer from 0 in its one spelling."""
+    """Whether the text is a decimal integer of 0 or more in its one spelling."""
     return _INTEGER.fullmatch(text) is not None
 
 

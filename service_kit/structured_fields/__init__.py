@@ -1,6 +1,6 @@
-"""RFC 9651 structured fields, as a service reads them from the lines of a request's header.
+"""Reads RFC 9651 structured fields from the lines of a request's header.
 
-Guarantee: a value is the one Item that was sent or an error; several lines, which are a List, are never taken for one.
+Guarantee: the result is the one Item that was sent, or an error; several lines, which form a List, are never read as one Item.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["MalformedItem", "item"]
 _BOOLEANS = {"?0": False, "?1": True}
 # RFC 9651, section 3.3.1.
 _DIGITS_MAX = 15
-# A parser's time grows with what it reads. A String of 255 characters has 512 at most, when each one is escaped.
+# Parsing time grows with the length. A String of 255 characters has at most 512 when each one is escaped.
 _LENGTH_MAX = 1024
 
 
@@ -28,7 +28,7 @@ def item(lines: Sequence[str]) -> object | None:
     """
     if not lines:
         return None
-    # What nearly every caller sends is a Boolean or an Integer in one line, which needs no parser.
+    # Nearly every caller sends a Boolean or an Integer in one line, which needs no parser.
     if len(lines) == 1:
         line = lines[0]
         if line in _BOOLEANS:

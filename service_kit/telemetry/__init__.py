@@ -1,7 +1,7 @@
-"""What an operator asks a service: is it up, can it work, what has it done.
+"""What an operator asks a service: is it up, can it work, and what has it done?
 
-Guarantee: `/healthz` answers as long as the process does, `/readyz` tells the truth about what the service needs, and
-`/metrics` has Prometheus' text format. Answers for machines; nothing here changes what the service does.
+Guarantee: `/healthz` answers 200 as long as the process serves requests, `/readyz` answers 200 only if the service has what
+it needs, and `/metrics` has the text format of Prometheus. None of them changes what the service does.
 """
 
 from service_kit.telemetry.endpoints import PROBES, install

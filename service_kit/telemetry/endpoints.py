@@ -1,6 +1,6 @@
-"""`/healthz`, `/readyz`, `/metrics` and the trace of each request, for a FastAPI application.
+"""Adds `/healthz`, `/readyz`, `/metrics` and the trace of each request to a FastAPI application.
 
-Guarantee: the boot id is another one for each process, so that whoever waits for a restart can wait for evidence of it.
+Guarantee: each process has another boot id, so a new boot id proves a restart.
 """
 
 import uuid
@@ -12,9 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from service_kit.telemetry.trace import TraceContext
 
-# What asks one instance by its address.
+# Probes call these on one instance, by its address.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-# Monitoring polls: a probe that finds the service not ready comes back soon.
+# Monitoring polls, so a probe that finds the service not ready should retry soon.
 _READY_RETRY_AFTER_S = 1
 
 

@@ -1,6 +1,6 @@
-"""Structured logs: one JSON object a line on standard output.
+"""Structured logs: one JSON object per line on standard output.
 
-Guarantee: the services' own lines and the libraries' (uvicorn, asyncio) have the same form and go to the same place.
+Guarantee: lines of the services and of libraries (uvicorn, asyncio) have the same form and go to standard output.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ import structlog
 
 from service_kit.telemetry.trace import add_trace
 
-# Made once: json.dumps makes one for each line, which takes longer than to encode it. What JSON does not know is shown
-# as Python would show it.
+# Made once, because json.dumps would make one for each line, which takes longer than encoding it. Values that JSON does not
+# know are written as their `repr`.
 _ENCODER = json.JSONEncoder(default=repr)
 
 
 def configure_logs(service: str, level: str = "INFO") -> None:
     """Sets up structlog and the standard library's logging for this process.
 
-    The services' lines do not go through the standard library: it would take as long again as the line itself.
+    The services' own lines bypass the standard library, which would double the time of each line.
     """
 
     def name_service(
@@ -57,7 +57,7 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # A line for each request that goes out says less than the service's own line about it.
+    # Their line for each outgoing request says less than the service's own line about it.
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -67,10 +67,9 @@ def _encoded(event: Any, **_: Any) -> str:
 
 
 class _Lines:
-    """Writes to standard output what was logged within one turn of the event loop at once; without a loop, at once.
+    """Writes all lines of one turn of the event loop with one call; without a loop, each line immediately.
 
-    A process that is killed loses the lines of its last turn. They are for operators; what must not be lost is in
-    Postgres.
+    A killed process loses the lines of its last turn. Logs are for operators; data that must not be lost is in Postgres.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """W3C Trace Context: one trace through all services (https://www.w3.org/TR/trace-context/, version 00).
 
-Guarantee: a request without a valid `traceparent` begins a trace of its own; the header that goes on names the same
-trace and another span, and every log line in between carries both ids.
+Guarantee: a request without a valid `traceparent` begins a trace of its own; outgoing requests carry the same trace and a
+new span, and every log line in between has the ids of the trace and of the caller's span.
 """
 
 import random
@@ -15,23 +15,23 @@ HEADER = "traceparent"
 _HEADER_BYTES = HEADER.encode()
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
-# The trace's id and the caller's span, both empty outside of a trace.
+# The id of the trace and the caller's span; empty and None outside a trace.
 _trace: ContextVar[tuple[str, str | None]] = ContextVar("trace", default=("", None))
 
 
 def traceparent() -> str:
-    """The header for a request that goes out now: the trace of the one that came in, a span of its own."""
+    """The header for an outgoing request: the current trace, with a new span."""
     return f"00-{_trace.get()[0] or _random_hex(128)}-{_random_hex(64)}-01"
 
 
 def begin_trace() -> None:
-    """Begins a trace for work that no request has caused; within a request its trace goes on."""
+    """Begins a trace for work that no request caused; inside a trace it does nothing."""
     if not _trace.get()[0]:
         _trace.set((_random_hex(128), None))
 
 
 def add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The processor of structlog that adds both ids to a line."""
+    """A structlog processor that adds both ids to a line."""
     trace_id, parent_id = _trace.get()
     if trace_id:
         event["trace_id"] = trace_id
@@ -45,7 +45,7 @@ def _random_hex(bits: int) -> str:
 
 
 class TraceContext:
-    """ASGI middleware that takes the trace of a request over, for everything that is done for it."""
+    """ASGI middleware that continues the trace of a request, or begins one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Migration 0009 on a database that holds orders: nothing is lost on the way there, nobody's order is shown on the way back."""
+"""Migration 0009 on a database with orders: the upgrade loses nothing, the downgrade shows no order to another client."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Migrations on databases that hold data, by owners who are no superusers, and back again."""
+"""Migrations and downgrades on databases with data, by owners that are not superusers."""
 
 import re
 import uuid
@@ -171,7 +171,7 @@ async def test_data_survive_the_way_up_and_back(empty: str) -> None:
     for direction, revision in (("upgrade", "head"), ("downgrade", BEFORE_ROLES_WERE_NARROWED)):
         code, output = await alembic(empty, direction, revision)
         assert code == 0, output
-        # A later column is there above, and what it says of older rows is nobody's loss below.
+        # A later column exists only above; its values for older rows are not needed below.
         assert [_columns_of(before, found) for found in (await rows(empty)).items()] == [
             [dict(row) for row in rows] for rows in before.values()
         ]
@@ -209,7 +209,7 @@ async def test_voided_keys_keep_a_database_from_going_back(empty: str, revision:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"), "this is no host and port"),
+        (lambda url: url.replace("127.0.0.1:", "127.0.0.1:1"), "this is not a host and port"),
         (lambda url: url.rpartition("@")[0] + "@127.0.0.1:1/x", "the database cannot be reached"),
         (lambda url: url.rpartition("/")[0] + "/nosuch", 'database "nosuch" does not exist'),
         (lambda url: url.replace("owner:", "owner:x", 1), "password authentication failed"),

@@ -1,4 +1,4 @@
-"""The schema: made once, made twice, made by two at once, taken away again; and who may read what."""
+"""The schema: migrated once, twice, by two runs at once, and back again; and which role may read what."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def test_a_role_can_read_its_own_table(database: Any, role: str, table: st
 
 
 async def test_every_constraint_is_named_and_commented(database: Any) -> None:
-    """A constraint without a comment is a promise that nobody wrote down. NOT NULL needs no words."""
+    """A constraint without a comment is an undocumented promise. NOT NULL needs no comment."""
     connection = await asyncpg.connect(database.owner)
     rows = await connection.fetch(
         """

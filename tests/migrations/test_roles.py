@@ -112,7 +112,7 @@ async def test_billing_takes_locks_that_end_with_their_transaction(
 async def test_nothing_of_its_own_is_created(
     sessions: dict[str, Any], role: str, statement: str
 ) -> None:
-    """A role that was taken over cannot fill the disk beside its tables, nor put a function in anyone's way."""
+    """A compromised role cannot fill the disk outside its tables, nor shadow a function of another role."""
     with pytest.raises(DENIED):
         await sessions[role].execute(statement)
 
@@ -120,7 +120,7 @@ async def test_nothing_of_its_own_is_created(
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("database", ["postgres", "template1"])
 async def test_another_database_of_the_cluster(migrated: str, role: str, database: str) -> None:
-    """Refused at the door."""
+    """The connection is refused."""
     with pytest.raises(DENIED, match="CONNECT"):
         await asyncpg.connect(as_role(migrated, role, database))
 

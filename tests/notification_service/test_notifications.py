@@ -1,4 +1,4 @@
-"""What arrives is shown, twins too."""
+"""Every notification that arrives is shown, duplicates included."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -55,8 +55,8 @@ async def test_an_arrival_is_listed(notifications: httpx.AsyncClient) -> None:
     assert await listed(notifications, order_id=str(UUID(int=9))) == []
 
 
-async def test_a_twin_is_visible(notifications: httpx.AsyncClient) -> None:
-    """The receiver does not deduplicate: that nothing comes twice is the sender's promise."""
+async def test_a_duplicate_is_visible(notifications: httpx.AsyncClient) -> None:
+    """The receiver does not deduplicate: at most once is the promise of the caller."""
     for _ in range(2):
         await notifications.post("/notifications", json=GOOD)
     assert len(await listed(notifications, order_id=ORDER)) == 2
@@ -94,7 +94,7 @@ async def test_a_wrong_token(notifications: httpx.AsyncClient) -> None:
 
 
 async def test_its_database_is_away(database: Any, notifications: httpx.AsyncClient) -> None:
-    """503 for what needs it; a 202 is never given for what is not stored."""
+    """503 for requests that need it; 202 is never sent for a notification that is not stored."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute("ALTER TABLE notifications.arrivals RENAME TO elsewhere")
     await owner.execute("ALTER ROLE notification_service CONNECTION LIMIT 0")
@@ -143,7 +143,7 @@ async def test_the_list_in_production(
     serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
     query: str,
 ) -> None:
-    """401 without a token: messages to all customers stand in it. With one it is the same list as in development."""
+    """401 without a token, because the list holds messages to all customers. With a token it is the list of development."""
     settings = Settings(
         environment="production",
         database_url=SecretStr(database.notification),
@@ -161,6 +161,6 @@ async def test_the_list_in_production(
 
 
 async def test_the_list_in_development(notifications: httpx.AsyncClient) -> None:
-    """The counterpart: it is the window of the demonstration, and needs no token."""
+    """The counterpart: in development the list needs no token."""
     del notifications.headers["Authorization"]
     assert await listed(notifications) == []

@@ -7,9 +7,9 @@ from dataclasses import replace
 from starlette.types import ASGIApp
 
 import chaos.faults.wrapped_services
-import notification_service.app
-from notification_service.app import Notifications
+import notification_service.problems
 from notification_service.arrivals import Arriving
+from notification_service.process import Notifications
 from service_kit.bounded_pool import DatabaseTrouble
 from service_kit.group_commit import Group
 
@@ -29,8 +29,8 @@ def shown_before_it_is_stored() -> ASGIApp:
 
 
 def ambiguity_is_a_refusal() -> ASGIApp:
-    app = vars(notification_service.app)
-    app["UNAVAILABLE"] = replace(app["UNAVAILABLE"], status=429)
+    problems = vars(notification_service.problems)
+    problems["UNAVAILABLE"] = replace(problems["UNAVAILABLE"], status=429)
     return chaos.faults.wrapped_services.notification()
 
 

@@ -151,7 +151,7 @@ def test_one_token_for_two_services(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Who may do the one could do the other, which is refused where both are known."""
+    """A client that may do one could do the other, which is refused where both are known."""
     said = said_by(order_service.settings.Settings, environ, monkeypatch, capsys)
     assert says in said
     assert len(said.splitlines()) == 1
@@ -161,7 +161,7 @@ def test_one_token_for_two_services(
 def test_production_without_clients(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """order_service does not place orders for everyone there."""
+    """There, order_service places no orders for callers without a token."""
     settings = order_service.settings.Settings
     said = said_by(settings, {"ENVIRONMENT": "production"}, monkeypatch, capsys)
     assert said.startswith("ORDER_TOKENS: this setting is missing")

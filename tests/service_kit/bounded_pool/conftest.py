@@ -1,4 +1,4 @@
-"""Pools on a database of the session's cluster, and an owner who looks at their sessions."""
+"""Pools on a database of the session's cluster, and a connection of the owner that inspects their sessions."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

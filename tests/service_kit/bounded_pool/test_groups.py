@@ -60,7 +60,7 @@ async def test_what_waits_goes_together_in_its_order() -> None:
 
 
 async def test_an_item_that_cannot_go_together() -> None:
-    """It is written alone; its neighbours have their results meanwhile."""
+    """It is written alone; the other items get their results meanwhile."""
     paper = Paper()
     paper.not_together = {2}
     assert await asyncio.gather(*paper.put(1, 2, 3)) == [-1, -2, -3]
@@ -68,7 +68,7 @@ async def test_an_item_that_cannot_go_together() -> None:
 
 
 async def test_a_defect_is_met_alone() -> None:
-    """A group that fails for a reason nobody knows is taken apart: only who is to blame fails."""
+    """After an unknown failure each item is written alone: only the item that caused it fails."""
     paper = Paper()
     paper.trouble = ValueError("one of them")
     results = await asyncio.gather(*paper.put(1, 13, 3), return_exceptions=True)
@@ -77,7 +77,7 @@ async def test_a_defect_is_met_alone() -> None:
 
 
 async def test_trouble_of_the_database_is_everybodys() -> None:
-    """All learn that it could not be found out; nobody is written a second time behind their backs."""
+    """All callers learn that the outcome is unknown; no item is written a second time."""
     paper = Paper()
     paper.trouble = DatabaseTrouble("gone")
     results = await asyncio.gather(*paper.put(1, 2), return_exceptions=True)

@@ -47,7 +47,7 @@ async def test_all_connections_are_in_use(open_pool: Open) -> None:
 
 
 async def test_many_questions_at_once(open_pool: Open, owner: Any) -> None:
-    """They share one answer: a crowd of probes costs the database no more than one."""
+    """They share one answer: many probes cost the database no more than one."""
     asked = 0
 
     async def counted(_: Connection) -> None:

@@ -41,7 +41,7 @@ def start(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
         [
             sys.executable,
             "-c",
-            "import environment; from billing_service.settings import Settings; environment.read(Settings)",
+            "from service_kit import environment; from billing_service.settings import Settings; environment.read(Settings)",
         ],
         cwd=PROJECT,
         env={"PATH": os.defpath, **BILLING, **environ},
@@ -54,7 +54,7 @@ def start(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("public", PUBLIC.values(), ids=PUBLIC.keys())
 def test_production_refuses_a_public_secret(public: dict[str, str]) -> None:
-    """Exit code 2 and the name of the setting; wherever the secret stands, and never its value."""
+    """Exit code 2 and the name of the setting; wherever the secret is, and never its value."""
     started = start({**public, "ENVIRONMENT": "production"})
     assert started.returncode == 2
     assert next(iter(public)) in started.stderr
@@ -82,7 +82,7 @@ def test_a_drawn_secret_is_accepted(where: str) -> None:
 
 @pytest.mark.parametrize("where", ["prod", "Production", "staging"])
 def test_a_misspelt_environment_is_refused(where: str) -> None:
-    """Nobody believes to be protected who is not."""
+    """A misspelt environment is refused, so no service runs unprotected by mistake."""
     started = start({"ENVIRONMENT": where})
     assert started.returncode == 2
     assert "ENVIRONMENT: must be development or production" in started.stderr

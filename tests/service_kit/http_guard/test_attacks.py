@@ -64,8 +64,8 @@ ATTACKS: dict[str, Attack] = {
     "a target of 10 MB": one(b"GET /" + b"x" * 10_000_000),
     "an extension of 10 MB": one(CHUNKED + b"1;" + b"x" * 10_000_000),
     "empty lines": one(b"\r\n" * 5_000_000),
-    "a pipeline that nobody reads": one(GET * 400_000),
-    "a pipeline of large answers that nobody reads": one(METRICS * 100_000),
+    "an unread pipeline": one(GET * 400_000),
+    "an unread pipeline of large answers": one(METRICS * 100_000),
     "a pipeline of chunked bodies": one((CHUNKED + b"0\r\n\r\n") * 100_000),
     "an endless body": one(POST + b"Content-Length: 60000000\r\n\r\n" + b"x" * 60_000_000),
     "half-sent heads": many(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"),
@@ -80,8 +80,8 @@ ATTACKS: dict[str, Attack] = {
         700,
     ),
     "half-sent bodies": many(POST + b"Content-Length: 65536\r\n\r\n" + b"x" * 60_000),
-    "pipelines that nobody reads": many(GET * 5000, 50),
-    "pipelines of large answers that nobody reads": many(METRICS * 500, 5),
+    "unread pipelines": many(GET * 5000, 50),
+    "unread pipelines of large answers": many(METRICS * 500, 5),
     "connections without a byte": many(b""),
 }
 

@@ -141,7 +141,7 @@ async def test_a_head_is_accepted(data: bytes, told: dict[str, str]) -> None:
 
 
 async def test_http_0_9() -> None:
-    """505 at once: who speaks it waits for an answer to this line alone."""
+    """505 at once: a peer that speaks it sends this line only and waits for the answer."""
     for segments in cuts(b"GET /echo\r\n"):
         connection = Connection()
         await connection.receive(*segments)

@@ -165,7 +165,7 @@ async def test_an_upgrade_is_not_taken(service: Server) -> None:
 
 
 async def test_a_token_in_a_trailer(service: Server) -> None:
-    """It authenticates nobody, in one segment or byte by byte."""
+    """It authenticates no client, in one segment or byte by byte."""
     path = await path_of(service)
     if path == "/orders":
         return

@@ -117,7 +117,7 @@ async def test_an_address(app: FastAPI, host: str) -> None:
     ],
 )
 async def test_none_or_two(app: FastAPI, path: str, hosts: list[str], expected: int) -> None:
-    """Which of two counts is anyone's guess; without a name only a probe is answered."""
+    """Two hosts are ambiguous and refused; without a host only a probe is answered."""
     scope = {
         "type": "http",
         "method": "GET",

@@ -1,4 +1,4 @@
-"""A text shows all of its characters to the person who reads it."""
+"""A text shows all of its characters to its reader."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError

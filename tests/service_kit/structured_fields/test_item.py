@@ -1,4 +1,4 @@
-"""The short way for what nearly everybody sends gives what the parser gives."""
+"""The fast path for the usual values returns what the parser returns."""
 
 import http_sf
 import pytest

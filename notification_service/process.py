@@ -1,0 +1,69 @@
+"""What one process of notification_service holds.
+
+Guarantee: making it connects to nothing; notifications can be stored once the pool is open.
+"""
+
+from collections.abc import Sequence
+
+from notification_service import arrivals, problems
+from notification_service.arrivals import Arriving
+from notification_service.metrics import Metrics
+from notification_service.settings import Settings
+from service_kit.bearer_tokens import BearerTokens
+from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Bounds, Group
+from service_kit.problem_details import ProblemCatalogue
+
+# A commit costs about the same for one notification as for a hundred.
+_TOGETHER_MAX = 100
+# Ten commits' worth. Beyond it the answer is 503, which a caller that promises at most once does not retry.
+_QUEUE_MAX = 1_000
+
+
+class Notifications:
+    """Settings, pool, group commit, problems, metrics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tokens = BearerTokens(settings.tokens)
+        self.catalogue = ProblemCatalogue.of(problems.ALL, public_url=settings.public_url)
+        self.metrics = Metrics()
+        self.pool = BoundedPool(
+            settings.database_url.get_secret_value(),
+            password=settings.database_password.get_secret_value(),
+            application="notification_service",
+            size_max=settings.pool_size_max,
+            deadline_s=settings.transaction_timeout_s,
+            lock_timeout_s=settings.transaction_timeout_s,
+            idle_in_transaction_timeout_s=settings.transaction_timeout_s,
+        )
+        self._arriving: Group[Arriving, None] = Group(
+            self._store_all,
+            self._store,
+            Bounds(_TOGETHER_MAX, settings.pool_size_max, _QUEUE_MAX),
+        )
+
+    async def show(self, arriving: Arriving) -> None:
+        """Returns when the arrival is committed.
+
+        Raises `DatabaseTrouble` when the outcome is unknown: the arrival may or may not be stored.
+        """
+        await self._arriving.put(arriving)
+        self.metrics.shown.inc()
+
+    async def drain(self) -> None:
+        """Returns when every arrival that was taken has its outcome."""
+        await self._arriving.drain()
+
+    async def missing(self) -> str | None:
+        """What keeps the service from doing its job; None when nothing does."""
+        missing = await self.pool.missing(arrivals.prove_writable)
+        return None if missing is None else f"the database: {missing}"
+
+    async def _store_all(self, arriving: Sequence[Arriving]) -> list[None]:
+        async with self.pool.connection() as connection:
+            await arrivals.insert_all(connection, arriving)
+        return [None] * len(arriving)
+
+    async def _store(self, arriving: Arriving) -> None:
+        await self._store_all([arriving])

@@ -1,0 +1,94 @@
+"""Typical and fair baselines do the same work; only the route and the garbage collector differ."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from bench import baselines
+from service_kit import garbage_collector
+from service_kit.direct_route import DirectRoute
+
+Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+CHARGE = {
+    "order_id": "00000000-0000-4000-8000-000000000001",
+    "account": "alice",
+    "amount_cents": 7,
+}
+PAIRS = [
+    (baselines.nothing, baselines.fair_nothing),
+    (baselines.unprotected, baselines.fair_unprotected),
+]
+
+
+@pytest.fixture
+async def owner(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> "asyncpg.Connection[asyncpg.Record]":
+    monkeypatch.setenv("BILLING_DATABASE_URL", database.billing)
+    connection = await asyncpg.connect(database.owner)
+    await connection.execute(
+        "INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents) VALUES ('alice', 100, 100)"
+    )
+    return connection
+
+
+def direct_paths(app: FastAPI) -> list[str]:
+    return [route.path for route in app.routes if isinstance(route, DirectRoute)]
+
+
+@pytest.mark.parametrize(("typical", "fair"), PAIRS, ids=["nothing", "unprotected"])
+async def test_a_fair_baseline_answers_as_the_typical_one(
+    serve: Serve,
+    owner: "asyncpg.Connection[asyncpg.Record]",
+    typical: Callable[[], FastAPI],
+    fair: Callable[[], FastAPI],
+) -> None:
+    """The same status, media type, fields and effect for a charge, and 422 for a wrong body."""
+    answers, effects = [], []
+    for factory in (typical, fair):
+        before = await owner.fetchval("SELECT balance_cents FROM billing.accounts")
+        async with serve(factory()) as client:
+            answer = await client.post("/charges", json=CHARGE)
+            refused = await client.post("/charges", json={**CHARGE, "amount_cents": 0})
+        body = answer.json()
+        answers.append(
+            (
+                answer.status_code,
+                answer.headers["Content-Type"],
+                [*body],
+                body["order_id"],
+                refused.status_code,
+            )
+        )
+        effects.append(before - await owner.fetchval("SELECT balance_cents FROM billing.accounts"))
+    await owner.close()
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 201
+    assert answers[0][-1] == 422
+    assert effects == ([7, 7] if typical is baselines.unprotected else [0, 0])
+
+
+@pytest.mark.parametrize(("typical", "fair"), PAIRS, ids=["nothing", "unprotected"])
+def test_only_a_fair_baseline_has_the_direct_route(
+    typical: Callable[[], FastAPI], fair: Callable[[], FastAPI]
+) -> None:
+    """Otherwise the two figures would measure the same thing."""
+    assert direct_paths(typical()) == []
+    assert direct_paths(fair()) == ["/charges"]
+
+
+async def test_a_fair_baseline_tunes_the_garbage_collector(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It calls what billing_service calls when it starts; the typical one does not."""
+    calls: list[str] = []
+    monkeypatch.setattr(garbage_collector, "spare_the_program", lambda: calls.append("tuned"))
+    async with serve(baselines.nothing()):
+        assert calls == []
+    async with serve(baselines.fair_nothing()):
+        assert calls == ["tuned"]
