@@ -44,9 +44,9 @@ class Settings(EnvironmentSettings):
         2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
     )
     group_commit: bool = Field(True, description="0: each charge has a transaction of its own")
-    # More would hold locks for longer and gain little: a commit costs the same for a hundred.
+    # A larger batch would hold locks longer and gain little: a commit costs the same for a hundred charges as for one.
     batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")
-    # A third of a second's work on two cores; who waits longer is served better by coming back.
+    # About a third of a second of work on two cores. A caller that would wait longer should retry instead.
     queue_max: int = Field(
         1000,
         ge=1,
@@ -57,15 +57,15 @@ class Settings(EnvironmentSettings):
     batch_patience_s: float = Field(
         0.02, gt=0, le=60, description="a batch under way for longer does not hold the next one up"
     )
-    # A client's keys are a counter: a million is a day of 12 orders a second that billing has not heard of, and far below
-    # what a slip of a digit or the largest number makes of a mark.
+    # A client's keys are a counter: a million is a day of 12 orders a second that billing never received, and far below
+    # the mark that a wrong digit or an overflow would produce.
     mark_leap_max: int = Field(
         1_000_000,
         ge=1,
         le=999_999_999_999_999,
         description="how far a first incomplete key may lie above the highest known key of its client",
     )
-    # Soon enough that the table stays small, seldom enough that charges do not wait for it.
+    # Often enough that the table stays small, seldom enough that charges do not wait for the collector.
     forget_pause_s: float = Field(
         1.0, gt=0, le=3600, description="pause between two rounds that delete settled keys"
     )

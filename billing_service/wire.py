@@ -1,7 +1,7 @@
-"""What billing_service promises on the wire: bodies and header names.
+"""The wire format of billing_service: bodies, header names and problems.
 
-Guarantee: money is an integer number of cents in a range that every sum of it survives; an unknown field is refused,
-because a misspelt one would be ignored money.
+Guarantee: money is an integer number of cents, small enough that sums of it do not overflow. A request with an unknown field is
+refused, because ignoring a misspelt field could charge the wrong amount.
 """
 
 from typing import Annotated, Final, Literal

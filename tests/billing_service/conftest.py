@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import ledger
+from billing_service import accounts
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool
-from tests.billing_service.desk import Desk, Owner, opened
+from tests.billing_service.replica import Owner, Replica, opened
 
 TOKENS = {
     "order_service": (SecretStr("token-of-order_service"),),
@@ -98,7 +98,7 @@ async def pool(database: Any) -> AsyncIterator[BoundedPool]:
     """Of a replica on a database in which alice and bob have accounts."""
     async with opened(database.billing) as pool:
         for account in ("alice", "bob"):
-            await ledger.open_account(pool, account, OPENING_CENTS)
+            await accounts.open_account(pool, account, OPENING_CENTS)
         yield pool
 
 
@@ -111,6 +111,6 @@ async def owner(database: Any) -> AsyncIterator[Owner]:
 
 
 @pytest.fixture
-def desk(pool: BoundedPool) -> Desk:
+def replica(pool: BoundedPool) -> Replica:
     """The queue of one replica."""
-    return Desk(pool)
+    return Replica(pool)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_service import keys, ledger, wire
+import billing_service.charge
+from billing_service import forgetting, wire
 from billing_service.wire import AMOUNT_CENTS_MAX
-from tests.billing_service.desk import Owner
+from tests.billing_service.replica import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -69,10 +70,10 @@ def test_every_field_of_a_charge_is_told_apart() -> None:
     charge = {"order_id": UUID(int=1), "account": "alice", "amount_cents": 1999}
     other = {"order_id": UUID(int=2), "account": "alicf", "amount_cents": 2000}
     assert set(other) == set(wire.Charge.model_fields)
-    fingerprint = ledger.fingerprint(wire.Charge.model_validate(charge))
+    fingerprint = billing_service.charge.fingerprint(wire.Charge.model_validate(charge))
     for name, value in other.items():
         changed = wire.Charge.model_validate({**charge, name: value})
-        assert ledger.fingerprint(changed) != fingerprint, name
+        assert billing_service.charge.fingerprint(changed) != fingerprint, name
 
 
 async def test_the_same_number_of_another_client(charge: Charge, balance: Balance) -> None:
@@ -256,9 +257,9 @@ async def test_locks_that_are_never_free_are_counted(
 ) -> None:
     """Each by its kind: whoever operates this sees what is in the way. Nothing is executed."""
     for hold, status, lock in (
-        (keys.lock_client_exclusively(owner, "order_service"), 503, "client"),
-        (keys.insert_key(owner, "order_service", 1, b""), 409, "key"),
-        (ledger.lock_account(owner, "alice"), 503, "account"),
+        (forgetting.lock_client_exclusively(owner, "order_service"), 503, "client"),
+        (billing_service.charge.insert_key(owner, "order_service", 1, b""), 409, "key"),
+        (billing_service.charge.lock_account(owner, "alice"), 503, "account"),
     ):
         await owner.execute("BEGIN")
         await hold
@@ -288,4 +289,7 @@ def test_the_fingerprint_is_canonical_json(order: UUID, account: str, amount_cen
     """Keys that were stored by an older release are recognised: the text is the JSON with sorted names that it always was."""
     charge = wire.Charge(order_id=order, account=account, amount_cents=amount_cents)
     text = json.dumps(charge.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    assert ledger.fingerprint(charge) == hashlib.sha256(b"POST /charges\n" + text.encode()).digest()
+    assert (
+        billing_service.charge.fingerprint(charge)
+        == hashlib.sha256(b"POST /charges\n" + text.encode()).digest()
+    )

@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import keys
-from billing_service.collector import Collector, MarkLeap
+import billing_service.charge
+from billing_service import forgetting, keys
+from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
+from billing_service.outcomes import VOIDED, KeyForgotten, MarkLeap
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
-from tests.billing_service.desk import Owner, sample
+from tests.billing_service.replica import Owner, sample
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 MARK = "Idempotency-First-Incomplete"
@@ -92,7 +94,7 @@ async def test_a_stuck_client_keeps_no_other_one(rig: Rig, owner: Owner) -> None
         await store(owner, client, 1, 3)
         await rig.collector.announce(client, 3)
     async with owner.transaction():
-        await keys.share_lock_client(owner, "b")
+        await billing_service.charge.share_lock_client(owner, "b")
         assert await rig.collector.run_once() == 4
     assert [await stored(owner, client) for client in ("a", "b", "c")] == [1, 3, 1]
     assert (rig.failures("lock"), rig.rounds()) == (1, 0)
@@ -124,14 +126,14 @@ async def test_a_client_that_cannot_be_served(
     cause: str,
 ) -> None:
     """Whatever it is, it is counted, and the others are served."""
-    advance_mark = keys.advance_mark
+    advance_mark = forgetting.advance_mark
 
     async def broken(connection: Connection, client: str, mark: int) -> None:
         if client == "a":
             raise failure
         await advance_mark(connection, client, mark)
 
-    monkeypatch.setattr(keys, "advance_mark", broken)
+    monkeypatch.setattr(forgetting, "advance_mark", broken)
     for client in ("a", "b"):
         await store(owner, client, 1, 3)
         await rig.collector.announce(client, 3)
@@ -144,7 +146,7 @@ async def test_a_round_that_cannot_begin(
     rig: Rig, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect there is counted and ends neither the collector nor its pauses; later rounds do the work."""
-    read_marks = keys.read_marks
+    read_marks = forgetting.read_marks
     calls = 0
 
     async def broken_once(connection: Connection) -> dict[str, int]:
@@ -154,7 +156,7 @@ async def test_a_round_that_cannot_begin(
             raise KeyError("a defect")
         return await read_marks(connection)
 
-    monkeypatch.setattr(keys, "read_marks", broken_once)
+    monkeypatch.setattr(forgetting, "read_marks", broken_once)
     await store(owner, "a", 1, 3)
     await rig.collector.announce("a", 3)
     running = asyncio.create_task(rig.collector.run())
@@ -172,14 +174,14 @@ async def test_a_client_with_very_many_keys(
     rig: Rig, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has a share of a round; the next client's turn comes, and the rest goes in the rounds after."""
-    monkeypatch.setattr(keys, "FORGOTTEN_AT_ONCE_MAX", 10)
-    delete_forgotten = keys.delete_forgotten
+    monkeypatch.setattr(forgetting, "FORGOTTEN_AT_ONCE_MAX", 10)
+    delete_forgotten = forgetting.delete_forgotten
 
     async def slowly(connection: Connection, client: str, limit: int) -> int:
         rig.clock.now_s += 0.4
         return await delete_forgotten(connection, client, limit)
 
-    monkeypatch.setattr(keys, "delete_forgotten", slowly)
+    monkeypatch.setattr(forgetting, "delete_forgotten", slowly)
     await store(owner, "a", 1, 100)
     await store(owner, "b", 1, 5)
     await rig.collector.announce("a", 101)
@@ -215,12 +217,12 @@ async def test_the_mark_is_moved_before_a_key_is_deleted(
         assert await marks(owner) == [("a", 4)]
         raise KeyError("a crash")
 
-    monkeypatch.setattr(keys, "delete_forgotten", crashes)
+    monkeypatch.setattr(forgetting, "delete_forgotten", crashes)
     await store(owner, "a", 1, 5)
     with pytest.raises(KeyError):
-        await keys.forget(pool, "a", 4)
+        await forgetting.forget(pool, "a", 4)
     assert await stored(owner, "a") == 5
-    assert await keys.state(pool, "a", 3) == keys.KeyForgotten(4)
+    assert await keys.state(pool, "a", 3) == KeyForgotten(4)
 
 
 async def test_memory_is_bounded_by_the_clients(
@@ -264,7 +266,7 @@ async def test_a_mark_within_reach(rig: Rig, owner: Owner) -> None:
 
 async def test_what_vouches_for_no_mark(rig: Rig, owner: Owner) -> None:
     """Neither a key that was only voided nor the keys of another client."""
-    await store(owner, "a", KEY_MAX - 1, KEY_MAX - 1, status=keys.VOIDED)
+    await store(owner, "a", KEY_MAX - 1, KEY_MAX - 1, status=VOIDED)
     await store(owner, "b", KEY_MAX - 1, KEY_MAX - 1)
     with pytest.raises(MarkLeap):
         await rig.collector.announce("a", KEY_MAX)
@@ -276,14 +278,14 @@ async def test_the_database_is_asked_seldom(
 ) -> None:
     """A client that counts costs one question in as many keys as a mark may leap."""
     questions = 0
-    read_highest = keys.read_highest
+    read_highest = forgetting.read_highest
 
     async def counted(connection: Connection, client: str) -> int:
         nonlocal questions
         questions += 1
         return await read_highest(connection, client)
 
-    monkeypatch.setattr(keys, "read_highest", counted)
+    monkeypatch.setattr(forgetting, "read_highest", counted)
     await store(owner, "a", 1, 5 * LEAP_MAX)
     for mark in range(1, 3 * LEAP_MAX):
         await rig.collector.announce("a", mark)

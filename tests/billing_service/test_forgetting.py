@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import keys
+import billing_service.charge
+from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
 
@@ -54,7 +55,7 @@ async def test_settled_keys_are_deleted(
     """Below the mark nothing is left; from the mark on everything is."""
     for key in range(1, 6):
         await charge(key, 100, order=key)
-    assert await keys.forget(pool, "order_service", 4) == 3
+    assert await forgetting.forget(pool, "order_service", 4) == 3
     assert await stored(owner) == [4, 5]
     for key in range(1, 4):
         assert (await charge(key, 100, order=key, retry=True)).status_code == 410
@@ -66,18 +67,18 @@ async def test_deleting_goes_in_chunks(
     pool: BoundedPool, owner: Any, charge: Charge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many transactions instead of a long one, and nothing is left over."""
-    monkeypatch.setattr(keys, "FORGOTTEN_AT_ONCE_MAX", 3)
+    monkeypatch.setattr(forgetting, "FORGOTTEN_AT_ONCE_MAX", 3)
     for key in range(1, 11):
         await charge(key, 1, order=key)
-    assert await keys.forget(pool, "order_service", 11) == 10
+    assert await forgetting.forget(pool, "order_service", 11) == 10
     assert await stored(owner) == []
 
 
 async def test_a_mark_never_goes_back(pool: BoundedPool, owner: Any, charge: Charge) -> None:
     """A late word of a client does not bring forgotten keys back to life."""
     await charge(1)
-    await keys.forget(pool, "order_service", 5)
-    await keys.forget(pool, "order_service", 2)
+    await forgetting.forget(pool, "order_service", 5)
+    await forgetting.forget(pool, "order_service", 2)
     assert await owner.fetchval("SELECT first_incomplete FROM billing.clients") == 5
     assert (await charge(4, order=4)).status_code == 410
 
@@ -86,7 +87,7 @@ async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> N
     """What one client has settled says nothing about the keys of another."""
     await charge(1)
     await charge(1, 500, Authorization="Bearer token-of-client-curl")
-    await keys.forget(pool, "order_service", 9)
+    await forgetting.forget(pool, "order_service", 9)
     other = await charge(1, 500, Authorization="Bearer token-of-client-curl", retry=True)
     assert other.headers["Idempotency-Replayed"] == "?1"
 
@@ -144,17 +145,17 @@ async def late_duplicate_meets_collector(
     """A charge reads the old mark and pauses; the collector comes; the charge goes on with its key."""
     await charge(1)
     has_read, go_on = asyncio.Event(), asyncio.Event()
-    claim = keys.claim
+    claim = billing_service.charge.claim
 
     async def paused_claim(*arguments: Any) -> bool:
         has_read.set()
         await go_on.wait()
         return await claim(*arguments)
 
-    monkeypatch.setattr(keys, "claim", paused_claim)
+    monkeypatch.setattr(billing_service.charge, "claim", paused_claim)
     late = asyncio.create_task(charge(1, retry=True))
     await has_read.wait()
-    collecting = asyncio.create_task(keys.forget(pool, "order_service", 2))
+    collecting = asyncio.create_task(forgetting.forget(pool, "order_service", 2))
     if waits:
         # Evidence that the collector stands before the lock: Postgres lists it as not granted.
         async with asyncio.timeout(10):
@@ -208,7 +209,7 @@ async def test_the_race_without_the_share_lock(
         return await connection.fetchval(sql, client) or 1
 
     await charge(9, 1, order=9)
-    monkeypatch.setattr(keys, "share_lock_client", read_without_lock)
+    monkeypatch.setattr(billing_service.charge, "share_lock_client", read_without_lock)
     await owner.execute("DELETE FROM billing.processed_keys")
     response = await late_duplicate_meets_collector(pool, charge, owner, monkeypatch, waits=False)
     assert response.status_code == 201
@@ -223,7 +224,7 @@ async def test_purging_everything_and_replaying_everything(
     for key in range(1, 31):
         await charge(key, 10, order=key)
     before = await balance()
-    await keys.forget(pool, "order_service", 31)
+    await forgetting.forget(pool, "order_service", 31)
     again = await asyncio.gather(
         *(
             charge(key, 10, order=key, retry=retry)
@@ -289,9 +290,9 @@ async def test_a_round_that_gives_way_leaves_its_connection_as_it_was(
     """The short patience was the round's own, and so was the lock: the next one who gets the connection has neither."""
     async with owner.transaction():
         # A charge that is stuck.
-        await keys.share_lock_client(owner, "order_service")
+        await billing_service.charge.share_lock_client(owner, "order_service")
         with pytest.raises(LockWaitTooLong):
-            await keys.forget(pool, "order_service", 4, 0.05)
+            await forgetting.forget(pool, "order_service", 4, 0.05)
     async with pool.connection() as connection:
         assert await connection.fetchval("SHOW lock_timeout") == "10s"
 
@@ -301,13 +302,13 @@ async def test_the_mark_moves_in_a_transaction(
 ) -> None:
     """Its lock ends with it: when the round's process cannot be reached any more, the database ends the transaction."""
     states: list[str] = []
-    advance_mark = keys.advance_mark
+    advance_mark = forgetting.advance_mark
 
     async def watched(connection: Connection, client: str, first_incomplete: int) -> None:
         find = "SELECT state FROM pg_stat_activity WHERE pid = $1"
         states.append(await owner.fetchval(find, connection.get_server_pid()))
         await advance_mark(connection, client, first_incomplete)
 
-    monkeypatch.setattr(keys, "advance_mark", watched)
-    await keys.forget(pool, "order_service", 4)
+    monkeypatch.setattr(forgetting, "advance_mark", watched)
+    await forgetting.forget(pool, "order_service", 4)
     assert states == ["idle in transaction"]

@@ -14,19 +14,31 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import keys, ledger
-from billing_service.admission import QueueFull
-from billing_service.collector import Collector
-from billing_service.keys import Answer, KeyForgotten, KeyInFlight, Voided
-from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
+import billing_service.charge
+from billing_service import forgetting, keys
+from billing_service.accounts import insert_account, open_account
+from billing_service.forgetting import Collector
+from billing_service.outcomes import (
+    AccountUnknown,
+    Answer,
+    ChargeOutcome,
+    ClientHeld,
+    KeyForgotten,
+    KeyInFlight,
+    KeyReused,
+    NeverSeen,
+    QueueFull,
+    TooLate,
+    Voided,
+)
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, LockWaitTooLong
-from tests.billing_service.desk import (
+from tests.billing_service.replica import (
     LOCK_TIMEOUT_S,
     OPENING_CENTS,
-    Desk,
     Owner,
+    Replica,
     inserting_keys_pauses,
     moved,
     opened,
@@ -37,11 +49,11 @@ from tests.billing_service.desk import (
 )
 
 
-async def test_what_waits_together_is_committed_together(desk: Desk, owner: Owner) -> None:
+async def test_what_waits_together_is_committed_together(replica: Replica, owner: Owner) -> None:
     """Twenty charges, one transaction; every answer and every balance is what twenty would have given."""
-    outcomes = await asyncio.gather(*(desk.charge(key) for key in range(1, 21)))
+    outcomes = await asyncio.gather(*(replica.charge(key) for key in range(1, 21)))
     assert statuses(outcomes) == [201] * 20
-    assert desk.batches() == (1, 20)
+    assert replica.batches() == (1, 20)
     assert await moved(owner) == 200
     rows = await owner.fetch(
         "SELECT charge_id, balance_cents, xmin::text FROM billing.ledger ORDER BY sequence_key"
@@ -53,59 +65,61 @@ async def test_what_waits_together_is_committed_together(desk: Desk, owner: Owne
         assert str(row["charge_id"]) in outcome.body
 
 
-async def test_nothing_is_under_way(desk: Desk) -> None:
+async def test_nothing_is_under_way(replica: Replica) -> None:
     """A charge that finds the queue empty begins at once: nothing waits for a batch to fill."""
-    assert statuses([await desk.charge(1), await desk.charge(2)]) == [201, 201]
-    assert desk.batches() == (2, 2)
+    assert statuses([await replica.charge(1), await replica.charge(2)]) == [201, 201]
+    assert replica.batches() == (2, 2)
 
 
 async def test_a_batch_is_bounded(pool: BoundedPool, owner: Owner) -> None:
     """What does not fit into one batch goes into the next one."""
-    desk = Desk(pool, size_max=8)
-    outcomes = await asyncio.gather(*(desk.charge(key) for key in range(1, 21)))
+    replica = Replica(pool, size_max=8)
+    outcomes = await asyncio.gather(*(replica.charge(key) for key in range(1, 21)))
     assert statuses(outcomes) == [201] * 20
-    assert desk.batches() == (3, 20)
+    assert replica.batches() == (3, 20)
     assert await moved(owner) == 200
 
 
-async def test_an_overdraft_is_judged_in_the_order_of_arrival(desk: Desk, owner: Owner) -> None:
+async def test_an_overdraft_is_judged_in_the_order_of_arrival(
+    replica: Replica, owner: Owner
+) -> None:
     """Each charge sees what those before it in the batch have left; a decline takes nothing from those behind it."""
     outcomes = await asyncio.gather(
-        desk.charge(1, 6_000),
-        desk.charge(2, 5_000),
-        desk.charge(3, 4_000),
-        desk.charge(4, 1),
-        desk.charge(5, 10_000, "bob"),
+        replica.charge(1, 6_000),
+        replica.charge(2, 5_000),
+        replica.charge(3, 4_000),
+        replica.charge(4, 1),
+        replica.charge(5, 10_000, "bob"),
     )
     assert statuses(outcomes) == [201, 402, 201, 402, 201]
     assert isinstance(outcomes[1], Answer)
     assert outcomes[1].body == '"5000 of 4000"'
-    assert desk.batches() == (1, 5)
+    assert replica.batches() == (1, 5)
     assert await moved(owner) == 20_000
-    again = await asyncio.gather(desk.charge(2, 5_000), desk.charge(4, 1))
+    again = await asyncio.gather(replica.charge(2, 5_000), replica.charge(4, 1))
     assert statuses(again) == [402, 402]
 
 
-async def test_bad_account_locks(desk: Desk, pool: BoundedPool, owner: Owner) -> None:
+async def test_bad_account_locks(replica: Replica, pool: BoundedPool, owner: Owner) -> None:
     """Replayed, reused, voided, forgotten, declined, too late, without an account: each gets its own outcome."""
-    await desk.charge(1, 5)
-    await desk.charge(11, 7)
+    await replica.charge(1, 5)
+    await replica.charge(11, 7)
     await keys.void(pool, "order_service", 12)
-    await keys.forget(pool, "order_service", 5)
-    before = desk.batches()
+    await forgetting.forget(pool, "order_service", 5)
+    before = replica.batches()
     outcomes = await asyncio.gather(
-        desk.charge(20),
-        desk.charge(1, 5),
-        desk.charge(11, 7),
-        desk.charge(11, 8),
-        desk.charge(12),
-        desk.charge(13, 10, "nobody"),
-        desk.charge(14, OPENING_CENTS),
-        desk.charge(15, awaited=lambda: False),
-        desk.charge(21),
+        replica.charge(20),
+        replica.charge(1, 5),
+        replica.charge(11, 7),
+        replica.charge(11, 8),
+        replica.charge(12),
+        replica.charge(13, 10, "nobody"),
+        replica.charge(14, OPENING_CENTS),
+        replica.charge(15, awaited=lambda: False),
+        replica.charge(21),
     )
     # The second charge of key 11 has waited for the first one.
-    assert desk.batches() == (before[0] + 1, before[1] + 8)
+    assert replica.batches() == (before[0] + 1, before[1] + 8)
     assert statuses(outcomes) == [201, 0, 201, 0, 0, 0, 402, 0, 201]
     assert outcomes[1] == KeyForgotten(5)
     assert isinstance(outcomes[2], Answer)
@@ -116,15 +130,15 @@ async def test_bad_account_locks(desk: Desk, pool: BoundedPool, owner: Owner) ->
     assert outcomes[7] == TooLate()
     assert await moved(owner) == 5 + 7 + 20
     unspent = [await keys.state(pool, "order_service", key) for key in (13, 15)]
-    assert unspent == [keys.NeverSeen(), keys.NeverSeen()]
+    assert unspent == [NeverSeen(), NeverSeen()]
 
 
-async def test_twins(desk: Desk, owner: Owner) -> None:
+async def test_twins(replica: Replica, owner: Owner) -> None:
     """One is executed and the others wait for it: replays, or refused for another payload. They share no batch."""
     outcomes = await asyncio.gather(
-        desk.charge(1, 10), desk.charge(1, 10), desk.charge(1, 11), desk.charge(1, 10)
+        replica.charge(1, 10), replica.charge(1, 10), replica.charge(1, 11), replica.charge(1, 10)
     )
-    assert desk.batches() == (1, 1)
+    assert replica.batches() == (1, 1)
     first, second, other, third = outcomes
     assert isinstance(first, Answer)
     assert not first.replayed
@@ -133,13 +147,13 @@ async def test_twins(desk: Desk, owner: Owner) -> None:
     assert await moved(owner) == 10
 
 
-async def test_twins_of_one_that_spent_nothing(desk: Desk, owner: Owner) -> None:
+async def test_twins_of_one_that_spent_nothing(replica: Replica, owner: Owner) -> None:
     """A refusal that spends no key leaves it to the next one, and so on."""
     outcomes = await asyncio.gather(
-        desk.charge(1, 10, "nobody"),
-        desk.charge(1, 10, awaited=lambda: False),
-        desk.charge(1, 10, "bob"),
-        desk.charge(1, 10, "bob"),
+        replica.charge(1, 10, "nobody"),
+        replica.charge(1, 10, awaited=lambda: False),
+        replica.charge(1, 10, "bob"),
+        replica.charge(1, 10, "bob"),
     )
     assert list(outcomes[:2]) == [AccountUnknown(), TooLate()]
     assert statuses(outcomes[2:]) == [201, 201]
@@ -147,10 +161,10 @@ async def test_twins_of_one_that_spent_nothing(desk: Desk, owner: Owner) -> None
     assert await moved(owner) == 10
 
 
-async def test_the_same_number_of_two_clients_in_one_batch(desk: Desk, owner: Owner) -> None:
+async def test_the_same_number_of_two_clients_in_one_batch(replica: Replica, owner: Owner) -> None:
     """The client is part of the key's name, in a batch too; both are new to the service."""
     outcomes = await asyncio.gather(
-        desk.charge(1, 10, client="one"), desk.charge(1, 11, client="two")
+        replica.charge(1, 10, client="one"), replica.charge(1, 11, client="two")
     )
     assert statuses(outcomes) == [201, 201]
     assert await moved(owner) == 21
@@ -165,7 +179,7 @@ async def unannounced(owner: Owner, key: int) -> None:
 
 
 async def announced(owner: Owner, key: int) -> None:
-    await keys.insert_key(owner, "order_service", key, b"")
+    await billing_service.charge.insert_key(owner, "order_service", key, b"")
 
 
 @pytest.mark.parametrize("hold", [announced, unannounced])
@@ -174,14 +188,14 @@ async def test_a_key_that_is_held_elsewhere(
 ) -> None:
     """Its charge waits apart. The others of its batch and later ones are charged long before the lock timeout."""
     async with opened(database.billing, lock_timeout_s=30) as patient:
-        desk = Desk(patient, wait_s=30)
+        replica = Replica(patient, wait_s=30)
         async with owner.transaction():
             await hold(owner, 3)
-            twin = desk.begin(3)
+            twin = replica.begin(3)
             async with asyncio.timeout(5):
-                outcomes = await asyncio.gather(*(desk.charge(key) for key in (1, 2, 4, 5)))
+                outcomes = await asyncio.gather(*(replica.charge(key) for key in (1, 2, 4, 5)))
                 assert statuses(outcomes) == [201] * 4
-                assert statuses([await desk.charge(6)]) == [201]
+                assert statuses([await replica.charge(6)]) == [201]
             assert not twin.done()
             await waits_for_a_lock(owner)
             await owner.execute("DELETE FROM billing.processed_keys WHERE sequence_key = 3")
@@ -189,30 +203,32 @@ async def test_a_key_that_is_held_elsewhere(
     assert await moved(owner) == 60
 
 
-async def test_a_key_that_stays_held(desk: Desk, owner: Owner) -> None:
+async def test_a_key_that_stays_held(replica: Replica, owner: Owner) -> None:
     """409 after the lock timeout, for its twins too; the key is not spent."""
     async with owner.transaction():
         await announced(owner, 3)
-        outcomes = await asyncio.gather(*(desk.charge(3) for _ in range(3)))
+        outcomes = await asyncio.gather(*(replica.charge(3) for _ in range(3)))
         assert list(outcomes) == [KeyInFlight()] * 3
         await owner.execute("DELETE FROM billing.processed_keys")
-    assert desk.held("key") == 1
-    assert statuses([await desk.charge(3)]) == [201]
+    assert replica.held("key") == 1
+    assert statuses([await replica.charge(3)]) == [201]
 
 
 @pytest.mark.parametrize("payloads", [(10, 10, 11, 10), (11, 10, 11, 10)])
 async def test_twins_of_a_key_that_is_committed_elsewhere(
-    desk: Desk, owner: Owner, payloads: tuple[int, ...]
+    replica: Replica, owner: Owner, payloads: tuple[int, ...]
 ) -> None:
     """Each one gets its own verdict: the stored answer for the payload that was charged, a refusal for any other."""
     charge = Charge(order_id=UUID(int=3), account="alice", amount_cents=10)
     transaction = owner.transaction()
     await transaction.start()
-    await keys.insert_key(owner, "order_service", 3, ledger.fingerprint(charge))
-    twins = [desk.begin(3, cents) for cents in payloads]
-    assert statuses([await desk.charge(1)]) == [201]
+    await billing_service.charge.insert_key(
+        owner, "order_service", 3, billing_service.charge.fingerprint(charge)
+    )
+    twins = [replica.begin(3, cents) for cents in payloads]
+    assert statuses([await replica.charge(1)]) == [201]
     await waits_for_a_lock(owner)
-    await keys.store_answer(owner, "order_service", 3, Answer(402, "no"))
+    await billing_service.charge.store_answer(owner, "order_service", 3, Answer(402, "no"))
     await transaction.commit()
     stored = Answer(402, "no", replayed=True)
     assert [await twin for twin in twins] == [
@@ -220,53 +236,55 @@ async def test_twins_of_a_key_that_is_committed_elsewhere(
     ]
 
 
-async def test_an_account_that_is_held_elsewhere(desk: Desk, owner: Owner) -> None:
+async def test_an_account_that_is_held_elsewhere(replica: Replica, owner: Owner) -> None:
     """Its charges wait and are committed together when it is free; other accounts, replays and refusals go on."""
-    await desk.charge(1)
+    await replica.charge(1)
     transaction = owner.transaction()
     await transaction.start()
-    await ledger.lock_account(owner, "alice")
-    held = [desk.begin(key) for key in (2, 3)]
+    await billing_service.charge.lock_account(owner, "alice")
+    held = [replica.begin(key) for key in (2, 3)]
     free = await asyncio.gather(
-        desk.charge(4, account="bob"), desk.charge(1), desk.charge(5, 10, "nobody")
+        replica.charge(4, account="bob"), replica.charge(1), replica.charge(5, 10, "nobody")
     )
     assert statuses(free) == [201, 201, 0]
-    held += [desk.begin(key) for key in (6, 6, 7)]
-    assert statuses([await desk.charge(8, account="bob")]) == [201]
+    held += [replica.begin(key) for key in (6, 6, 7)]
+    assert statuses([await replica.charge(8, account="bob")]) == [201]
     await waits_for_a_lock(owner)
     assert not any(task.done() for task in held)
-    before = desk.batches()
+    before = replica.batches()
     await transaction.rollback()
     assert statuses([await task for task in held]) == [201] * 5
-    assert desk.batches() == (before[0] + 1, before[1] + 4)
+    assert replica.batches() == (before[0] + 1, before[1] + 4)
     assert await moved(owner) == 70
 
 
-async def test_an_account_that_stays_held(desk: Desk, owner: Owner, pool: BoundedPool) -> None:
+async def test_an_account_that_stays_held(
+    replica: Replica, owner: Owner, pool: BoundedPool
+) -> None:
     """All its charges end about a lock timeout after they came, not one after the other; none has spent its key."""
     loop = asyncio.get_running_loop()
     async with owner.transaction():
-        await ledger.lock_account(owner, "alice")
+        await billing_service.charge.lock_account(owner, "alice")
         since_s = loop.time()
-        held = [desk.begin(key) for key in range(1, 31)]
-        assert statuses([await desk.charge(40, account="bob")]) == [201]
+        held = [replica.begin(key) for key in range(1, 31)]
+        assert statuses([await replica.charge(40, account="bob")]) == [201]
         outcomes = await asyncio.gather(*held, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {LockWaitTooLong}
         assert LOCK_TIMEOUT_S * 0.9 < loop.time() - since_s < LOCK_TIMEOUT_S * 2
     for key in (1, 30):
-        assert await keys.state(pool, "order_service", key) == keys.NeverSeen()
-    assert statuses([await desk.charge(1)]) == [201]
+        assert await keys.state(pool, "order_service", key) == NeverSeen()
+    assert statuses([await replica.charge(1)]) == [201]
 
 
 @asynccontextmanager
 async def accounts_held(database: Any, owner: Owner, *accounts: str) -> AsyncIterator[Any]:
     """Opens the accounts; another transaction holds them. Gives its connection."""
     for account in accounts:
-        await ledger.insert_account(owner, account, OPENING_CENTS)
+        await insert_account(owner, account, OPENING_CENTS)
     other: Owner = await asyncpg.connect(database.owner)
     await other.execute("BEGIN")
     for account in accounts:
-        await ledger.lock_account(other, account)
+        await billing_service.charge.lock_account(other, account)
     yield other
     await other.close()
 
@@ -281,13 +299,13 @@ async def test_more_held_accounts_than_connections_to_wait_on(
         accounts_held(database, owner, *many) as holder,
         accounts_held(database, owner, "late") as late_holder,
     ):
-        desk = Desk(patient, slow_max=2, patience_s=0.02, wait_s=15)
-        held = [desk.begin(key, account=each) for key, each in enumerate(many, start=1)]
+        replica = Replica(patient, slow_max=2, patience_s=0.02, wait_s=15)
+        held = [replica.begin(key, account=each) for key, each in enumerate(many, start=1)]
         await waits_for_a_lock(owner, 2)
-        late = desk.begin(20, account="late")
+        late = replica.begin(20, account="late")
         async with asyncio.timeout(5):
             for key in range(30, 40):
-                assert statuses([await desk.charge(key, account="bob")]) == [201]
+                assert statuses([await replica.charge(key, account="bob")]) == [201]
                 # Two that wait, and two batches.
                 assert patient.in_use <= 4
             assert not late.done()
@@ -298,34 +316,36 @@ async def test_more_held_accounts_than_connections_to_wait_on(
     assert await moved(owner) == 190
 
 
-async def test_a_client_whose_mark_is_being_moved(desk: Desk, owner: Owner) -> None:
+async def test_a_client_whose_mark_is_being_moved(replica: Replica, owner: Owner) -> None:
     """Its charges wait aside and then obey the new mark; other clients' charges go on."""
-    await desk.charge(9)
+    await replica.charge(9)
     transaction = owner.transaction()
     await transaction.start()
-    await keys.lock_client_exclusively(owner, "order_service")
-    held = [desk.begin(4), desk.begin(5)]
-    assert statuses([await desk.charge(1, client="curl")]) == [201]
+    await forgetting.lock_client_exclusively(owner, "order_service")
+    held = [replica.begin(4), replica.begin(5)]
+    assert statuses([await replica.charge(1, client="curl")]) == [201]
     await waits_for_a_lock(owner)
-    await keys.insert_client(owner, "order_service")
-    await keys.advance_mark(owner, "order_service", 5)
+    await forgetting.insert_client(owner, "order_service")
+    await forgetting.advance_mark(owner, "order_service", 5)
     await transaction.commit()
     assert await held[0] == KeyForgotten(5)
     assert statuses([await held[1]]) == [201]
-    assert desk.held("client") == 2
+    assert replica.held("client") == 2
 
 
-async def test_a_client_whose_mark_stays_locked(desk: Desk, owner: Owner) -> None:
+async def test_a_client_whose_mark_stays_locked(replica: Replica, owner: Owner) -> None:
     """Its charges end after the lock timeout, and say why; nothing was executed."""
     async with owner.transaction():
-        await keys.lock_client_exclusively(owner, "order_service")
-        outcomes = await asyncio.gather(desk.charge(1), desk.charge(2), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [keys.ClientHeld] * 2
+        await forgetting.lock_client_exclusively(owner, "order_service")
+        outcomes = await asyncio.gather(
+            replica.charge(1), replica.charge(2), return_exceptions=True
+        )
+    assert [type(outcome) for outcome in outcomes] == [ClientHeld] * 2
     assert await moved(owner) == 0
 
 
 async def test_a_stuck_charge_and_the_collector(
-    desk: Desk, pool: BoundedPool, owner: Owner
+    replica: Replica, pool: BoundedPool, owner: Owner
 ) -> None:
     """The collector gives way before a lock timeout is over: charges queue behind it no longer than that."""
     collector = Collector(
@@ -334,32 +354,32 @@ async def test_a_stuck_charge_and_the_collector(
         leap_max=1_000,
         sleep=asyncio.sleep,
         clock=time.monotonic,
-        metrics=desk.metrics,
+        metrics=replica.metrics,
     )
     await collector.announce("order_service", 5)
     transaction = owner.transaction()
     await transaction.start()
-    await keys.share_lock_client(owner, "order_service")
+    await billing_service.charge.share_lock_client(owner, "order_service")
     async with asyncio.timeout(LOCK_TIMEOUT_S):
         assert await collector.run_once() == 0
-    assert sample(desk.metrics.registry, "billing_collector_failures_total", cause="lock") == 1
-    assert statuses([await desk.charge(4)]) == [201]
+    assert sample(replica.metrics.registry, "billing_collector_failures_total", cause="lock") == 1
+    assert statuses([await replica.charge(4)]) == [201]
     await transaction.rollback()
     assert await collector.run_once() == 1
-    assert await desk.charge(4) == KeyForgotten(5)
+    assert await replica.charge(4) == KeyForgotten(5)
 
 
 async def test_late_batches_hold_no_other_up(pool: BoundedPool, owner: Owner) -> None:
     """Two batches stand still in Postgres; soon they count as late, and the next one begins beside them."""
-    await ledger.open_account(pool, "carol", OPENING_CENTS)
-    desk = Desk(pool, patience_s=0.02)
+    await open_account(pool, "carol", OPENING_CENTS)
+    replica = Replica(pool, patience_s=0.02)
     async with inserting_keys_pauses(owner, keys_max=2):
-        late = [desk.begin(1)]
+        late = [replica.begin(1)]
         await stand_still(owner)
-        late.append(desk.begin(2, account="bob"))
+        late.append(replica.begin(2, account="bob"))
         await stand_still(owner, 2)
         async with asyncio.timeout(5):
-            assert statuses([await desk.charge(3, account="carol")]) == [201]
+            assert statuses([await replica.charge(3, account="carol")]) == [201]
         assert not any(task.done() for task in late)
     assert statuses([await task for task in late]) == [201, 201]
     assert await moved(owner) == 30
@@ -367,14 +387,14 @@ async def test_late_batches_hold_no_other_up(pool: BoundedPool, owner: Owner) ->
 
 async def test_many_twins_of_a_held_key(pool: BoundedPool, owner: Owner) -> None:
     """They take one connection together."""
-    desk = Desk(pool, wait_s=30)
+    replica = Replica(pool, wait_s=30)
     transaction = owner.transaction()
     await transaction.start()
     await unannounced(owner, 1)
-    twins = [desk.begin(1)]
+    twins = [replica.begin(1)]
     await waits_for_a_lock(owner)
-    twins += [desk.begin(1) for _ in range(20)]
-    assert statuses([await desk.charge(key) for key in (2, 3)]) == [201, 201]
+    twins += [replica.begin(1) for _ in range(20)]
+    assert statuses([await replica.charge(key) for key in (2, 3)]) == [201, 201]
     assert pool.in_use == 1
     assert not any(twin.done() for twin in twins)
     await transaction.rollback()
@@ -382,19 +402,19 @@ async def test_many_twins_of_a_held_key(pool: BoundedPool, owner: Owner) -> None
     assert await moved(owner) == 30
 
 
-async def test_callers_that_have_gone(desk: Desk, pool: BoundedPool, owner: Owner) -> None:
+async def test_callers_that_have_gone(replica: Replica, pool: BoundedPool, owner: Owner) -> None:
     """A charge that waits is dropped: its key is not spent. A charge that is begun is finished. A twin takes over."""
     async with inserting_keys_pauses(owner):
-        begun = desk.begin(1)
+        begun = replica.begin(1)
         await stand_still(owner)
-        waiting, twin, other = desk.begin(2), desk.begin(2, 20), desk.begin(3)
+        waiting, twin, other = replica.begin(2), replica.begin(2, 20), replica.begin(3)
         async with asyncio.timeout(10):
-            while desk.group.queue_length < 3:
+            while replica.group.queue_length < 3:
                 await owner.fetchval("SELECT 1")
         begun.cancel()
         waiting.cancel()
     assert statuses([await twin, await other]) == [201, 201]
-    await desk.group.drain()
+    await replica.group.drain()
     states = [await keys.state(pool, "order_service", key) for key in (1, 2)]
     assert [isinstance(state, Answer) for state in states] == [True, True]
     find = "SELECT amount_cents FROM billing.ledger WHERE sequence_key = 2"
@@ -403,67 +423,71 @@ async def test_callers_that_have_gone(desk: Desk, pool: BoundedPool, owner: Owne
 
 
 async def test_a_charge_that_is_not_begun_in_time(
-    desk: Desk, pool: BoundedPool, owner: Owner
+    replica: Replica, pool: BoundedPool, owner: Owner
 ) -> None:
     """Behind a batch that stands still a charge ends as refused, and a twin as in flight; neither is begun later."""
     async with inserting_keys_pauses(owner):
-        begun = desk.begin(1)
+        begun = replica.begin(1)
         await stand_still(owner)
-        behind, twin = desk.begin(2), desk.begin(1)
+        behind, twin = replica.begin(2), replica.begin(1)
         with pytest.raises(QueueFull):
             await behind
         assert await twin == KeyInFlight()
         assert not begun.done()
     assert statuses([await begun]) == [201]
-    await desk.group.drain()
-    assert await keys.state(pool, "order_service", 2) == keys.NeverSeen()
+    await replica.group.drain()
+    assert await keys.state(pool, "order_service", 2) == NeverSeen()
     assert await moved(owner) == 10
 
 
-async def test_two_batches_at_once_share_no_account(desk: Desk, owner: Owner) -> None:
+async def test_two_batches_at_once_share_no_account(replica: Replica, owner: Owner) -> None:
     """While one is under way another begins with other accounts; charges of the same account wait in the queue."""
     async with inserting_keys_pauses(owner, keys_max=2):
-        under_way = [desk.begin(key) for key in (1, 2)]
+        under_way = [replica.begin(key) for key in (1, 2)]
         await stand_still(owner)
-        same = [desk.begin(key) for key in (3, 4)]
-        other = await asyncio.gather(*(desk.charge(key, account="bob") for key in (5, 6)))
+        same = [replica.begin(key) for key in (3, 4)]
+        other = await asyncio.gather(*(replica.charge(key, account="bob") for key in (5, 6)))
         assert statuses(other) == [201, 201]
         assert not any(task.done() for task in same)
-        assert desk.group.queue_length == 2
+        assert replica.group.queue_length == 2
     assert statuses([await task for task in (*under_way, *same)]) == [201] * 4
-    assert desk.held("account") == 0
+    assert replica.held("account") == 0
     assert await moved(owner) == 60
 
 
 async def test_the_order_of_arrival_behind_a_batch(pool: BoundedPool, owner: Owner) -> None:
     """A charge that waits because its account is under way is not overtaken by a later one of it, however small batches are."""
-    desk = Desk(pool, size_max=1)
+    replica = Replica(pool, size_max=1)
     async with inserting_keys_pauses(owner, keys_max=1):
-        first = desk.begin(1)
+        first = replica.begin(1)
         await stand_still(owner)
-        later = [desk.begin(2, OPENING_CENTS - 30), desk.begin(3, account="bob"), desk.begin(4, 30)]
+        later = [
+            replica.begin(2, OPENING_CENTS - 30),
+            replica.begin(3, account="bob"),
+            replica.begin(4, 30),
+        ]
         assert statuses([await later[1]]) == [201]
-        assert desk.group.queue_length == 2
+        assert replica.group.queue_length == 2
     assert statuses([await task for task in (first, *later)]) == [201, 201, 201, 402]
     assert await moved(owner) == 20 + OPENING_CENTS - 30
 
 
 async def test_the_order_of_arrival_at_a_held_account(
-    database: Any, desk: Desk, owner: Owner
+    database: Any, replica: Replica, owner: Owner
 ) -> None:
     """Charges that met a held account go before those that came while it was tried."""
     await owner.execute("BEGIN")
-    await ledger.lock_account(owner, "alice")
+    await billing_service.charge.lock_account(owner, "alice")
     other: Owner = await asyncpg.connect(database.owner)
     async with inserting_keys_pauses(other, keys_max=1):
-        tried = [desk.begin(1, account="bob"), desk.begin(2), desk.begin(3)]
+        tried = [replica.begin(1, account="bob"), replica.begin(2), replica.begin(3)]
         await stand_still(other)
-        later = [desk.begin(4, OPENING_CENTS - 30), desk.begin(5, 20)]
+        later = [replica.begin(4, OPENING_CENTS - 30), replica.begin(5, 20)]
         async with asyncio.timeout(10):
-            while desk.group.queue_length < 2:
+            while replica.group.queue_length < 2:
                 await other.fetchval("SELECT 1")
     await waits_for_a_lock(other)
-    assert desk.held("account") == 2
+    assert replica.held("account") == 2
     await owner.execute("ROLLBACK")
     await other.close()
     assert statuses([await task for task in (*tried, *later)]) == [201, 201, 201, 201, 402]
@@ -488,7 +512,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
         accounts_held(database, owner, "alice", "bob", "carol", "dave") as holder,
         serve(billing_service.app.create(narrow)) as client,
     ):
-        await ledger.insert_account(owner, "erin", OPENING_CENTS)
+        await insert_account(owner, "erin", OPENING_CENTS)
         keys_used = iter(range(1, 1000))
 
         async def send(name: str, account: str) -> httpx.Response:
@@ -531,7 +555,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
         assert (await send("two", "erin")).status_code == 201
         for account in ("carol", "carol", "dave", "dave"):
             await wait_with("two", account)
-        await is_refused("three", "erin", "Too many charges wait")
+        await is_refused("three", "erin", "Too many charges are waiting")
         assert (await client.get("/problems/overloaded")).status_code == 200
         assert "billing_charges_shed_total 4.0" in (await client.get("/metrics")).text
         await holder.execute("ROLLBACK")
@@ -551,7 +575,7 @@ async def test_a_held_account_over_http(
         accounts_held(database, owner, "alice"),
         serve(billing_service.app.create(patient)) as client,
     ):
-        await ledger.insert_account(owner, "carol", OPENING_CENTS)
+        await insert_account(owner, "carol", OPENING_CENTS)
         client.headers["Authorization"] = "Bearer token-of-order_service"
         loop = asyncio.get_running_loop()
 
@@ -574,14 +598,14 @@ async def test_a_held_account_over_http(
 
 async def test_shutting_down_drains(pool: BoundedPool, owner: Owner) -> None:
     """Each charge that was taken gets its outcome, also one that waits for a lock; later ones are refused."""
-    desk = Desk(pool, size_max=2)
+    replica = Replica(pool, size_max=2)
     transaction = owner.transaction()
     await transaction.start()
-    await ledger.lock_account(owner, "bob")
-    tasks = [desk.begin(key) for key in range(1, 8)]
-    tasks += [desk.begin(key, account="bob") for key in (8, 9)]
+    await billing_service.charge.lock_account(owner, "bob")
+    tasks = [replica.begin(key) for key in range(1, 8)]
+    tasks += [replica.begin(key, account="bob") for key in (8, 9)]
     await waits_for_a_lock(owner)
-    draining = asyncio.create_task(desk.group.drain())
+    draining = asyncio.create_task(replica.group.drain())
     await asyncio.gather(*tasks[:7])
     assert not draining.done()
     await transaction.rollback()
@@ -589,11 +613,11 @@ async def test_shutting_down_drains(pool: BoundedPool, owner: Owner) -> None:
     assert all(task.done() for task in tasks)
     assert statuses([await task for task in tasks]) == [201] * 9
     with pytest.raises(QueueFull):
-        await desk.charge(10)
+        await replica.charge(10)
     assert await moved(owner) == 90
 
 
-async def test_a_defect_is_met_alone(desk: Desk, owner: Owner) -> None:
+async def test_a_defect_is_met_alone(replica: Replica, owner: Owner) -> None:
     """A batch that fails for a reason of one member is taken apart: only that one fails."""
     await owner.execute(
         """
@@ -604,7 +628,11 @@ async def test_a_defect_is_met_alone(desk: Desk, owner: Owner) -> None:
         """
     )
     outcomes = await asyncio.gather(
-        desk.charge(1), desk.charge(2), desk.charge(2), desk.charge(3), return_exceptions=True
+        replica.charge(1),
+        replica.charge(2),
+        replica.charge(2),
+        replica.charge(3),
+        return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes[1:3]] == [asyncpg.DivisionByZeroError] * 2
     assert statuses([outcomes[0], outcomes[3]]) == [201, 201]
@@ -616,12 +644,12 @@ async def test_two_replicas_and_one_hot_account(
 ) -> None:
     """The same keys in opposite orders at both, over two accounts: no deadlock, no 409, every cent once."""
     async with opened(database.billing) as other:
-        desks = (Desk(pool, size_max=20), Desk(other, size_max=20))
+        desks = (Replica(pool, size_max=20), Replica(other, size_max=20))
         keys_up = list(range(1, 101))
         outcomes = await asyncio.gather(
             *(
-                desk.charge(key, 1 + key % 3, ("alice", "bob")[key % 2])
-                for desk, order in zip(desks, (keys_up, keys_up[::-1]), strict=True)
+                replica.charge(key, 1 + key % 3, ("alice", "bob")[key % 2])
+                for replica, order in zip(desks, (keys_up, keys_up[::-1]), strict=True)
                 for key in order
             )
         )
@@ -642,16 +670,18 @@ async def test_two_replicas_of_which_one_charges_alone(
 ) -> None:
     """Batches of one and single charges of the other on one account: each balance of the ledger follows from the one before."""
     async with opened(database.billing) as other:
-        desk = Desk(pool, size_max=5)
+        replica = Replica(pool, size_max=5)
 
         async def alone(key: int) -> ChargeOutcome:
             charge = Charge(order_id=UUID(int=key), account="alice", amount_cents=1 + key % 3)
-            return await ledger.charge(other, "curl", key, charge, lambda *_: "", lambda: True)
+            return await billing_service.charge.charge(
+                other, "curl", key, charge, lambda *_: "", lambda: True
+            )
 
         async def one_by_one(first: int) -> list[ChargeOutcome]:
             return [await alone(key) for key in range(first, first + 15)]
 
-        batches = [desk.charge(key, 1 + key % 3) for key in range(1, 61)]
+        batches = [replica.charge(key, 1 + key % 3) for key in range(1, 61)]
         outcomes, *singles = await asyncio.gather(
             asyncio.gather(*batches), *(one_by_one(first) for first in (1, 101, 201, 301))
         )
@@ -663,10 +693,10 @@ async def test_two_replicas_of_which_one_charges_alone(
 
 async def test_a_concurrent_charges_is_halved(pool: BoundedPool, owner: Owner) -> None:
     """A batch leaves half of those who are there to the next one; few go together."""
-    desk = Desk(pool, halved_from=4)
-    await asyncio.gather(*(desk.charge(key, account="alice") for key in range(1, 17)))
+    replica = Replica(pool, halved_from=4)
+    await asyncio.gather(*(replica.charge(key, account="alice") for key in range(1, 17)))
     # 8 of 16; the other 8 together with the 8 that were answered are 16 again.
-    assert desk.batches() == (2, 16)
-    await asyncio.gather(*(desk.charge(key, account="alice") for key in range(17, 21)))
-    assert desk.batches() == (3, 20)
+    assert replica.batches() == (2, 16)
+    await asyncio.gather(*(replica.charge(key, account="alice") for key in range(17, 21)))
+    assert replica.batches() == (3, 20)
     assert await moved(owner) == 200

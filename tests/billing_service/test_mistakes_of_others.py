@@ -17,7 +17,7 @@ from chaos.promises.verdict import Verdict
 from chaos.runner.play import play
 from chaos.scenarios.table import CELLS
 from chaos.steps.other_clients import NUMBERS_OF_ORDERS
-from tests.billing_service.desk import Owner
+from tests.billing_service.replica import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]

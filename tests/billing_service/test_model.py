@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import keys
+from billing_service import forgetting
 from billing_service.settings import Settings
 
 OPENING_CENTS = 100
@@ -244,7 +244,7 @@ class Service:
         return await self._client.delete(f"/charges/{key}")
 
     async def forget(self, mark: int) -> None:
-        await keys.forget(self._pool, "order_service", mark)
+        await forgetting.forget(self._pool, "order_service", mark)
 
     async def balance(self) -> int:
         response = await self._client.get("/accounts/alice")
@@ -298,6 +298,6 @@ def test_the_receiver_is_its_model(database: Any, group_commit: bool) -> None:
 @FORMS
 def test_the_model_can_say_no(database: Any, monkeypatch: Any, group_commit: bool) -> None:
     """The negative control: a receiver that compares no payloads is caught."""
-    monkeypatch.setattr("billing_service.ledger.fingerprint", lambda _: b"the same")
+    monkeypatch.setattr("billing_service.charge.fingerprint", lambda _: b"the same")
     with pytest.raises(AssertionError):
         play_model(Service(database, group_commit), examples=100)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing_service import ledger, opening
+from billing_service import accounts, opening
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool
 from stack.schema import PROJECT
@@ -25,7 +25,7 @@ async def balance(database: Any, account: str) -> int | None:
     )
     await pool.open()
     try:
-        return await ledger.balance(pool, account)
+        return await accounts.balance(pool, account)
     finally:
         await pool.close()
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from billing_service.wire import Charged, Declined, KeyExecuted
-from tests.billing_service.desk import Owner
+from tests.billing_service.replica import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 OPENING_CENTS = 10_000

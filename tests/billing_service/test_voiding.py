@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from billing_service import keys
+import billing_service.charge
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -104,7 +104,7 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
     owner: Any = await asyncpg.connect(database.owner)
     transaction = owner.transaction()
     await transaction.start()
-    await keys.insert_key(owner, "order_service", 1, b"")
+    await billing_service.charge.insert_key(owner, "order_service", 1, b"")
     late = asyncio.create_task(charge(1, **{"Request-Timeout": "0.005"}))
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     async with asyncio.timeout(10):

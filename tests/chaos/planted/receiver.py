@@ -13,22 +13,25 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import billing_service.app
+import billing_service.charge
 import chaos.faults.wrapped_services
-from billing_service import keys, ledger, plain
-from billing_service.collector import Collector
-from billing_service.keys import CHARGED, DECLINED, Answer, Stored
-from billing_service.plain import Bodies, Request
+from billing_service import accounts, forgetting, keys, outcomes
+from billing_service.batching import fast_path
+from billing_service.batching.fast_path import Bodies, Request
+from billing_service.charge import Stored
+from billing_service.forgetting import Collector
+from billing_service.outcomes import CHARGED, DECLINED, Answer
 from billing_service.wire import Charge, Charged
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 
 Insert = Callable[[Connection, str, int, bytes], Awaitable[bool]]
-_insert_key: Insert = keys.insert_key
-_read_stored = keys.read_stored
-_store_answer = keys.store_answer
-_charge = ledger.charge
-_delete_forgotten = keys.delete_forgotten
-_charge_batch = plain.charge_batch
-_charge_all = plain.charge_all
+_insert_key: Insert = billing_service.charge.insert_key
+_read_stored = billing_service.charge.read_stored
+_store_answer = billing_service.charge.store_answer
+_charge = billing_service.charge.charge
+_delete_forgotten = forgetting.delete_forgotten
+_charge_batch = fast_path.charge_batch
+_charge_all = fast_path.charge_all
 # The retry flag of the request that is being served.
 _retry: ContextVar[bytes] = ContextVar("retry", default=b"?0")
 
@@ -59,7 +62,7 @@ def no_unique_constraint() -> ASGIApp:
         await _insert_key(connection, f"{client} {uuid.uuid4()}", sequence_key, digest)
         return True
 
-    keys.insert_key = insert_key
+    billing_service.charge.insert_key = insert_key
     return _planted()
 
 
@@ -72,50 +75,58 @@ def check_then_insert() -> ASGIApp:
         await _insert_key(connection, client, sequence_key, digest)
         return True
 
-    keys.insert_key = insert_key
+    billing_service.charge.insert_key = insert_key
     return _planted()
 
 
 def key_before_effect() -> ASGIApp:
     async def charge(
         pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
-    ) -> ledger.ChargeOutcome:
+    ) -> outcomes.ChargeOutcome:
         answer = _ghost(request)
-        digest = ledger.fingerprint(request)
+        digest = billing_service.charge.fingerprint(request)
         async with pool.transaction() as connection:
-            await keys.insert_client(connection, client)
+            await forgetting.insert_client(connection, client)
             if not await _insert_key(connection, client, sequence_key, digest):
-                stored = await keys.require_stored(connection, client, sequence_key)
+                stored = await billing_service.charge.require_stored(
+                    connection, client, sequence_key
+                )
                 return stored.state
             await _store_answer(connection, client, sequence_key, answer)
         async with pool.transaction() as connection:
-            await ledger.withdraw(connection, request.account, request.amount_cents)
-            await ledger.insert_withdrawal(connection, client, sequence_key, request, 0)
+            await billing_service.charge.withdraw(connection, request.account, request.amount_cents)
+            await billing_service.charge.insert_withdrawal(
+                connection, client, sequence_key, request, 0
+            )
         return answer
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _planted()
 
 
 def key_after_effect() -> ASGIApp:
     async def charge(
         pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
-    ) -> ledger.ChargeOutcome:
+    ) -> outcomes.ChargeOutcome:
         answer = _ghost(request)
         async with pool.connection() as connection:
             stored = await _read_stored(connection, client, sequence_key)
         if stored is not None:
             return stored.state
         async with pool.transaction() as connection:
-            await ledger.withdraw(connection, request.account, request.amount_cents)
-            await ledger.insert_withdrawal(connection, client, sequence_key, request, 0)
+            await billing_service.charge.withdraw(connection, request.account, request.amount_cents)
+            await billing_service.charge.insert_withdrawal(
+                connection, client, sequence_key, request, 0
+            )
         async with pool.transaction() as connection:
-            await keys.insert_client(connection, client)
-            await _insert_key(connection, client, sequence_key, ledger.fingerprint(request))
+            await forgetting.insert_client(connection, client)
+            await _insert_key(
+                connection, client, sequence_key, billing_service.charge.fingerprint(request)
+            )
             await _store_answer(connection, client, sequence_key, answer)
         return answer
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _planted()
 
 
@@ -128,21 +139,21 @@ def retry_flag_trusted() -> ASGIApp:
         await _insert_key(connection, client, sequence_key, digest)
         return True
 
-    keys.insert_key = insert_key
+    billing_service.charge.insert_key = insert_key
     return _with_flag(_planted())
 
 
 def retry_flag_means_seen() -> ASGIApp:
     async def charge(
         pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
-    ) -> ledger.ChargeOutcome:
+    ) -> outcomes.ChargeOutcome:
         if _retry.get() == b"?0":
             return await _charge(pool, client, sequence_key, request, *rest)
         async with pool.transaction() as connection:
             stored = await _read_stored(connection, client, sequence_key)
             return stored.state if stored is not None else _ghost(request)
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _with_flag(_planted())
 
 
@@ -155,26 +166,26 @@ def _with_flag(app: ASGIApp) -> ASGIApp:
 
 
 def ambiguous_commit_is_failure() -> ASGIApp:
-    async def charge(*arguments: Any) -> ledger.ChargeOutcome:
+    async def charge(*arguments: Any) -> outcomes.ChargeOutcome:
         try:
             return await _charge(*arguments)
         except DatabaseTrouble:
-            return ledger.AccountUnknown()
+            return outcomes.AccountUnknown()
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _planted()
 
 
 def ambiguous_commit_is_success() -> ASGIApp:
     async def charge(
         pool: BoundedPool, client: str, sequence_key: int, request: Charge, *rest: Any
-    ) -> ledger.ChargeOutcome:
+    ) -> outcomes.ChargeOutcome:
         try:
             return await _charge(pool, client, sequence_key, request, *rest)
         except DatabaseTrouble:
             return _ghost(request)
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _planted()
 
 
@@ -203,8 +214,8 @@ def only_the_last_key() -> ASGIApp:
         _digest.set(digest)
         return await insert_key(connection, client, sequence_key, digest)
 
-    keys.claim = claim
-    keys.read_stored = read_stored
+    billing_service.charge.claim = claim
+    billing_service.charge.read_stored = read_stored
     return _planted()
 
 
@@ -224,7 +235,11 @@ def dedupe_in_memory() -> ASGIApp:
     ) -> None:
         known[client, sequence_key] = Stored(b"", Answer(answer.status, answer.body, replayed=True))
 
-    keys.insert_key, keys.read_stored, keys.store_answer = insert_key, read_stored, store_answer
+    (
+        billing_service.charge.insert_key,
+        billing_service.charge.read_stored,
+        billing_service.charge.store_answer,
+    ) = insert_key, read_stored, store_answer
     return _planted()
 
 
@@ -257,18 +272,18 @@ def partial_body_fingerprinted() -> ASGIApp:
 
 
 def payload_not_compared() -> ASGIApp:
-    vars(ledger)["fingerprint"] = lambda _: b""
+    vars(billing_service.charge)["fingerprint"] = lambda _: b""
     return _planted()
 
 
 def forgotten_by_time() -> ASGIApp:
-    _share_lock = keys.share_lock_client
+    _share_lock = billing_service.charge.share_lock_client
 
     async def share_lock_client(connection: Connection, client: str) -> int:
         await _share_lock(connection, client)
         return 1
 
-    keys.share_lock_client = share_lock_client
+    billing_service.charge.share_lock_client = share_lock_client
     return _planted()
 
 
@@ -297,7 +312,7 @@ def keys_of_others_forgotten() -> ASGIApp:
         )
         return int(deleted.removeprefix("DELETE "))
 
-    keys.delete_forgotten = delete_forgotten
+    forgetting.delete_forgotten = delete_forgotten
     return _planted()
 
 
@@ -314,12 +329,12 @@ def first_incomplete_forgotten_too() -> ASGIApp:
         )
         return deleted
 
-    keys.delete_forgotten = delete_forgotten
+    forgetting.delete_forgotten = delete_forgotten
     return _planted()
 
 
 def answered_before_the_commit() -> ASGIApp:
-    async def charge(*arguments: Any) -> ledger.ChargeOutcome:
+    async def charge(*arguments: Any) -> outcomes.ChargeOutcome:
         executed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         async def store_answer(
@@ -329,7 +344,7 @@ def answered_before_the_commit() -> ASGIApp:
             if not executed.done():
                 executed.set_result(answer)
 
-        keys.store_answer = store_answer
+        billing_service.charge.store_answer = store_answer
         committing = asyncio.ensure_future(_charge(*arguments))
         # What goes wrong later has nobody to hear of it.
         committing.add_done_callback(lambda done: done.exception())
@@ -337,7 +352,7 @@ def answered_before_the_commit() -> ASGIApp:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         return executed.result() if executed.done() else committing.result()
 
-    vars(ledger)["charge"] = charge
+    vars(billing_service.charge)["charge"] = charge
     return _planted()
 
 
@@ -351,7 +366,7 @@ def answer_made_anew() -> ASGIApp:
             stored.fingerprint, Answer(stored.state.status, json.dumps(body), replayed=True)
         )
 
-    keys.read_stored = read_stored
+    billing_service.charge.read_stored = read_stored
     return _planted()
 
 
@@ -363,7 +378,7 @@ def plain_without_keys() -> ASGIApp:
         renamed = [replace(each, client=f"{each.client} {uuid.uuid4()}") for each in requests]
         return await _charge_batch(connection, renamed, bodies)
 
-    vars(plain)["charge_batch"] = charge_batch
+    vars(fast_path)["charge_batch"] = charge_batch
     return chaos.faults.wrapped_services.billing()
 
 
@@ -382,14 +397,14 @@ def plain_in_doubt_is_success() -> ASGIApp:
         except DatabaseTrouble:
             return [_ghost(each.charge) for each in requests]
 
-    vars(plain)["charge_all"] = charge_all
+    vars(fast_path)["charge_all"] = charge_all
     return chaos.faults.wrapped_services.billing()
 
 
 def void_leaves_no_tombstone() -> ASGIApp:
-    async def void(pool: BoundedPool, client: str, sequence_key: int) -> keys.VoidOutcome:
+    async def void(pool: BoundedPool, client: str, sequence_key: int) -> outcomes.VoidOutcome:
         state = await keys.state(pool, client, sequence_key)
-        return keys.Voided() if isinstance(state, keys.NeverSeen) else state
+        return outcomes.Voided() if isinstance(state, outcomes.NeverSeen) else state
 
     keys.void = void
     return chaos.faults.wrapped_services.billing()
@@ -408,7 +423,7 @@ def decline_not_remembered() -> ASGIApp:
         else:
             await _store_answer(connection, client, sequence_key, answer)
 
-    keys.store_answer = store_answer
+    billing_service.charge.store_answer = store_answer
     return _planted()
 
 
@@ -416,7 +431,7 @@ def order_not_in_the_fingerprint() -> ASGIApp:
     def fingerprint(request: Charge) -> bytes:
         return hashlib.sha256(f"{request.account} {request.amount_cents}".encode()).digest()
 
-    vars(ledger)["fingerprint"] = fingerprint
+    vars(billing_service.charge)["fingerprint"] = fingerprint
     return chaos.faults.wrapped_services.billing()
 
 
@@ -424,19 +439,19 @@ def account_not_in_the_fingerprint() -> ASGIApp:
     def fingerprint(request: Charge) -> bytes:
         return hashlib.sha256(f"{request.order_id} {request.amount_cents}".encode()).digest()
 
-    vars(ledger)["fingerprint"] = fingerprint
+    vars(billing_service.charge)["fingerprint"] = fingerprint
     return chaos.faults.wrapped_services.billing()
 
 
 def balance_overwritten() -> ASGIApp:
     async def withdraw(connection: Connection, account: str, amount_cents: int) -> None:
-        before_cents = await ledger.read_balance(connection, account)
+        before_cents = await accounts.read_balance(connection, account)
         await connection.execute(
             "UPDATE billing.accounts SET balance_cents = $2 WHERE account = $1",
             account,
             (before_cents or 0) - amount_cents,
         )
 
-    ledger.lock_account = ledger.read_balance
-    ledger.withdraw = withdraw
+    billing_service.charge.lock_account = accounts.read_balance
+    billing_service.charge.withdraw = withdraw
     return _planted()

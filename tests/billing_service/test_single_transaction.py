@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from billing_service import keys, ledger
-from billing_service.keys import Answer, KeyForgotten
-from billing_service.ledger import ChargeOutcome
+import billing_service.charge
+from billing_service import forgetting, keys
+from billing_service.outcomes import Answer, ChargeOutcome, KeyForgotten
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
-from tests.billing_service.desk import (
-    Desk,
+from tests.billing_service.replica import (
     Owner,
+    Replica,
     decline,
     inserting_keys_pauses,
     moved,
@@ -29,11 +29,11 @@ async def charge(
     pool: BoundedPool, key: int, cents: int = 10, client: str = "order_service"
 ) -> ChargeOutcome:
     request = Charge(order_id=UUID(int=key), account="alice", amount_cents=cents)
-    return await ledger.charge(pool, client, key, request, decline, lambda: True)
+    return await billing_service.charge.charge(pool, client, key, request, decline, lambda: True)
 
 
 async def in_a_batch(pool: BoundedPool, key: int) -> ChargeOutcome:
-    return await Desk(pool).charge(key)
+    return await Replica(pool).charge(key)
 
 
 async def void(pool: BoundedPool, key: int) -> Any:
@@ -51,12 +51,12 @@ async def test_a_mark_that_moves_while_its_lock_is_waited_for(
     """A key that was charged is forgotten meanwhile: it is not charged again, not voided, and not called never seen."""
     assert statuses([await charge(pool, 1)]) == [201]
     async with owner.transaction():
-        await keys.lock_client_exclusively(owner, "order_service")
+        await forgetting.lock_client_exclusively(owner, "order_service")
         late = asyncio.ensure_future(ask(pool, 1))
         await waits_for_a_lock(owner)
-        await keys.insert_client(owner, "order_service")
-        await keys.advance_mark(owner, "order_service", 2)
-        assert await keys.delete_forgotten(owner, "order_service", 10) == 1
+        await forgetting.insert_client(owner, "order_service")
+        await forgetting.advance_mark(owner, "order_service", 2)
+        assert await forgetting.delete_forgotten(owner, "order_service", 10) == 1
     assert await late == KeyForgotten(2)
     assert await moved(owner) == 10
     assert await owner.fetchval("SELECT count(*) FROM billing.processed_keys") == 0
@@ -70,7 +70,7 @@ async def test_the_client_stays_locked_until_the_commit(
     async with inserting_keys_pauses(owner):
         late = asyncio.ensure_future(ask(pool, 1))
         await stand_still(owner)
-        collecting = asyncio.create_task(keys.forget(pool, "order_service", 2))
+        collecting = asyncio.create_task(forgetting.forget(pool, "order_service", 2))
         await waits_for_a_lock(owner, 2)
         assert not collecting.done()
     await late
@@ -108,10 +108,10 @@ async def test_an_account_that_another_transaction_has_charged(
     """Declined or charged by the balance that the other transaction has left, not by the one before."""
     transaction = owner.transaction()
     await transaction.start()
-    await ledger.lock_account(owner, "alice")
-    await ledger.withdraw(owner, "alice", 9_995)
+    await billing_service.charge.lock_account(owner, "alice")
+    await billing_service.charge.withdraw(owner, "alice", 9_995)
     request = Charge(order_id=UUID(int=9), account="alice", amount_cents=9_995)
-    await ledger.insert_withdrawal(owner, "curl", 9, request, 5)
+    await billing_service.charge.insert_withdrawal(owner, "curl", 9, request, 5)
     late = asyncio.create_task(charge(pool, 1))
     await waits_for_a_lock(owner)
     await (transaction.commit() if committed else transaction.rollback())

@@ -8,18 +8,29 @@ from uuid import UUID
 
 import pytest
 
-from billing_service import keys, ledger, plain
-from billing_service.keys import Answer, KeyForgotten, Voided
-from billing_service.ledger import AccountUnknown, ChargeOutcome, KeyReused, TooLate
-from billing_service.plain import Bodies, Held, Obstructed, Request
+import billing_service.charge
+from billing_service import accounts, forgetting, keys
+from billing_service.batching import fast_path
+from billing_service.batching.fast_path import Bodies, Held, Obstructed, Request
+from billing_service.outcomes import (
+    AccountUnknown,
+    Answer,
+    ChargeOutcome,
+    KeyForgotten,
+    KeyInFlight,
+    KeyReused,
+    NeverSeen,
+    TooLate,
+    Voided,
+)
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge, Charged
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
-from tests.billing_service.desk import (
+from tests.billing_service.replica import (
     OPENING_CENTS,
-    Desk,
     Owner,
+    Replica,
     decline,
     inserting_keys_pauses,
     moved,
@@ -41,13 +52,13 @@ def asked(
 ) -> Request:
     """One charge on its way."""
     charge = Charge(order_id=UUID(int=key), account=account, amount_cents=cents)
-    return Request(client, key, charge, ledger.fingerprint(charge), lambda: here)
+    return Request(client, key, charge, billing_service.charge.fingerprint(charge), lambda: here)
 
 
 async def charge_all(
     pool: BoundedPool, requests: list[Request], wait_for: Held | None = None
 ) -> list[ChargeOutcome | Held]:
-    return await plain.charge_all(pool, lambda: requests, BODIES, wait_for)
+    return await fast_path.charge_all(pool, lambda: requests, BODIES, wait_for)
 
 
 async def test_a_new_key(pool: BoundedPool, owner: Owner) -> None:
@@ -68,7 +79,7 @@ async def test_a_new_key(pool: BoundedPool, owner: Owner) -> None:
     assert outcomes[2] == Answer(402, '"5000 of 4000"')
     assert (outcomes[3], outcomes[5]) == (AccountUnknown(), TooLate())
     for key in (4, 6):
-        assert await keys.state(pool, "order_service", key) == keys.NeverSeen()
+        assert await keys.state(pool, "order_service", key) == NeverSeen()
     assert await keys.state(pool, "order_service", 3) == Answer(402, '"5000 of 4000"', True)
     assert await moved(owner) == 20_000
 
@@ -86,7 +97,7 @@ async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> Non
     """A replay, another payload, a voided key, a forgotten one: no second round trip."""
     await charge_all(pool, [asked(7), asked(8)])
     await keys.void(pool, "order_service", 9)
-    await keys.forget(pool, "order_service", 5)
+    await forgetting.forget(pool, "order_service", 5)
     replay, reused, voided, forgotten = await charge_all(
         pool, [asked(7), asked(8, 11), asked(9), asked(4)]
     )
@@ -107,14 +118,14 @@ async def test_an_answer_is_what_a_single_charge_gets(
     billing = Billing(settings.model_copy(update={"public_url": public_url}))
     bodies = Bodies.of(billing.decline_body)
     account = "A" + "z._-" * 15 + "999"
-    await ledger.open_account(pool, account, OPENING_CENTS)
+    await accounts.open_account(pool, account, OPENING_CENTS)
     top = 999_999_999_999_999
     requests = [asked(top, 7, account), asked(top - 1, 10**12, account)]
-    charged, declined = await plain.charge_all(pool, lambda: requests, bodies)
+    charged, declined = await fast_path.charge_all(pool, lambda: requests, bodies)
     row = await owner.fetchrow("SELECT * FROM billing.ledger")
     left_cents = OPENING_CENTS - 7
     assert (row["order_id"], row["balance_cents"]) == (UUID(int=top), left_cents)
-    body = ledger.charged_body(requests[0].charge, row["charge_id"], left_cents)
+    body = billing_service.charge.charged_body(requests[0].charge, row["charge_id"], left_cents)
     assert charged == Answer(201, body)
     assert Charged.model_validate_json(body).charge_id == row["charge_id"]
     assert declined == Answer(402, billing.decline_body(requests[1].charge, left_cents))
@@ -130,9 +141,9 @@ async def test_an_answer_is_what_a_single_charge_gets(
 async def test_what_is_held_elsewhere(pool: BoundedPool, owner: Owner) -> None:
     """A key, a client, an account: named without waiting, and nothing of theirs is executed; the others are charged."""
     async with owner.transaction():
-        await keys.insert_key(owner, "order_service", 1, b"")
-        await keys.lock_client_exclusively(owner, "curl")
-        await ledger.lock_account(owner, "bob")
+        await billing_service.charge.insert_key(owner, "order_service", 1, b"")
+        await forgetting.lock_client_exclusively(owner, "curl")
+        await billing_service.charge.lock_account(owner, "bob")
         outcomes = await charge_all(
             pool, [asked(1), asked(2, client="curl"), asked(3, 10, "bob"), asked(4)]
         )
@@ -155,18 +166,20 @@ async def test_a_batch_that_waits_for_a_lock(pool: BoundedPool, owner: Owner, he
     async def hold() -> None:
         await owner.execute("BEGIN")
         if held.lock == "account":
-            await ledger.lock_account(owner, "alice")
-            await ledger.withdraw(owner, "alice", 9_000)
-            await ledger.insert_withdrawal(owner, "curl", 1, asked(1, 9_000).charge, 1_000)
+            await billing_service.charge.lock_account(owner, "alice")
+            await billing_service.charge.withdraw(owner, "alice", 9_000)
+            await billing_service.charge.insert_withdrawal(
+                owner, "curl", 1, asked(1, 9_000).charge, 1_000
+            )
         else:
-            await keys.lock_client_exclusively(owner, "order_service")
-            await keys.insert_client(owner, "order_service")
-            await keys.advance_mark(owner, "order_service", 2)
+            await forgetting.lock_client_exclusively(owner, "order_service")
+            await forgetting.insert_client(owner, "order_service")
+            await forgetting.advance_mark(owner, "order_service", 2)
 
     requests: list[Request] = []
     await hold()
     with pytest.raises(LockWaitTooLong):
-        await plain.charge_all(pool, lambda: pytest.fail("filled"), BODIES, held)
+        await fast_path.charge_all(pool, lambda: pytest.fail("filled"), BODIES, held)
     waiting = asyncio.create_task(charge_all(pool, requests, held))
     await waits_for_a_lock(owner)
     requests += [asked(1, 1_001), asked(2, 1_000)]
@@ -194,10 +207,10 @@ async def test_a_key_that_is_inserted_unannounced(pool: BoundedPool, owner: Owne
 
 @pytest.mark.parametrize("committed", [True, False])
 async def test_an_ambiguous_commit(
-    desk: Desk, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
+    replica: Replica, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
     """All learn that it could not be found out; the same keys then move the money once."""
-    charge_batch = plain.charge_batch
+    charge_batch = fast_path.charge_batch
 
     async def lost(connection: Connection, *arguments: Any) -> list[Any]:
         if not committed:
@@ -207,35 +220,35 @@ async def test_an_ambiguous_commit(
         return await connection.fetch("SELECT 1")
 
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "charge_batch", lost)
+        patch.setattr(fast_path, "charge_batch", lost)
         outcomes = await asyncio.gather(
-            *(desk.charge(key) for key in range(1, 6)), return_exceptions=True
+            *(replica.charge(key) for key in range(1, 6)), return_exceptions=True
         )
     assert [type(outcome) for outcome in outcomes] == [DatabaseTrouble] * 5
     assert await moved(owner) == (50 if committed else 0)
-    again = await asyncio.gather(*(desk.charge(key) for key in range(1, 6)))
+    again = await asyncio.gather(*(replica.charge(key) for key in range(1, 6)))
     assert [isinstance(each, Answer) and each.replayed for each in again] == [committed] * 5
     assert await moved(owner) == 50
 
 
 @asynccontextmanager
 async def charges_that_have_read(
-    desk: Desk, owner: Owner
+    replica: Replica, owner: Owner
 ) -> AsyncIterator[list["asyncio.Task[ChargeOutcome]"]]:
     """Keys 1 and 2 stand before the first row that they write, and go on after the block; no other session stops there."""
     async with inserting_keys_pauses(owner):
-        late = [desk.begin(1), desk.begin(2)]
+        late = [replica.begin(1), replica.begin(2)]
         await stand_still(owner)
         yield late
     await asyncio.wait(late)
 
 
-async def test_the_race_with_the_collector(desk: Desk, database: Any, owner: Owner) -> None:
+async def test_the_race_with_the_collector(replica: Replica, database: Any, owner: Owner) -> None:
     """The collector waits for charges that have read the old mark, and a twin waits for its key."""
     async with opened(database.billing, "another replica", lock_timeout_s=10) as other:
-        async with charges_that_have_read(desk, owner) as late:
-            twin = Desk(other, wait_s=10).begin(1)
-            collecting = asyncio.create_task(keys.forget(other, "order_service", 3))
+        async with charges_that_have_read(replica, owner) as late:
+            twin = Replica(other, wait_s=10).begin(1)
+            collecting = asyncio.create_task(forgetting.forget(other, "order_service", 3))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND classid IS DISTINCT FROM 471149"
             async with asyncio.timeout(10):
                 while await owner.fetchval(waiting) < 2:
@@ -246,12 +259,12 @@ async def test_the_race_with_the_collector(desk: Desk, database: Any, owner: Own
         assert await collecting == 2
         assert isinstance(await twin, Answer | KeyForgotten)
     assert await moved(owner) == 20
-    assert await desk.charge(1) == KeyForgotten(3)
+    assert await replica.charge(1) == KeyForgotten(3)
 
 
 @pytest.mark.parametrize("locked", [True, False])
 async def test_the_race_without_the_locks(
-    desk: Desk, database: Any, owner: Owner, locked: bool
+    replica: Replica, database: Any, owner: Owner, locked: bool
 ) -> None:
     """The negative control: take the function's locks out, and what another replica has charged and forgotten is charged again."""
     if not locked:
@@ -262,20 +275,20 @@ async def test_the_race_without_the_locks(
         assert open_to_all.count("WHEN false") == 2
         await owner.execute(open_to_all)
     async with opened(database.billing, "another replica") as other:
-        async with charges_that_have_read(desk, owner) as late:
+        async with charges_that_have_read(replica, owner) as late:
             if locked:
-                outcome = await ledger.charge(
+                outcome = await billing_service.charge.charge(
                     other, "order_service", 1, asked(1).charge, decline, lambda: True
                 )
-                assert outcome == keys.KeyInFlight()
+                assert outcome == KeyInFlight()
             else:
                 for key in (1, 2):
                     charge = asked(key, account="bob").charge
-                    outcome = await ledger.charge(
+                    outcome = await billing_service.charge.charge(
                         other, "order_service", key, charge, decline, lambda: True
                     )
                     assert isinstance(outcome, Answer)
-                await keys.forget(other, "order_service", 3)
+                await forgetting.forget(other, "order_service", 3)
         assert statuses([await task for task in late]) == [201, 201]
     assert await moved(owner) == (20 if locked else 40)
 
@@ -300,7 +313,7 @@ async def test_a_mark_that_moves_before_the_lock_is_granted(
     )
     late = asyncio.create_task(charge_all(pool, [asked(1), asked(2)]))
     await stand_still(owner)
-    assert await keys.forget(pool, "order_service", 2) == 1
+    assert await forgetting.forget(pool, "order_service", 2) == 1
     await owner.execute("SELECT pg_advisory_unlock(471149, 0)")
     forgotten, charged = await late
     assert forgotten == KeyForgotten(2)
@@ -308,9 +321,9 @@ async def test_a_mark_that_moves_before_the_lock_is_granted(
     assert await moved(owner) == 20
 
 
-async def test_the_index_decides(desk: Desk, owner: Owner) -> None:
+async def test_the_index_decides(replica: Replica, owner: Owner) -> None:
     """A key that is inserted unannounced after it was looked at: all is rolled back, and each one is asked again alone."""
-    async with charges_that_have_read(desk, owner) as late:
+    async with charges_that_have_read(replica, owner) as late:
         await owner.execute(
             """
             INSERT INTO billing.processed_keys (client, sequence_key, fingerprint, status, body)

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
-from billing_service.group_commit import Bounds, GroupCommit
-from billing_service.keys import Answer
-from billing_service.ledger import ChargeOutcome
+from billing_service.batching.group_commit import Bounds, GroupCommit
 from billing_service.metrics import Metrics
+from billing_service.outcomes import Answer, ChargeOutcome
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 
@@ -22,7 +21,7 @@ APPLICATION = "group commit under test"
 Owner = Any
 
 
-class Desk:
+class Replica:
     """One replica's queue with short words for its charges."""
 
     def __init__(self, pool: BoundedPool, **bounds: Any) -> None:
