@@ -1,4 +1,7 @@
-"""Billing's configuration: read once from the environment, typed, and refused when it is wrong."""
+"""The configuration of billing_service, read once from the environment.
+
+Guarantee: a missing or invalid setting stops the process at its start.
+"""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -27,7 +30,7 @@ class Settings(EnvironmentSettings):
     )
     hosts: Hosts = Field(
         (),
-        description="further host names under which the service may be asked, separated by commas",
+        description="further host names that requests may use, separated by commas",
     )
     pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
     # Longer than a commit on a busy disk, shorter than a caller's attempt.
@@ -35,13 +38,16 @@ class Settings(EnvironmentSettings):
         1.0,
         gt=0,
         le=60,
-        description="wait for a lock or a transaction; then 409 for a key, 503 for an account",
+        description="longest wait for a lock or a transaction; then 409 for a key, 503 for an account",
     )
     transaction_timeout_s: float = Field(
         3.0, gt=0, le=300, description="hard limit of one transaction, waits included"
     )
     idle_in_transaction_timeout_s: float = Field(
-        2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
+        2.0,
+        gt=0,
+        le=300,
+        description="Postgres ends a transaction whose process sends nothing for so long",
     )
     group_commit: bool = Field(True, description="0: each charge has a transaction of its own")
     # A larger batch would hold locks longer and gain little: a commit costs the same for a hundred charges as for one.
@@ -51,11 +57,11 @@ class Settings(EnvironmentSettings):
         1000,
         ge=1,
         le=100_000,
-        description="charges without an outcome, half of them of one client and a quarter of one account; then 503 and nothing is begun",
+        description="charges that wait for an outcome, at most half of them of one client and a quarter of one account; more get 503 and execute nothing",
     )
     # Several times an ordinary commit.
     batch_patience_s: float = Field(
-        0.02, gt=0, le=60, description="a batch under way for longer does not hold the next one up"
+        0.02, gt=0, le=60, description="a batch that takes longer no longer delays the next one"
     )
     # A client's keys are a counter: a million is a day of 12 orders a second that billing never received, and far below
     # the mark that a wrong digit or an overflow would produce.

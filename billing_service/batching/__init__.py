@@ -1,1 +1,1 @@
-"""The speed of charges: many share one transaction. The lesson, `billing_service/charge.py`, imports nothing of it."""
+"""Executes many charges in one transaction. `billing_service/charge.py`, whose outcomes it reproduces, imports nothing from here."""

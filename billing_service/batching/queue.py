@@ -59,7 +59,7 @@ class ChargeQueue:
         self._held: set[Held] = set()
 
     def __len__(self) -> int:
-        """Charges that wait and are not begun."""
+        """Charges that wait and have not begun."""
         return len(self._queue) + sum(map(len, self._twins.values()))
 
     @property

@@ -228,7 +228,7 @@ async def test_the_mark_is_moved_before_a_key_is_deleted(
 async def test_memory_is_bounded_by_the_clients(
     settings: Settings, serve: Callable[[FastAPI], Any]
 ) -> None:
-    """Who has no token leaves nothing behind: names come from tokens and never from what is sent."""
+    """A request without a token leaves nothing in memory: client names come from tokens, never from requests."""
     app = billing_service.app.create(settings.model_copy(update={"forget_pause_s": 0.01}))
     async with serve(app) as client:
         for n in range(50):

@@ -209,7 +209,7 @@ async def test_a_key_that_is_inserted_unannounced(pool: BoundedPool, owner: Owne
 async def test_an_ambiguous_commit(
     replica: Replica, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
-    """All learn that it could not be found out; the same keys then move the money once."""
+    """Every caller learns that the outcome is unknown; the same keys then move the money once."""
     charge_batch = fast_path.charge_batch
 
     async def lost(connection: Connection, *arguments: Any) -> list[Any]:

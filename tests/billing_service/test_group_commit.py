@@ -186,7 +186,7 @@ async def announced(owner: Owner, key: int) -> None:
 async def test_a_key_that_is_held_elsewhere(
     database: Any, pool: BoundedPool, owner: Owner, hold: Callable[[Owner, int], Awaitable[None]]
 ) -> None:
-    """Its charge waits apart. The others of its batch and later ones are charged long before the lock timeout."""
+    """Its charge waits separately. The others of its batch and later ones are charged long before the lock timeout."""
     async with opened(database.billing, lock_timeout_s=30) as patient:
         replica = Replica(patient, wait_s=30)
         async with owner.transaction():
@@ -317,7 +317,7 @@ async def test_more_held_accounts_than_connections_to_wait_on(
 
 
 async def test_a_client_whose_mark_is_being_moved(replica: Replica, owner: Owner) -> None:
-    """Its charges wait aside and then obey the new mark; other clients' charges go on."""
+    """Its charges wait together and then obey the new mark; other clients' charges go on."""
     await replica.charge(9)
     transaction = owner.transaction()
     await transaction.start()
@@ -644,12 +644,12 @@ async def test_two_replicas_and_one_hot_account(
 ) -> None:
     """The same keys in opposite orders at both, over two accounts: no deadlock, no 409, every cent once."""
     async with opened(database.billing) as other:
-        desks = (Replica(pool, size_max=20), Replica(other, size_max=20))
+        replicas = (Replica(pool, size_max=20), Replica(other, size_max=20))
         keys_up = list(range(1, 101))
         outcomes = await asyncio.gather(
             *(
                 replica.charge(key, 1 + key % 3, ("alice", "bob")[key % 2])
-                for replica, order in zip(desks, (keys_up, keys_up[::-1]), strict=True)
+                for replica, order in zip(replicas, (keys_up, keys_up[::-1]), strict=True)
                 for key in order
             )
         )
@@ -692,7 +692,7 @@ async def test_two_replicas_of_which_one_charges_alone(
 
 
 async def test_a_concurrent_charges_is_halved(pool: BoundedPool, owner: Owner) -> None:
-    """A batch leaves half of those who are there to the next one; few go together."""
+    """A batch leaves half of the waiting charges to the next one; a few charges share one batch."""
     replica = Replica(pool, halved_from=4)
     await asyncio.gather(*(replica.charge(key, account="alice") for key in range(1, 17)))
     # 8 of 16; the other 8 together with the 8 that were answered are 16 again.
