@@ -1,7 +1,7 @@
-"""Reads the idempotency headers of a charge: RFC 9651 structured fields, to the letter.
+"""Reads the idempotency headers of a charge: RFC 9651 structured fields, read strictly.
 
-Guarantee: a header that is not exactly as documented is refused, never guessed at; a key or a mark in another form than the one
-canonical form (decimal, no leading zero, a key in double quotes) cannot become a second name for the same key.
+Guarantee: a header that is not exactly as documented is refused, never guessed. A key has one spelling (decimal, no leading
+zero, in double quotes), and so has a mark, so two spellings never name the same key.
 """
 
 import re
@@ -35,7 +35,7 @@ PARAMETERS = [
         "in": "header",
         "name": RETRY_HEADER,
         "required": False,
-        "description": "the retry flag: an RFC 9651 Boolean; evidence only, correctness never rests on it",
+        "description": "the retry flag: an RFC 9651 Boolean; evidence only; correctness does not depend on it",
         "schema": {"type": "string", "enum": ["?0", "?1"], "default": "?0"},
     },
     {
@@ -54,7 +54,7 @@ PARAMETERS = [
     },
 ]
 
-# Nobody waits for an hour; `PARAMETERS` publishes it.
+# One hour, far longer than any caller waits; `PARAMETERS` publishes it.
 TIMEOUT_S_MAX = 3600
 
 _DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
@@ -64,7 +64,7 @@ _QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"', re.ASCII)
 def sequence_key(request: Request) -> int:
     """The sequence key; raises the problem `key-missing` or `key-malformed`."""
     lines = request.headers.getlist(KEY_HEADER)
-    # What every caller sends: one line in the canonical form, which needs no parser.
+    # The usual case needs no parser: one line in the canonical form.
     if len(lines) == 1 and _QUOTED_DECIMAL.fullmatch(lines[0]):
         return int(lines[0][1:-1])
     value = _item(request, KEY_HEADER, KEY_MALFORMED)
@@ -102,7 +102,7 @@ def first_incomplete(request: Request) -> int | None:
 
 
 def timeout_s(request: Request) -> float | None:
-    """Seconds that the caller will wait, None when it did not say; raises the problem `header-malformed`."""
+    """Seconds that the caller will wait, None when the header is absent; raises the problem `header-malformed`."""
     value = _item(request, TIMEOUT_HEADER, HEADER_MALFORMED)
     if value is None:
         return None
@@ -120,7 +120,7 @@ def timeout_s(request: Request) -> float | None:
 
 
 def _has_leading_zeros(request: Request, name: str) -> bool:
-    """RFC 9651 lets a parser accept them; here a number has one spelling."""
+    """RFC 9651 allows parsers to accept leading zeros; here a number has one spelling."""
     written: str = request.headers[name].strip(" ")
     return written[0] == "0" and written[1:2].isdigit()
 

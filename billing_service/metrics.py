@@ -1,7 +1,7 @@
-"""What billing_service counts: the evidence of what was sent to it.
+"""The metrics of billing_service: evidence of the requests that it received.
 
-Guarantee: a charge with a final answer is counted once, with its retry flag and with whether its key was known: the two
-together tell what happened to the request before.
+Guarantee: each final answer to a charge is counted once, by its retry flag and by whether its key was known. The pair shows what
+happened to the request before; see the table in docs/protocol.md.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Charges in one transaction; settings allow no more than the last.
 _SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-# Seconds; a wait for a connection that is longer than the last one has failed.
+# A wait for a connection that is longer than the last bucket has failed.
 _WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 
 
@@ -32,12 +32,12 @@ class Metrics:
         )
         self.collector_rounds = Counter(
             "billing_collector_rounds",
-            "Rounds in which the collector served every client",
+            "Collector rounds in which no client failed",
             registry=self.registry,
         )
         self.collector_failures = Counter(
             "billing_collector_failures",
-            "Clients that the collector did not serve in a round, and rounds that could not begin: a lock, the database, a defect",
+            "Clients that failed in a collector round, and rounds that could not begin, by cause: lock, database or defect",
             ["cause"],
             registry=self.registry,
         )
@@ -49,19 +49,19 @@ class Metrics:
         )
         self.batch_size = Histogram(
             "billing_batch_size",
-            "Charges that were committed in one transaction together",
+            "Charges committed together in one transaction",
             registry=self.registry,
             buckets=_SIZE_BUCKETS,
         )
         self.charges_held = Counter(
             "billing_charges_held",
-            "Charges that left their batch because another transaction held a lock that they need",
+            "Charges that left their batch because another transaction held a lock that they needed",
             ["lock"],
             registry=self.registry,
         )
         self.charges_shed = Counter(
             "billing_charges_shed",
-            "Charges refused before they were begun because too many wait (503)",
+            "Charges refused before they began because too many were waiting (503)",
             registry=self.registry,
         )
         self.pool_wait_seconds = Histogram(
@@ -70,7 +70,7 @@ class Metrics:
             registry=self.registry,
             buckets=_WAIT_BUCKETS_S,
         )
-        # By retry flag and by whether the key was known; looked up once, because each look-up takes a lock.
+        # Looked up once, because each look-up takes a lock.
         self.charges_by = {
             (retry, known): self.charges.labels(
                 flag="yes" if retry else "no", key="known" if known else "new"
@@ -85,5 +85,5 @@ class Metrics:
             self.collector_failures.labels(cause=cause)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when somebody asks."""
+        """Adds a gauge whose value is read at each scrape."""
         Gauge(name, explanation, registry=self.registry).set_function(read)

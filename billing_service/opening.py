@@ -1,7 +1,7 @@
 """Opens accounts and ends: `python -m billing_service.opening alice=1000000 bob=1000000`.
 
-Guarantee: again with the same balances changes nothing; exit code 1 when an account was opened with another balance or
-the database could not be reached, so that whoever waits for this does not start without its accounts.
+Guarantee: running it again with the same balances changes nothing. The exit code is 1 when an account was opened with another
+balance before or the database failed, so that containers which wait for this command do not start without their accounts.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from billing_service import ledger
+from billing_service import accounts
 from billing_service.settings import Settings
 from billing_service.wire import Account, OpenAccount
 from service_kit import environment, telemetry
@@ -24,14 +24,14 @@ def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m billing_service.opening", description=__doc__)
     parser.add_argument("accounts", nargs="+", type=_opening, metavar="ACCOUNT=CENTS")
-    accounts = parser.parse_args().accounts
+    wanted = parser.parse_args().accounts
     settings = environment.read(Settings)
     telemetry.configure_logs("billing_service.opening")
-    return asyncio.run(open_all(settings, accounts))
+    return asyncio.run(open_all(settings, wanted))
 
 
-async def open_all(settings: Settings, accounts: list[tuple[str, int]]) -> int:
-    """0 when each account is open with its balance in cents, else 1."""
+async def open_all(settings: Settings, wanted: list[tuple[str, int]]) -> int:
+    """Opens each account with its balance in cents; 0 when all are open, else 1."""
     pool = BoundedPool(
         settings.database_url.get_secret_value(),
         password=settings.database_password.get_secret_value(),
@@ -43,14 +43,14 @@ async def open_all(settings: Settings, accounts: list[tuple[str, int]]) -> int:
     )
     await pool.open()
     try:
-        for account, opening_balance_cents in accounts:
-            balance_cents = await ledger.open_account(pool, account, opening_balance_cents)
+        for account, opening_balance_cents in wanted:
+            balance_cents = await accounts.open_account(pool, account, opening_balance_cents)
             if balance_cents is None:
-                log.error("opened with another balance before", account=account)
+                log.error("the account was opened with another balance before", account=account)
                 return 1
             log.info("account is open", account=account)
     except (DatabaseTrouble, LockWaitTooLong) as exc:
-        log.error("the database", reason=str(exc))
+        log.error("the database failed", reason=str(exc))
         return 1
     finally:
         await pool.close()

@@ -1,6 +1,6 @@
-"""The problems of billing's wire: each refusal with a page that says whether money moved and what to do.
+"""The problem types of billing_service: each page says whether money moved and what the caller should do.
 
-Guarantee: every status of 400 and above that a charge can get is one of these or of the built-in ones.
+Guarantee: every status of 400 and above that answers a charge is one of these problems or a built-in one.
 """
 
 from service_kit.problem_details import (
@@ -42,19 +42,20 @@ TOKEN_WRONG = ProblemType(
     "token-wrong",
     401,
     "The bearer token is missing or wrong",
-    "Who calls is known from the header Authorization: Bearer <token>. Nothing was executed, no key was spent.",
+    "The header Authorization: Bearer <token> identifies the caller. Nothing was executed and no key was spent.",
 )
 INSUFFICIENT_FUNDS = ProblemType(
     "insufficient-funds",
     402,
     "The balance is too low",
-    "The charge was declined. This is a final answer: the same key gets it again, also when there is money later.",
+    "The charge was declined and nothing was withdrawn. This answer is final: the same key gets it again, even when the "
+    "balance is higher later.",
 )
 ACCOUNT_UNKNOWN = ProblemType(
     "account-unknown",
     404,
     "There is no such account",
-    "Nothing was executed and the key is not spent: it may be used once the account is opened.",
+    "Nothing was executed and the key is not spent: send the charge again once the account is open.",
 )
 ACCOUNT_OPENED_OTHERWISE = ProblemType(
     "account-opened-otherwise",
@@ -66,8 +67,8 @@ KEY_IN_FLIGHT = ProblemType(
     "key-in-flight",
     409,
     "The same key is being executed",
-    "Another request with this key is not finished yet. This one executed nothing; ask again after Retry-After "
-    "seconds with the same key and you will get the answer of the other.",
+    "Another request with this key has not finished. This request executed nothing. Send it again with the same key after "
+    "Retry-After seconds to get the answer of the other request.",
 )
 KEY_FORGOTTEN = ProblemType(
     "key-forgotten",
@@ -80,9 +81,9 @@ MARK_LEAP = ProblemType(
     "mark-leap",
     422,
     "First incomplete lies too far above the keys of this client",
-    "All keys below first incomplete are refused for ever, so a mark that is wrong would end the client. It may lie at most "
-    "BILLING_MARK_LEAP_MAX above the highest key that the client was answered for or had declared settled; the member "
-    "`highest_key` says which that is. Nothing was executed, the mark has not moved and no key is spent.",
+    "All keys below first incomplete are refused for ever, so a wrong mark would block the client. It may lie at most "
+    "BILLING_MARK_LEAP_MAX above the client's highest key that was charged, declined or declared settled; the member "
+    "`highest_key` holds that key. Nothing was executed, the mark has not moved and no key is spent.",
 )
 KEY_VOIDED = ProblemType(
     "key-voided",
@@ -95,35 +96,35 @@ KEY_EXECUTED = ProblemType(
     "key-executed",
     409,
     "The key was executed and cannot be voided",
-    "The members `executed_status` and `answer` of this problem hold what the charge was answered; `order_id`, `account` and "
-    "`amount_cents` say which charge that was. Compare them with yours. This is a final answer.",
+    "The members `executed_status` and `answer` of this problem hold the charge's answer; `order_id`, `account` and "
+    "`amount_cents` identify the charge. Compare them with yours. This answer is final.",
 )
 DEADLINE_PASSED = ProblemType(
     "deadline-passed",
     503,
     "The caller's deadline has passed",
-    "Request-Timeout said how long the caller would wait, and that time was over before the charge began. Nothing was "
+    "The time in Request-Timeout was over before the charge began. Nothing was "
     "executed and the key is not spent.",
 )
 OVERLOADED = ProblemType(
     "overloaded",
     503,
     "Too many charges are waiting",
-    "This charge was refused before it was begun. Nothing was executed by it: send it again after Retry-After seconds "
-    "with the same key.",
+    "This charge was refused before it began, and nothing was executed. Send it again with the same key after Retry-After "
+    "seconds.",
 )
 KEY_REUSED = ProblemType(
     "key-reused",
     422,
     "The key is known with another payload",
-    "A key names one charge for ever. Nothing was executed; take a new key for another charge.",
+    "A key names one charge for ever. Nothing was executed. Use a new key for another charge.",
 )
 UNAVAILABLE = ProblemType(
     "unavailable",
     503,
-    "It could not be found out",
-    "The database is gone, busy or silent. The charge may or may not have happened: ask again after Retry-After "
-    "seconds with the same key and you will know.",
+    "The outcome is unknown",
+    "The database is unreachable or did not answer in time. The charge may or may not have happened. Send it again with the "
+    "same key after Retry-After seconds to learn the outcome.",
 )
 
 ALL = (

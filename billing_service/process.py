@@ -1,31 +1,34 @@
-"""What one process of billing_service holds.
+"""The objects that one process of billing_service holds, created once.
 
-Guarantee: it is made without touching anything outside; pool and queue work from the pool's opening on.
+Guarantee: creating them opens no connection and starts no task. Pool and queue work once the pool is open.
 """
 
 import asyncio
 import time
 
-from billing_service import ledger, problems
-from billing_service.admission import Admission, QueueFull
-from billing_service.collector import Collector
-from billing_service.group_commit import Bounds, GroupCommit
-from billing_service.ledger import Awaited, ChargeOutcome
+import billing_service.charge
+from billing_service import problems, readiness
+from billing_service.batching.admission import Admission
+from billing_service.batching.group_commit import Bounds, GroupCommit
+from billing_service.charge import Awaited
+from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
+from billing_service.outcomes import ChargeOutcome, QueueFull
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
 from service_kit.problem_details import Problem, ProblemCatalogue
 
-# For fewer charges than this a second transaction costs more than the waiting that it saves.
+# Below this number of charges, a second transaction costs more than the waiting time that it saves.
 _HALVED_FROM = 16
-# Of the queue. Three held accounts leave room for all others; one client leaves as much as it takes.
+# The parts of the queue that one account and one client may fill: three locked accounts leave a quarter to all others, and
+# one client leaves half to the other clients.
 _ACCOUNT_SHARE, _CLIENT_SHARE = 4, 2
 
 
 class Billing:
-    """Settings, pool, queue, collector, problems, metrics."""
+    """Settings, pool, batches, collector, problems and metrics of one process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -84,13 +87,13 @@ class Billing:
     async def charge(
         self, client: str, sequence_key: int, charge: Charge, awaited: Awaited
     ) -> ChargeOutcome:
-        """As `ledger.charge`, alone or in a batch; raises what it raises, and `QueueFull`."""
+        """As `charge.charge`, with its errors, and `QueueFull`. By default the charge shares a batch with others."""
         try:
             self._admission.enter(client, charge.account)
             try:
                 if self.settings.group_commit:
                     return await self._group_commit.charge(client, sequence_key, charge, awaited)
-                return await ledger.charge(
+                return await billing_service.charge.charge(
                     self.pool, client, sequence_key, charge, self.decline_body, awaited
                 )
             finally:
@@ -100,7 +103,7 @@ class Billing:
             raise
 
     async def drain(self) -> None:
-        """Takes no more charges into batches, and returns when all that were taken have their outcomes."""
+        """Accepts no more charges into batches, and returns when every accepted charge has its outcome."""
         await self._group_commit.drain()
 
     def decline_body(self, charge: Charge, balance_cents: int) -> str:
@@ -117,8 +120,8 @@ class Billing:
         )
 
     async def missing(self) -> str | None:
-        """What keeps the service from doing its job."""
-        missing = await self.pool.missing(ledger.prove_writable)
+        """The reason why this process cannot charge; None when it can."""
+        missing = await self.pool.missing(readiness.prove_writable)
         return None if missing is None else f"the database: {missing}"
 
 

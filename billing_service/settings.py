@@ -1,4 +1,7 @@
-"""Billing's configuration: read once from the environment, typed, and refused when it is wrong."""
+"""The configuration of billing_service, read once from the environment.
+
+Guarantee: a missing or invalid setting stops the process at its start.
+"""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -27,7 +30,7 @@ class Settings(EnvironmentSettings):
     )
     hosts: Hosts = Field(
         (),
-        description="further host names under which the service may be asked, separated by commas",
+        description="further host names that requests may use, separated by commas",
     )
     pool_size_max: int = Field(10, ge=1, le=1000, description="connections to Postgres")
     # Longer than a commit on a busy disk, shorter than a caller's attempt.
@@ -35,37 +38,40 @@ class Settings(EnvironmentSettings):
         1.0,
         gt=0,
         le=60,
-        description="wait for a lock or a transaction; then 409 for a key, 503 for an account",
+        description="longest wait for a lock or a transaction; then 409 for a key, 503 for an account",
     )
     transaction_timeout_s: float = Field(
         3.0, gt=0, le=300, description="hard limit of one transaction, waits included"
     )
     idle_in_transaction_timeout_s: float = Field(
-        2.0, gt=0, le=300, description="Postgres ends a transaction whose client has gone silent"
+        2.0,
+        gt=0,
+        le=300,
+        description="Postgres ends a transaction whose process sends nothing for so long",
     )
     group_commit: bool = Field(True, description="0: each charge has a transaction of its own")
-    # More would hold locks for longer and gain little: a commit costs the same for a hundred.
+    # A larger batch would hold locks longer and gain little: a commit costs the same for a hundred charges as for one.
     batch_size_max: int = Field(100, ge=1, le=500, description="charges of one transaction")
-    # A third of a second's work on two cores; who waits longer is served better by coming back.
+    # About a third of a second of work on two cores. A caller that would wait longer should retry instead.
     queue_max: int = Field(
         1000,
         ge=1,
         le=100_000,
-        description="charges without an outcome, half of them of one client and a quarter of one account; then 503 and nothing is begun",
+        description="charges that wait for an outcome, at most half of them of one client and a quarter of one account; more get 503 and execute nothing",
     )
     # Several times an ordinary commit.
     batch_patience_s: float = Field(
-        0.02, gt=0, le=60, description="a batch under way for longer does not hold the next one up"
+        0.02, gt=0, le=60, description="a batch that takes longer no longer delays the next one"
     )
-    # A client's keys are a counter: a million is a day of 12 orders a second that billing has not heard of, and far below
-    # what a slip of a digit or the largest number makes of a mark.
+    # A client's keys are a counter: a million is a day of 12 orders a second that billing never received, and far below
+    # the mark that a wrong digit or an overflow would produce.
     mark_leap_max: int = Field(
         1_000_000,
         ge=1,
         le=999_999_999_999_999,
         description="how far a first incomplete key may lie above the highest known key of its client",
     )
-    # Soon enough that the table stays small, seldom enough that charges do not wait for it.
+    # Often enough that the table stays small, seldom enough that charges do not wait for the collector.
     forget_pause_s: float = Field(
         1.0, gt=0, le=3600, description="pause between two rounds that delete settled keys"
     )

@@ -1,7 +1,7 @@
-"""What billing_service promises on the wire: bodies and header names.
+"""The wire format of billing_service: bodies, header names and problems.
 
-Guarantee: money is an integer number of cents in a range that every sum of it survives; an unknown field is refused,
-because a misspelt one would be ignored money.
+Guarantee: money is an integer number of cents, small enough that sums of it do not overflow. A request with an unknown field is
+refused, because ignoring a misspelt field could charge the wrong amount.
 """
 
 from typing import Annotated, Final, Literal
@@ -25,12 +25,12 @@ SEQUENCE_KEY_MAX = 999_999_999_999_999
 # Ten billion in a currency with cents: above any order, and a million of them still fit into a bigint.
 AMOUNT_CENTS_MAX = 1_000_000_000_000
 
-# The last part of a problem's `type` (`/problems/<slug>`), and the only status that it comes with. What is not listed
-# here for a request is no answer of this service to it.
+# The last part of a problem's `type` (`/problems/<slug>`), and its only status. A request gets no problem that is not listed
+# here for it.
 #
-# `POST /charges`: withdrawing was declined. A final answer.
+# `POST /charges`: the charge was declined. This answer is final.
 DECLINES: Final = {"insufficient-funds": 402}
-# `POST /charges`: this charge was not executed, and is not when it is sent again unchanged.
+# `POST /charges`: this charge was not executed, and will not be when it is sent again unchanged.
 REFUSALS: Final = {
     "key-missing": 400,
     "key-malformed": 400,
@@ -46,8 +46,8 @@ REFUSALS: Final = {
     "mark-leap": 422,
     "validation": 422,
 }
-# What the connection or its names are refused for, before the service sees the request. Nothing was executed, but that speaks of
-# the hop and not of the request: when the hop is right again, the same request can succeed.
+# Refusals of the connection or its host names, before the service sees the request. Nothing was executed. They concern the hop,
+# not the request: once the hop works again, the same request can succeed.
 OF_THE_HOP: Final = {
     "request-malformed": 400,
     "origin-foreign": 403,
@@ -59,7 +59,7 @@ OF_THE_HOP: Final = {
     "too-many-connections": 503,
     "http-version-unknown": 505,
 }
-# `POST /charges`: no answer yet; it has to be sent again with the same key.
+# `POST /charges`: not a final answer; the caller has to send the charge again with the same key.
 NOT_YET: Final = {
     **OF_THE_HOP,
     "key-in-flight": 409,
@@ -67,7 +67,7 @@ NOT_YET: Final = {
     "overloaded": 503,
     "unavailable": 503,
 }
-# `DELETE /charges/{sequence_key}`: what the key did; that this is not known any more; and what says nothing about the key.
+# `DELETE /charges/{sequence_key}`: the key was executed; the key was forgotten; and problems that say nothing about the key.
 KEY_EXECUTED: Final = {"key-executed": 409}
 KEY_FORGOTTEN: Final = {"key-forgotten": 410}
 NOT_VOIDED: Final = {
@@ -110,7 +110,7 @@ class Charged(_Body):
 
 
 class _Problem(BaseModel):
-    """Problem details (RFC 9457, section 3.1). Members that are not named here are ignored, as section 3.2 asks."""
+    """Problem details (RFC 9457, section 3.1). Unknown members are ignored, as section 3.2 requires."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -30,12 +30,26 @@ SQL_MODULES = {
     "order_service/listing.py",
     "order_service/orders.py",
     "order_service/set_statements.py",
-    "billing_service/app.py",
+    "billing_service/accounts.py",
+    "billing_service/charge.py",
+    "billing_service/forgetting.py",
     "billing_service/keys.py",
-    "billing_service/ledger.py",
-    "billing_service/group_commit.py",
+    "billing_service/readiness.py",
+    "billing_service/stored_answers.py",
+    "billing_service/batching/fast_path.py",
     "notification_service/app.py",
     "notification_service/arrivals.py",
+}
+# The speed of charges, and the only module outside of it that may import it.
+BATCHING = "billing_service.batching"
+BATCHING_USER = "billing_service/process.py"
+# The lesson, which is read alone, and what it may import of ours: its outcomes, the wire, and the pool.
+LESSON = "billing_service/charge.py"
+LESSON_OUTCOMES = "billing_service/outcomes.py"
+LESSON_IMPORTS = {
+    "billing_service.outcomes",
+    "billing_service.wire",
+    "service_kit.bounded_pool",
 }
 NAMES_THAT_SAY_NOTHING = {
     "common",
@@ -164,6 +178,27 @@ def chaos_is_built_from_the_ground_up(files: Sources) -> list[str]:
         above = CHAOS[: CHAOS.index(parts[1]) + 1]
         names = {name.split(".")[1] for name in imported if name.count(".")}
         if names & {*CHAOS, *CHAOS_ON_TOP} - {*above}:
+            offences.append(str(found))
+    return offences
+
+
+def the_lesson_knows_no_batching(files: Sources) -> list[str]:
+    """In billing only process.py imports batching; charge.py and outcomes.py import nothing else of the service either."""
+    offences = []
+    for found in imports(files):
+        if package(found.path) != "billing_service":
+            continue
+        imported = {found.module, *(f"{found.module}.{name}" for name in found.names)}
+        batching = any(f"{name}.".startswith(f"{BATCHING}.") for name in imported)
+        may_batch = found.path == BATCHING_USER or found.path.startswith(
+            "billing_service/batching/"
+        )
+        foreign = (
+            found.path in (LESSON, LESSON_OUTCOMES)
+            and found.top in OURS
+            and found.module not in LESSON_IMPORTS
+        )
+        if (batching and not may_batch) or foreign:
             offences.append(str(found))
     return offences
 
@@ -351,6 +386,7 @@ RULES = (
     the_stack_knows_services_by_name,
     the_report_knows_the_documented_run,
     chaos_is_built_from_the_ground_up,
+    the_lesson_knows_no_batching,
     examples_stand_alone,
     migrations_know_no_service,
     wires_are_plain,

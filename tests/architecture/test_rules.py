@@ -13,7 +13,7 @@ Rule = Callable[[Sources], list[str]]
 OFFENCES: dict[Rule, tuple[str, str]] = {
     rules.services_import_only_wires_of_others: (
         "order_service/delivery.py",
-        "from billing_service.ledger import charge",
+        "from billing_service.charge import charge",
     ),
     rules.services_do_not_know_the_harness: (
         "billing_service/app.py",
@@ -34,6 +34,10 @@ OFFENCES: dict[Rule, tuple[str, str]] = {
     rules.chaos_is_built_from_the_ground_up: (
         "chaos/steps/holds.py",
         "from chaos.scenarios.table import TABLE",
+    ),
+    rules.the_lesson_knows_no_batching: (
+        "billing_service/charge.py",
+        "from billing_service.batching.queue import ChargeQueue",
     ),
     rules.examples_stand_alone: ("examples/caller.py", "from billing_service.wire import Charge"),
     rules.migrations_know_no_service: (
@@ -102,7 +106,7 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (
         rules.services_import_only_wires_of_others,
         "order_service/peers.py",
-        "from billing_service import ledger",
+        "from billing_service import charge",
     ),
     (rules.names_say_something, "chaos/helpers/__init__.py", ""),
     (rules.chaos_is_built_from_the_ground_up, "chaos/faults/control.py", "import chaos.evidence"),
@@ -110,6 +114,21 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (rules.chaos_is_built_from_the_ground_up, "bench/load.py", "import chaos.runner.play"),
     (rules.the_kit_knows_nothing_of_ours, "service_kit/telemetry/logs.py", "import stack.ports"),
     (rules.wires_are_plain, "order_service/wire.py", "from service_kit.strict_input.url import x"),
+    (
+        rules.the_lesson_knows_no_batching,
+        "billing_service/keys.py",
+        "def void():\n    from billing_service import batching",
+    ),
+    (
+        rules.the_lesson_knows_no_batching,
+        "billing_service/charge.py",
+        "import billing_service.process",
+    ),
+    (
+        rules.the_lesson_knows_no_batching,
+        "billing_service/outcomes.py",
+        "if TYPE_CHECKING:\n    import billing_service.batching.admission as bounds",
+    ),
     (rules.examples_stand_alone, "examples/caller.py", "import caller"),
     (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
     (rules.text_files_are_utf_8, "chaos/runner/play.py", "open(path)"),
@@ -139,7 +158,7 @@ def test_bytes_have_no_encoding() -> None:
 def test_the_sources_are_found() -> None:
     """Rules over nothing would be kept for ever."""
     found = rules.sources()
-    for path in ("order_service/app.py", "billing_service/ledger.py", "stack/embedded.py"):
+    for path in ("order_service/app.py", "billing_service/charge.py", "stack/embedded.py"):
         assert path in found
 
 
@@ -158,7 +177,15 @@ def test_the_sources_are_found() -> None:
         "order_service/peers.py",
         "order_service/wire.py",
         "billing_service/app.py",
-        "billing_service/ledger.py",
+        "billing_service/charge.py",
+        "billing_service/outcomes.py",
+        "billing_service/keys.py",
+        "billing_service/forgetting.py",
+        "billing_service/accounts.py",
+        "billing_service/process.py",
+        "billing_service/batching/fast_path.py",
+        "billing_service/batching/group_commit.py",
+        "billing_service/batching/queue.py",
         "billing_service/wire.py",
         "notification_service/app.py",
         "notification_service/wire.py",

@@ -1,6 +1,7 @@
 """What one process takes is bounded, and names that come from callers are not kept."""
 
 import pytest
+
 from billing_service.batching.admission import Admission
 from billing_service.outcomes import QueueFull
 
@@ -17,7 +18,7 @@ def test_shares() -> None:
         with pytest.raises(QueueFull, match=reason):
             admission.enter(client, account)
     admission.enter("two", "bob")
-    with pytest.raises(QueueFull, match=r"charges wait\."):
+    with pytest.raises(QueueFull, match=r"charges are waiting\."):
         admission.enter("three", "x")
     admission.leave("one", "alice")
     admission.enter("two", "alice")

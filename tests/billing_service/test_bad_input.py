@@ -122,7 +122,7 @@ async def test_a_bad_key(billing: httpx.AsyncClient, balance: Balance, key: str 
 async def test_a_wrong_token(
     billing: httpx.AsyncClient, balance: Balance, authorization: str
 ) -> None:
-    """401 for a charge, a key and an account; the balance is nobody else's business."""
+    """401 for a charge, a key and an account; a balance is readable only with a token."""
     headers = [(b"authorization", authorization.encode("latin-1"))]
     responses = [
         await billing.post("/charges", json=GOOD, headers=[*headers, (b"idempotency-key", b'"1"')]),
@@ -138,7 +138,7 @@ async def test_a_wrong_token(
 
 
 async def test_a_token_comes_before_the_headers(billing: httpx.AsyncClient) -> None:
-    """Who is not known learns nothing about keys."""
+    """A caller without a valid token learns nothing about keys."""
     response = await billing.post("/charges", json=GOOD, headers={"Authorization": "Bearer x"})
     assert response.status_code == 401
 

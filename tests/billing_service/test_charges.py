@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import billing_service.charge
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import billing_service.charge
 from billing_service import forgetting, wire
 from billing_service.wire import AMOUNT_CENTS_MAX
 from tests.billing_service.replica import Owner
@@ -77,7 +77,7 @@ def test_every_field_of_a_charge_is_told_apart() -> None:
 
 
 async def test_the_same_number_of_another_client(charge: Charge, balance: Balance) -> None:
-    """The token names the client and the client is the namespace: nobody can burn or read another's key."""
+    """The token names the client and the client is the namespace: no client can spend or read the key of another."""
     await charge(1)
     other = await charge(1, 500, Authorization="Bearer token-of-client-curl")
     assert other.status_code == 201
@@ -204,7 +204,7 @@ async def test_an_account_that_is_held_is_unavailable(
 
 
 async def test_concurrent_charges_of_one_account(charge: Charge, balance: Balance) -> None:
-    """Different keys, one account: nobody overdraws it, and every cent is accounted for."""
+    """Different keys, one account: no charge overdraws it, and every cent is accounted for."""
     responses = await asyncio.gather(*(charge(key, 300, order=key) for key in range(1, 51)))
     charged = [response for response in responses if response.status_code == 201]
     assert {response.status_code for response in responses} == {201, 402}
@@ -255,7 +255,7 @@ async def test_the_diagnosis_is_counted(billing: httpx.AsyncClient, charge: Char
 async def test_locks_that_are_never_free_are_counted(
     billing: httpx.AsyncClient, charge: Charge, owner: Owner
 ) -> None:
-    """Each by its kind: whoever operates this sees what is in the way. Nothing is executed."""
+    """Each is counted by its kind, so that operators see which lock is slow. Nothing is executed."""
     for hold, status, lock in (
         (forgetting.lock_client_exclusively(owner, "order_service"), 503, "client"),
         (billing_service.charge.insert_key(owner, "order_service", 1, b""), 409, "key"),

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-import billing_service.charge
 import httpx
 import pytest
-from billing_service.forgetting import Collector
-from billing_service.outcomes import MarkLeap
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
-from billing_service import forgetting, keys, outcomes
+import billing_service.charge
+from billing_service import forgetting, keys
+from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
+from billing_service.outcomes import VOIDED, KeyForgotten, MarkLeap
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.replica import Owner, sample
@@ -222,13 +222,13 @@ async def test_the_mark_is_moved_before_a_key_is_deleted(
     with pytest.raises(KeyError):
         await forgetting.forget(pool, "a", 4)
     assert await stored(owner, "a") == 5
-    assert await keys.state(pool, "a", 3) == outcomes.KeyForgotten(4)
+    assert await keys.state(pool, "a", 3) == KeyForgotten(4)
 
 
 async def test_memory_is_bounded_by_the_clients(
     settings: Settings, serve: Callable[[FastAPI], Any]
 ) -> None:
-    """Who has no token leaves nothing behind: names come from tokens and never from what is sent."""
+    """A request without a token leaves nothing in memory: client names come from tokens, never from requests."""
     app = billing_service.app.create(settings.model_copy(update={"forget_pause_s": 0.01}))
     async with serve(app) as client:
         for n in range(50):
@@ -266,7 +266,7 @@ async def test_a_mark_within_reach(rig: Rig, owner: Owner) -> None:
 
 async def test_what_vouches_for_no_mark(rig: Rig, owner: Owner) -> None:
     """Neither a key that was only voided nor the keys of another client."""
-    await store(owner, "a", KEY_MAX - 1, KEY_MAX - 1, status=outcomes.VOIDED)
+    await store(owner, "a", KEY_MAX - 1, KEY_MAX - 1, status=VOIDED)
     await store(owner, "b", KEY_MAX - 1, KEY_MAX - 1)
     with pytest.raises(MarkLeap):
         await rig.collector.announce("a", KEY_MAX)

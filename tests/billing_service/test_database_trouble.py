@@ -18,7 +18,7 @@ async def test_a_crash_of_postgres(
     before = await charge(1)
     await cluster.crash()
     after = await charge(1, retry=True)
-    # The pooled connection is a dead one; who meets it learns that it could not be found out.
+    # The pooled connection is dead; the request that uses it learns that the outcome is unknown.
     if after.status_code == 503:
         assert int(after.headers["Retry-After"]) >= 1
         after = await charge(1, retry=True)

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import asyncpg
-import billing_service.charge
 import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 import billing_service.app
+import billing_service.charge
 from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
@@ -111,7 +111,7 @@ async def test_a_mark_of_a_client_that_never_charged(
 
 
 async def test_a_charge_below_its_own_mark(charge: Charge, balance: Balance) -> None:
-    """Who declares a key settled and sends it in the same breath is refused at once."""
+    """A request that carries a key and declares it settled is refused at once."""
     response = await charge(3, **{MARK: "4"})
     assert response.status_code == 410
     assert await balance() == OPENING_CENTS
@@ -287,7 +287,7 @@ async def test_the_vacuum_after_a_purge_locks_nobody_out(database: Any) -> None:
 async def test_a_round_that_gives_way_leaves_its_connection_as_it_was(
     pool: BoundedPool, owner: Any
 ) -> None:
-    """The short patience was the round's own, and so was the lock: the next one who gets the connection has neither."""
+    """The short patience was the round's own, and so was the lock: the next user of the connection has neither."""
     async with owner.transaction():
         # A charge that is stuck.
         await billing_service.charge.share_lock_client(owner, "order_service")

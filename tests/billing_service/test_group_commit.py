@@ -8,26 +8,29 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import billing_service.charge
 import httpx
 import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+import billing_service.app
+import billing_service.charge
+from billing_service import forgetting, keys
+from billing_service.accounts import insert_account, open_account
 from billing_service.forgetting import Collector
 from billing_service.outcomes import (
     AccountUnknown,
     Answer,
     ChargeOutcome,
+    ClientHeld,
     KeyForgotten,
     KeyInFlight,
     KeyReused,
+    NeverSeen,
     QueueFull,
     TooLate,
     Voided,
 )
-from fastapi import FastAPI
-from pydantic import SecretStr
-
-import billing_service.app
-from billing_service import accounts, forgetting, keys, outcomes
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, LockWaitTooLong
@@ -127,7 +130,7 @@ async def test_bad_account_locks(replica: Replica, pool: BoundedPool, owner: Own
     assert outcomes[7] == TooLate()
     assert await moved(owner) == 5 + 7 + 20
     unspent = [await keys.state(pool, "order_service", key) for key in (13, 15)]
-    assert unspent == [outcomes.NeverSeen(), outcomes.NeverSeen()]
+    assert unspent == [NeverSeen(), NeverSeen()]
 
 
 async def test_twins(replica: Replica, owner: Owner) -> None:
@@ -183,7 +186,7 @@ async def announced(owner: Owner, key: int) -> None:
 async def test_a_key_that_is_held_elsewhere(
     database: Any, pool: BoundedPool, owner: Owner, hold: Callable[[Owner, int], Awaitable[None]]
 ) -> None:
-    """Its charge waits apart. The others of its batch and later ones are charged long before the lock timeout."""
+    """Its charge waits separately. The others of its batch and later ones are charged long before the lock timeout."""
     async with opened(database.billing, lock_timeout_s=30) as patient:
         replica = Replica(patient, wait_s=30)
         async with owner.transaction():
@@ -269,7 +272,7 @@ async def test_an_account_that_stays_held(
         assert {type(outcome) for outcome in outcomes} == {LockWaitTooLong}
         assert LOCK_TIMEOUT_S * 0.9 < loop.time() - since_s < LOCK_TIMEOUT_S * 2
     for key in (1, 30):
-        assert await keys.state(pool, "order_service", key) == outcomes.NeverSeen()
+        assert await keys.state(pool, "order_service", key) == NeverSeen()
     assert statuses([await replica.charge(1)]) == [201]
 
 
@@ -277,7 +280,7 @@ async def test_an_account_that_stays_held(
 async def accounts_held(database: Any, owner: Owner, *accounts: str) -> AsyncIterator[Any]:
     """Opens the accounts; another transaction holds them. Gives its connection."""
     for account in accounts:
-        await accounts.insert_account(owner, account, OPENING_CENTS)
+        await insert_account(owner, account, OPENING_CENTS)
     other: Owner = await asyncpg.connect(database.owner)
     await other.execute("BEGIN")
     for account in accounts:
@@ -314,7 +317,7 @@ async def test_more_held_accounts_than_connections_to_wait_on(
 
 
 async def test_a_client_whose_mark_is_being_moved(replica: Replica, owner: Owner) -> None:
-    """Its charges wait aside and then obey the new mark; other clients' charges go on."""
+    """Its charges wait together and then obey the new mark; other clients' charges go on."""
     await replica.charge(9)
     transaction = owner.transaction()
     await transaction.start()
@@ -337,7 +340,7 @@ async def test_a_client_whose_mark_stays_locked(replica: Replica, owner: Owner) 
         outcomes = await asyncio.gather(
             replica.charge(1), replica.charge(2), return_exceptions=True
         )
-    assert [type(outcome) for outcome in outcomes] == [outcomes.ClientHeld] * 2
+    assert [type(outcome) for outcome in outcomes] == [ClientHeld] * 2
     assert await moved(owner) == 0
 
 
@@ -368,7 +371,7 @@ async def test_a_stuck_charge_and_the_collector(
 
 async def test_late_batches_hold_no_other_up(pool: BoundedPool, owner: Owner) -> None:
     """Two batches stand still in Postgres; soon they count as late, and the next one begins beside them."""
-    await accounts.open_account(pool, "carol", OPENING_CENTS)
+    await open_account(pool, "carol", OPENING_CENTS)
     replica = Replica(pool, patience_s=0.02)
     async with inserting_keys_pauses(owner, keys_max=2):
         late = [replica.begin(1)]
@@ -433,7 +436,7 @@ async def test_a_charge_that_is_not_begun_in_time(
         assert not begun.done()
     assert statuses([await begun]) == [201]
     await replica.group.drain()
-    assert await keys.state(pool, "order_service", 2) == outcomes.NeverSeen()
+    assert await keys.state(pool, "order_service", 2) == NeverSeen()
     assert await moved(owner) == 10
 
 
@@ -509,7 +512,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
         accounts_held(database, owner, "alice", "bob", "carol", "dave") as holder,
         serve(billing_service.app.create(narrow)) as client,
     ):
-        await accounts.insert_account(owner, "erin", OPENING_CENTS)
+        await insert_account(owner, "erin", OPENING_CENTS)
         keys_used = iter(range(1, 1000))
 
         async def send(name: str, account: str) -> httpx.Response:
@@ -552,7 +555,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
         assert (await send("two", "erin")).status_code == 201
         for account in ("carol", "carol", "dave", "dave"):
             await wait_with("two", account)
-        await is_refused("three", "erin", "Too many charges wait")
+        await is_refused("three", "erin", "Too many charges are waiting")
         assert (await client.get("/problems/overloaded")).status_code == 200
         assert "billing_charges_shed_total 4.0" in (await client.get("/metrics")).text
         await holder.execute("ROLLBACK")
@@ -572,7 +575,7 @@ async def test_a_held_account_over_http(
         accounts_held(database, owner, "alice"),
         serve(billing_service.app.create(patient)) as client,
     ):
-        await accounts.insert_account(owner, "carol", OPENING_CENTS)
+        await insert_account(owner, "carol", OPENING_CENTS)
         client.headers["Authorization"] = "Bearer token-of-order_service"
         loop = asyncio.get_running_loop()
 
@@ -641,12 +644,12 @@ async def test_two_replicas_and_one_hot_account(
 ) -> None:
     """The same keys in opposite orders at both, over two accounts: no deadlock, no 409, every cent once."""
     async with opened(database.billing) as other:
-        desks = (Replica(pool, size_max=20), Replica(other, size_max=20))
+        replicas = (Replica(pool, size_max=20), Replica(other, size_max=20))
         keys_up = list(range(1, 101))
         outcomes = await asyncio.gather(
             *(
                 replica.charge(key, 1 + key % 3, ("alice", "bob")[key % 2])
-                for replica, order in zip(desks, (keys_up, keys_up[::-1]), strict=True)
+                for replica, order in zip(replicas, (keys_up, keys_up[::-1]), strict=True)
                 for key in order
             )
         )
@@ -689,7 +692,7 @@ async def test_two_replicas_of_which_one_charges_alone(
 
 
 async def test_a_concurrent_charges_is_halved(pool: BoundedPool, owner: Owner) -> None:
-    """A batch leaves half of those who are there to the next one; few go together."""
+    """A batch leaves half of the waiting charges to the next one; a few charges share one batch."""
     replica = Replica(pool, halved_from=4)
     await asyncio.gather(*(replica.charge(key, account="alice") for key in range(1, 17)))
     # 8 of 16; the other 8 together with the 8 that were answered are 16 again.

@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
-import billing_service.charge
 import httpx
+
+import billing_service.charge
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -66,7 +67,7 @@ async def test_a_forgotten_key_cannot_be_voided(
 async def test_voiding_races_with_charging(
     billing: httpx.AsyncClient, charge: Charge, balance: Balance
 ) -> None:
-    """Whoever comes first decides, and both answers agree with the money."""
+    """The first request decides, and both answers agree with the money."""
     executed = 0
     for key in range(1, 31):
         charged, voided = await asyncio.gather(
@@ -125,7 +126,7 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
 async def test_a_charge_under_way_is_never_called_too_late(
     database: Any, charge: Charge, balance: Balance
 ) -> None:
-    """Its caller's deadline passes inside COMMIT: whoever still listens hears what became of it, not that nothing did."""
+    """Its caller's deadline passes inside COMMIT: a caller that still listens gets the outcome, not "nothing happened"."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute(
         """

@@ -10,17 +10,17 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import billing_service.app
 import billing_service.charge
+import chaos.faults.wrapped_services
+from billing_service import accounts, forgetting, keys, outcomes
 from billing_service.batching import fast_path
 from billing_service.batching.fast_path import Bodies, Request
 from billing_service.charge import Stored
 from billing_service.forgetting import Collector
 from billing_service.outcomes import CHARGED, DECLINED, Answer
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-import billing_service.app
-import chaos.faults.wrapped_services
-from billing_service import accounts, forgetting, keys, outcomes
 from billing_service.wire import Charge, Charged
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
 

@@ -1,8 +1,8 @@
 """The fast path: a batch of charges in one round trip, by the function `billing.charge_batch` of the schema.
 
-Guarantee: each charge gets the outcome that `ledger.charge` would have given it, in the order of arrival and under the
-same locks. All charges of a batch are committed or none is. The function waits for no lock: it names the lock that
-another transaction holds, and executes nothing of a charge that needs it.
+Guarantee: each charge gets the outcome that the single transaction (`billing_service/charge.py`) would give it, in the order
+of arrival and under the same locks. All charges of a batch are committed, or none is. The function waits for no lock: when
+another transaction holds one, it names that lock and does not execute the charges that need it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from billing_service import keys, ledger
-from billing_service.keys import CHARGED, DECLINED, Answer, KeyForgotten, stored_as
-from billing_service.ledger import AccountUnknown, Awaited, ChargeOutcome, DeclineBody, TooLate
+import billing_service.charge
+from billing_service.charge import Awaited, DeclineBody, stored_as
+from billing_service.outcomes import (
+    CHARGED,
+    DECLINED,
+    AccountUnknown,
+    Answer,
+    ChargeOutcome,
+    KeyForgotten,
+    TooLate,
+)
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong, translated
 
 
 @dataclass(frozen=True)
 class Request:
-    """One charge on its way: whose, under which key, what, and whether its caller still waits."""
+    """One charge to execute: its client, key and payload, and whether its caller still waits."""
 
     client: str
     sequence_key: int
@@ -29,33 +37,33 @@ class Request:
 
 
 class Held(NamedTuple):
-    """Another transaction holds a lock that the charge needs. Nothing was executed. `name` is the client or the account."""
+    """Did not happen: another transaction holds a lock that the charge needs. `name` is the client or the account."""
 
     lock: Literal["client", "key", "account"]
     name: str
 
 
 class Obstructed(Exception):
-    """Another transaction inserted a key without announcing it. Nothing was executed: the batch is rolled back."""
+    """Did not happen: another transaction inserted a key without its advisory lock, so the whole batch was rolled back."""
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """Templates of the two answers, for Postgres's format(): charge id, order, account, amount, balance."""
+    """Templates of the two answers for format() in Postgres: charge id, order, account, amount, balance."""
 
     charged: str
     declined: str
 
     @classmethod
     def of(cls, decline_body: DeclineBody) -> "Bodies":
-        """From the functions that render the answers of a single charge, so that both forms answer alike."""
+        """Built from the functions that render the answers of a single charge, so that both paths answer alike."""
         return cls(
-            _template(ledger.charged_body(_ANY_CHARGE, _ANY_ID, _ANY_BALANCE)),
+            _template(billing_service.charge.charged_body(_ANY_CHARGE, _ANY_ID, _ANY_BALANCE)),
             _template(decline_body(_ANY_CHARGE, _ANY_BALANCE)),
         )
 
 
-# Values that no charge has, to be found again in a rendered body.
+# Values that no charge has, so that they can be found in a rendered body.
 _ANY_ID, _ANY_BALANCE = UUID(int=2**128 - 1), 10**18 + 1
 _ANY_CHARGE = Charge.model_construct(
     order_id=UUID(int=2**128 - 2), account="@account", amount_cents=10**18 + 2
@@ -82,21 +90,21 @@ async def charge_all(
     bodies: Bodies,
     wait_for: Held | None = None,
 ) -> list[ChargeOutcome | Held]:
-    """The outcome of each charge that `take` gives, in the same order. No two of them may have the same key.
+    """The outcomes of the charges that `take` returns, in the same order. No two of them may have the same key.
 
-    `take` is called when there is a connection and, with `wait_for`, when that lock is granted: so the batch holds all
-    charges that have arrived by then. Raises `DatabaseTrouble` when the outcome is unknown, for all of them;
-    `LockWaitTooLong` when another transaction kept `wait_for`; and `Obstructed`.
+    `take` is called once a connection is available and, with `wait_for`, once that lock is granted. So the batch contains all
+    charges that have arrived by then. Raises `DatabaseTrouble` when the outcome of the whole batch is unknown,
+    `LockWaitTooLong` when another transaction kept the lock `wait_for`, and `Obstructed`.
     """
     if wait_for is None:
         async with pool.connection() as connection:
             return await _charge(connection, take(), bodies)
     async with pool.transaction() as connection:
-        # Before this transaction holds anything else, so that no two transactions wait for each other.
+        # This transaction holds no other lock yet, so no two transactions can wait for each other.
         if wait_for.lock == "client":
-            await keys.share_lock_client(connection, wait_for.name)
+            await billing_service.charge.share_lock_client(connection, wait_for.name)
         else:
-            await ledger.lock_account(connection, wait_for.name)
+            await billing_service.charge.lock_account(connection, wait_for.name)
         return await _charge(connection, take(), bodies)
 
 
@@ -116,10 +124,9 @@ async def _charge(
 async def charge_batch(
     connection: Connection, requests: Sequence[Request], bodies: Bodies
 ) -> list[Any]:
-    """Executes the charges, and says what became of each.
+    """Executes the charges and returns a verdict for each.
 
-    A function of the schema (migration 0010), because its statements need a snapshot each and should not need a round trip
-    each.
+    It is a function of the schema (migration 0010): each of its statements needs its own snapshot, but not its own round trip.
     """
     return await connection.fetch(
         "SELECT * FROM billing.charge_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -143,7 +150,7 @@ def _outcome(request: Request, row: Any) -> ChargeOutcome | Held:
             return Answer(DECLINED, row["body"])
         case "known":
             stored = stored_as(row["fingerprint"], row["status"], row["body"])
-            return ledger.replay(stored, request.digest)
+            return billing_service.charge.replay(stored, request.digest)
         case "forgotten":
             return KeyForgotten(row["first_incomplete"])
         case "too late":

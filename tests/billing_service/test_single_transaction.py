@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-import billing_service.charge
 import pytest
-from billing_service.outcomes import Answer, ChargeOutcome, KeyForgotten
 
+import billing_service.charge
 from billing_service import forgetting, keys
+from billing_service.outcomes import Answer, ChargeOutcome, KeyForgotten
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from tests.billing_service.replica import (

@@ -1,8 +1,8 @@
-"""Group commit: charges that arrive while a batch is under way wait, and share the next one.
+"""Group commit: charges that arrive while a batch is running wait, and share the next batch.
 
-Guarantee: a charge that finds nothing under way is begun at once, and each charge gets the outcome that it would have got
-alone. A charge that needs a lock of another transaction waits for it apart, with the charges that need the same lock: the
-others are neither delayed nor failed by it. No charge waits here for longer than `Bounds.wait_s`.
+Guarantee: a charge begins at once when no batch is running, and gets the outcome that it would have got alone. A charge whose
+lock another transaction holds waits together with the charges that need the same lock. It neither delays nor fails the
+others. No charge waits here longer than `Bounds.wait_s`.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from typing import Any
 
 import structlog
 
-from billing_service import ledger, plain
-from billing_service.admission import QueueFull
-from billing_service.ledger import Awaited, ChargeOutcome, DeclineBody
+import billing_service.charge
+from billing_service.batching import fast_path
+from billing_service.batching.fast_path import Bodies, Held, Request
+from billing_service.batching.queue import ChargeQueue, Waiting
+from billing_service.charge import Awaited, DeclineBody
 from billing_service.metrics import Metrics
-from billing_service.plain import Bodies, Held, Request
-from billing_service.queue import ChargeQueue, Waiting
+from billing_service.outcomes import ChargeOutcome, QueueFull
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 
-# One is in Postgres while the other is read or answered; they never share an account.
+# Postgres executes one batch while this process reads and answers the other; they never share an account.
 _PROMPT_MAX = 2
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much may be together, wait, and be under way.
+    """The bounds of batches and of waiting.
 
-    `size_max`: charges of one batch. `halved_from`: when more than this are there, a batch takes half of them.
-    `wait_s`: after so many seconds a charge that is not begun ends. `patience_s`: after so many seconds a batch counts as
-    late and holds the next one up no longer. `batches_max`: batches under way, the late ones included. `slow_max`:
-    connections on which charges wait for locks.
+    `size_max`: charges in one batch. `halved_from`: when more charges than this wait, a batch takes half of them. `wait_s`: a
+    charge that has not begun after this time fails. `patience_s`: a batch that takes longer is late and no longer delays the
+    next one. `batches_max`: running batches, late ones included. `slow_max`: connections on which charges wait for locks.
     """
 
     size_max: int
@@ -46,7 +46,7 @@ class Bounds:
 
 
 class GroupCommit:
-    """Takes charges and executes them; one for each process."""
+    """Accepts charges and executes them in batches; one for each process."""
 
     def __init__(
         self, pool: BoundedPool, decline_body: DeclineBody, bounds: Bounds, metrics: Metrics
@@ -58,26 +58,26 @@ class GroupCommit:
         self._metrics = metrics
         self._queue = ChargeQueue()
         self._slow = asyncio.Semaphore(bounds.slow_max)
-        # Batches under way that are not late, and all of them.
+        # Running batches that are not late, and all running batches.
         self._prompt = 0
         self._batches = 0
         self._taken_last = 0
-        # One timer ends the charges that have waited for too long.
+        # One timer fails the charges that have waited too long.
         self._expiry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
     def queue_length(self) -> int:
-        """Charges that wait and are not begun."""
+        """Charges that wait and have not begun."""
         return len(self._queue)
 
     async def charge(
         self, client: str, sequence_key: int, charge: Charge, awaited: Awaited
     ) -> ChargeOutcome:
-        """As `ledger.charge`, and raises what it raises, and `QueueFull` when it was not begun in time.
+        """As `charge.charge`, with its errors, and `QueueFull` when the charge did not begin in time.
 
-        When the caller is cancelled before its charge is begun the charge is dropped; later it is finished, unheard.
+        When the caller is cancelled, a charge that has not begun is dropped; a charge that has begun is finished.
         """
         if self._closed:
             raise QueueFull("This process is stopping.")
@@ -87,7 +87,7 @@ class GroupCommit:
             client,
             sequence_key,
             charge,
-            ledger.fingerprint(charge),
+            billing_service.charge.fingerprint(charge),
             lambda: not outcome.done() and awaited(),
         )
         if self._expiry is None:
@@ -97,7 +97,7 @@ class GroupCommit:
         return await outcome
 
     async def drain(self) -> None:
-        """Takes nothing more and returns when all that was taken has its outcome."""
+        """Accepts no more charges, and returns when every accepted charge has its outcome."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -112,7 +112,7 @@ class GroupCommit:
             self._spawn(self._next_batch())
 
     async def _next_batch(self) -> None:
-        # Taken only now, when all that have arrived at the same moment are in the queue.
+        # Charges are taken only now, so that all that arrived in the same moment are in the queue.
         taken = self._queue.take(self._next_size())
         self._taken_last = len(taken) or self._taken_last
         accounts = {waiting.request.charge.account for waiting in taken}
@@ -125,7 +125,7 @@ class GroupCommit:
                 prompt = False
                 self._prompt -= 1
                 self._queue.done_with(accounts)
-                # After an empty batch all that wait are blocked, and what blocks them calls when it is over.
+                # After an empty batch every waiting charge is blocked, and what blocks it calls `_begin` at its end.
                 if taken:
                     self._begin()
 
@@ -141,10 +141,10 @@ class GroupCommit:
                 self._begin()
 
     def _next_size(self) -> int:
-        """Half of those that wait and of those that were just answered, because these will be back.
+        """Half of the waiting charges and of those just answered, because busy callers send the next charge at once.
 
-        If a batch took all of them, this process would have nothing to do while Postgres works, and Postgres nothing while
-        this process answers and reads; with halves each works for one of them while the other works for the other.
+        If one batch took all charges, this process would be idle while Postgres works, and Postgres while this process answers
+        and reads. With halves, Postgres executes one batch while this process handles the other.
         """
         present = self._queue.in_line + self._taken_last
         return min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
@@ -159,7 +159,7 @@ class GroupCommit:
             return [waiting.request for waiting in taken]
 
         transaction = asyncio.create_task(
-            plain.charge_all(self._pool, requests, self._bodies, wait_for)
+            fast_path.charge_all(self._pool, requests, self._bodies, wait_for)
         )
         await asyncio.wait((transaction,))
         exc = transaction.exception()
@@ -174,8 +174,12 @@ class GroupCommit:
             for waiting in taken:
                 self._queue.fail(waiting, exc)
             return
-        # The charge that is to blame meets it again, alone.
-        log.warning("a batch is taken apart", charges=len(taken), reason=repr(exc))
+        # Each charge is executed alone, so that only the charge that caused the error fails.
+        log.warning(
+            "a batch failed; its charges are executed one by one",
+            charges=len(taken),
+            reason=repr(exc),
+        )
         for waiting in taken:
             self._spawn(self._alone(waiting))
 
@@ -195,9 +199,9 @@ class GroupCommit:
         self._queue.put_back(back)
 
     async def _wait_for(self, held: Held) -> None:
-        """Waits for an account or a client on behalf of all charges that need it, and begins with them.
+        """Waits for the lock of an account or client on behalf of all charges that need it, then executes them.
 
-        Where all slow connections are taken the wait is given up soon, and the fast path tries the lock again.
+        When no slow connection becomes free in time, this gives up, and the fast path tries the lock again.
         """
         deadline_s = asyncio.get_running_loop().time() + self._bounds.patience_s
         try:
@@ -213,10 +217,10 @@ class GroupCommit:
             self._begin()
 
     async def _alone(self, waiting: Waiting) -> None:
-        """Charges one in the single transaction, which waits for its key."""
+        """Executes one charge in the single transaction, which waits for the key."""
         try:
             if not await self._slow_connection(waiting.since_s + self._bounds.wait_s):
-                self._queue.fail(waiting, QueueFull("Too many charges wait for locks."))
+                self._queue.fail(waiting, QueueFull("Too many charges are waiting for locks."))
                 return
             try:
                 await self._single(waiting)
@@ -228,10 +232,10 @@ class GroupCommit:
     async def _single(self, waiting: Waiting) -> None:
         asked = waiting.request
         if waiting.outcome.done():
-            self._queue.fail(waiting, QueueFull("The caller has gone."))
+            self._queue.fail(waiting, QueueFull("The caller has disconnected."))
             return
         transaction = asyncio.create_task(
-            ledger.charge(
+            billing_service.charge.charge(
                 self._pool,
                 asked.client,
                 asked.sequence_key,
@@ -247,7 +251,7 @@ class GroupCommit:
             self._queue.fail(waiting, exc)
 
     async def _slow_connection(self, deadline_s: float) -> bool:
-        """Whether a connection to wait on is there before the deadline; the caller releases it."""
+        """Reserves a connection to wait on; false when none is free before the deadline. The caller releases it."""
         try:
             async with asyncio.timeout_at(deadline_s):
                 return await self._slow.acquire()

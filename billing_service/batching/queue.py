@@ -1,7 +1,7 @@
-"""The charges of one process that wait: which of them may begin, and what the others wait for. It does no I/O.
+"""The waiting charges of one process: which of them may begin, and what the others wait for. It does no I/O.
 
-Guarantee: two charges of one key are never begun together, and each gets its own verdict. Charges of one account begin in the
-order of their arrival, unless one of them has to wait for its key or its client.
+Guarantee: two charges with the same key are never executed at the same time, and each gets its own outcome. Charges of one
+account begin in the order of their arrival, unless one of them has to wait for its key or its client.
 """
 
 import asyncio
@@ -10,24 +10,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from billing_service import ledger
-from billing_service.admission import QueueFull
-from billing_service.keys import Answer, ClientHeld, KeyForgotten, KeyInFlight, Stored, Voided
-from billing_service.ledger import ChargeOutcome
-from billing_service.plain import Held, Request
+from billing_service.batching.fast_path import Held, Request
+from billing_service.charge import Stored, replay
+from billing_service.outcomes import (
+    Answer,
+    ChargeOutcome,
+    ClientHeld,
+    KeyForgotten,
+    KeyInFlight,
+    QueueFull,
+    Voided,
+)
 from service_kit.bounded_pool import LockWaitTooLong
 
 
 @dataclass(eq=False)
 class Waiting:
-    """One caller that waits for its outcome since `since_s`."""
+    """One caller that has waited for its outcome since `since_s`."""
 
     request: Request
     outcome: "asyncio.Future[ChargeOutcome]"
     since_s: float
 
     def __post_init__(self) -> None:
-        # The key's whole name.
+        # Sequence keys are unique only within their client.
         self.key = (self.request.client, self.request.sequence_key)
 
     def gets(self, outcome: ChargeOutcome) -> None:
@@ -36,33 +42,33 @@ class Waiting:
             self.outcome.set_result(outcome)
 
     def fails(self, exc: BaseException) -> None:
-        """The same with an exception."""
+        """Answers the caller with an exception, if it still waits."""
         if not self.outcome.done():
             self.outcome.set_exception(exc)
 
 
 class ChargeQueue:
-    """What waits, and what it waits for."""
+    """The waiting charges, and what each waits for. A twin is a charge whose key is being executed by another request."""
 
     def __init__(self) -> None:
         self._queue: deque[Waiting] = deque()
-        # Of each key that is under way: the charges that wait for its outcome.
+        # For each key that is being executed: the twins that wait for its outcome.
         self._twins: dict[tuple[str, int], list[Waiting]] = {}
-        # Accounts of batches under way; and names whose locks another transaction holds.
+        # Accounts of running batches, and locks that other transactions hold.
         self._accounts: Counter[str] = Counter()
         self._held: set[Held] = set()
 
     def __len__(self) -> int:
-        """Charges that wait and are not begun."""
+        """Charges that wait and have not begun."""
         return len(self._queue) + sum(map(len, self._twins.values()))
 
     @property
     def in_line(self) -> int:
-        """Those of them that do not wait for a twin."""
+        """Waiting charges that are not twins."""
         return len(self._queue)
 
     def add(self, waiting: Waiting) -> bool:
-        """Whether it may begin now."""
+        """Adds a charge; true when it may begin now."""
         twins = self._twins.get(waiting.key)
         if twins is not None:
             twins.append(waiting)
@@ -71,9 +77,9 @@ class ChargeQueue:
         return not self._is_blocked(waiting.request)
 
     def take(self, size: int, granted: Held | None = None) -> list[Waiting]:
-        """The next charges that nothing blocks; or those that wait for a lock that is granted now.
+        """Takes the next charges that nothing blocks, or those that wait for the lock that was just granted.
 
-        Each is under way from now on, until `end`, `fail` or `put_back`. Charges whose callers have gone are dropped.
+        Each is executing until `end`, `fail` or `put_back`. Charges whose callers have disconnected are dropped.
         """
         taken: list[Waiting] = []
         passed: list[Waiting] = []
@@ -93,7 +99,7 @@ class ChargeQueue:
         return taken
 
     def end(self, waiting: Waiting, outcome: ChargeOutcome) -> None:
-        """Answers a charge, and its twins each by its own payload."""
+        """Answers a charge, and each of its twins according to the twin's payload."""
         waiting.gets(outcome)
         twins = self._twins.pop(waiting.key)
         if not twins:
@@ -102,27 +108,27 @@ class ChargeQueue:
             case Answer():
                 stored = Stored(waiting.request.digest, replace(outcome, replayed=True))
                 for twin in twins:
-                    twin.gets(ledger.replay(stored, twin.request.digest))
+                    twin.gets(replay(stored, twin.request.digest))
             case Voided() | KeyForgotten() | KeyInFlight():
                 for twin in twins:
                     twin.gets(outcome)
             case _:
-                # The key was not spent by this one: the next one asks for itself.
+                # This charge did not spend the key, so its twins are executed themselves.
                 self._put_first(twins)
 
     def fail(self, waiting: Waiting, exc: BaseException) -> None:
-        """Answers a charge; its twins ask for themselves."""
+        """Answers a charge with an exception. Its twins are executed themselves."""
         waiting.fails(exc)
         self._put_first(self._twins.pop(waiting.key))
 
     def put_back(self, waiting: Sequence[Waiting]) -> None:
-        """They were not executed and wait again, in their old places, with their twins."""
+        """Returns charges that were not executed to their old places, with their twins."""
         self._put_first(
             [*chain.from_iterable((each, *self._twins.pop(each.key)) for each in waiting)]
         )
 
     def work_on(self, accounts: Iterable[str]) -> None:
-        """Other charges of these accounts wait, until `done_with`."""
+        """Makes other charges of these accounts wait until `done_with`."""
         self._accounts.update(accounts)
 
     def done_with(self, accounts: Iterable[str]) -> None:
@@ -130,7 +136,7 @@ class ChargeQueue:
         self._accounts -= Counter(accounts)
 
     def hold(self, held: Held) -> bool:
-        """Charges that need this lock wait, until `release`; false when they do so already."""
+        """Makes charges that need this lock wait until `release`; false when they already do."""
         if held in self._held:
             return False
         self._held.add(held)
@@ -141,7 +147,7 @@ class ChargeQueue:
         self._held.discard(held)
 
     def expire(self, due_s: float) -> float | None:
-        """Ends the charges that have waited since `due_s` or longer; since when the first of the others waits."""
+        """Fails the charges that arrived at `due_s` or earlier, and returns when the first of the others arrived."""
         for waiting in self._queue:
             if waiting.since_s <= due_s:
                 waiting.fails(self._why(waiting.request))
@@ -156,27 +162,27 @@ class ChargeQueue:
         )
 
     def _is_blocked(self, request: Request, granted: Held | None = None) -> bool:
-        """Whether the charge has to wait for a batch under way, or for a lock other than the one that is granted now."""
+        """Whether the charge has to wait for a running batch, or for a lock other than the one that was just granted."""
         if request.charge.account in self._accounts:
             return True
         held = self._locks_held(request)
         return bool(held) if granted is None else held != [granted]
 
     def _locks_held(self, request: Request) -> list[Held]:
-        """The locks that the charge needs and another transaction holds, as far as that is known."""
+        """The locks that the charge needs and, as far as known, another transaction holds."""
         if not self._held:
             return []
         needed = Held("client", request.client), Held("account", request.charge.account)
         return [lock for lock in needed if lock in self._held]
 
     def _why(self, request: Request) -> Exception:
-        """What a charge that was not begun in time has waited for."""
+        """The error of a charge that did not begin in time: it names what the charge waited for."""
         locks = [held.lock for held in self._locks_held(request)]
         if "client" in locks:
             return ClientHeld("the client's mark stayed locked")
         if "account" in locks:
             return LockWaitTooLong("the account stayed locked")
-        return QueueFull("The charge was not begun in time.")
+        return QueueFull("The charge did not begin in time.")
 
     def _put_first(self, waiting: Sequence[Waiting]) -> None:
         self._queue.extendleft(reversed(waiting))

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import billing_service.charge
 import pytest
+
+import billing_service.charge
+from billing_service import accounts, forgetting, keys
 from billing_service.batching import fast_path
 from billing_service.batching.fast_path import Bodies, Held, Obstructed, Request
 from billing_service.outcomes import (
@@ -15,12 +17,12 @@ from billing_service.outcomes import (
     Answer,
     ChargeOutcome,
     KeyForgotten,
+    KeyInFlight,
     KeyReused,
+    NeverSeen,
     TooLate,
     Voided,
 )
-
-from billing_service import accounts, forgetting, keys, outcomes
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge, Charged
@@ -77,7 +79,7 @@ async def test_a_new_key(pool: BoundedPool, owner: Owner) -> None:
     assert outcomes[2] == Answer(402, '"5000 of 4000"')
     assert (outcomes[3], outcomes[5]) == (AccountUnknown(), TooLate())
     for key in (4, 6):
-        assert await keys.state(pool, "order_service", key) == outcomes.NeverSeen()
+        assert await keys.state(pool, "order_service", key) == NeverSeen()
     assert await keys.state(pool, "order_service", 3) == Answer(402, '"5000 of 4000"', True)
     assert await moved(owner) == 20_000
 
@@ -207,7 +209,7 @@ async def test_a_key_that_is_inserted_unannounced(pool: BoundedPool, owner: Owne
 async def test_an_ambiguous_commit(
     replica: Replica, owner: Owner, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
-    """All learn that it could not be found out; the same keys then move the money once."""
+    """Every caller learns that the outcome is unknown; the same keys then move the money once."""
     charge_batch = fast_path.charge_batch
 
     async def lost(connection: Connection, *arguments: Any) -> list[Any]:
@@ -278,7 +280,7 @@ async def test_the_race_without_the_locks(
                 outcome = await billing_service.charge.charge(
                     other, "order_service", 1, asked(1).charge, decline, lambda: True
                 )
-                assert outcome == outcomes.KeyInFlight()
+                assert outcome == KeyInFlight()
             else:
                 for key in (1, 2):
                     charge = asked(key, account="bob").charge

@@ -1,4 +1,4 @@
-"""One replica's queue of charges on a database of its own, with short words for what is asked of it."""
+"""One replica's queue of charges on its own database, with short functions for the tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -6,23 +6,23 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from billing_service.batching.group_commit import Bounds, GroupCommit
-from billing_service.outcomes import Answer, ChargeOutcome
 from prometheus_client import CollectorRegistry
 
+from billing_service.batching.group_commit import Bounds, GroupCommit
 from billing_service.metrics import Metrics
+from billing_service.outcomes import Answer, ChargeOutcome
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 
 OPENING_CENTS = 10_000
-# The lock timeout below; whoever is done while a lock is held has not waited for it.
+# The lock timeout below; a charge that ends while a lock is held has not waited for that lock.
 LOCK_TIMEOUT_S = 1.0
 APPLICATION = "group commit under test"
 Owner = Any
 
 
 class Replica:
-    """One replica's queue with short words for its charges."""
+    """One replica's queue, with short functions for its charges."""
 
     def __init__(self, pool: BoundedPool, **bounds: Any) -> None:
         self.metrics = Metrics()
