@@ -123,7 +123,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_books.py::test_attempts_begin_together",
         "tests/order_service/test_books.py::test_fates_are_recorded_together",
     ),
-    "billing_service/admission.py": (
+    "billing_service/batching/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
         "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
     ),
@@ -133,7 +133,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_bad_input.py::test_a_bad_body",
         "tests/billing_service/test_charges.py::test_an_unknown_account_spends_no_key",
     ),
-    "billing_service/collector.py": (
+    "billing_service/forgetting.py": (
         "tests/billing_service/test_collector.py::test_time_forgets_nothing",
         "tests/billing_service/test_collector.py::test_the_mark_is_moved_before_a_key_is_deleted",
         "tests/billing_service/test_collector.py::test_a_stuck_client_keeps_no_other_one",
@@ -142,7 +142,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_forgetting.py::test_a_mark_never_goes_back",
         "tests/billing_service/test_forgetting.py::test_purging_everything_and_replaying_everything",
     ),
-    "billing_service/group_commit.py": (
+    "billing_service/batching/group_commit.py": (
         "tests/billing_service/test_group_commit.py::test_nothing_is_under_way",
         "tests/billing_service/test_group_commit.py::test_bad_account_locks",
         "tests/billing_service/test_group_commit.py::test_a_key_that_is_held_elsewhere",
@@ -164,7 +164,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
         "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
     ),
-    "billing_service/ledger.py": (
+    "billing_service/charge.py": (
         "tests/billing_service/test_charges.py::test_the_same_key_again",
         "tests/billing_service/test_charges.py::test_fifty_at_once_with_the_first_one_slow",
         "tests/billing_service/test_charges.py::test_the_flag_decides_nothing",
@@ -181,13 +181,13 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_opening.py::test_another_balance_is_an_error",
         "tests/billing_service/test_opening.py::test_without_a_database",
     ),
-    "billing_service/plain.py": (
-        "tests/billing_service/test_plain.py::test_an_answer_is_what_a_single_charge_gets",
-        "tests/billing_service/test_plain.py::test_a_new_key",
-        "tests/billing_service/test_plain.py::test_what_is_known_is_answered",
-        "tests/billing_service/test_plain.py::test_what_is_held_elsewhere",
-        "tests/billing_service/test_plain.py::test_a_key_that_is_inserted_unannounced",
-        "tests/billing_service/test_plain.py::test_the_index_decides",
+    "billing_service/batching/fast_path.py": (
+        "tests/billing_service/test_fast_path.py::test_an_answer_is_what_a_single_charge_gets",
+        "tests/billing_service/test_fast_path.py::test_a_new_key",
+        "tests/billing_service/test_fast_path.py::test_what_is_known_is_answered",
+        "tests/billing_service/test_fast_path.py::test_what_is_held_elsewhere",
+        "tests/billing_service/test_fast_path.py::test_a_key_that_is_inserted_unannounced",
+        "tests/billing_service/test_fast_path.py::test_the_index_decides",
         "tests/billing_service/test_group_commit.py::test_an_overdraft_is_judged_in_the_order_of_arrival",
     ),
     "billing_service/problems.py": (
@@ -198,7 +198,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/test_making.py::test_nothing_outside_is_touched",
         "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
     ),
-    "billing_service/queue.py": (
+    "billing_service/batching/queue.py": (
         "tests/billing_service/test_group_commit.py::test_twins",
         "tests/billing_service/test_group_commit.py::test_twins_of_a_key_that_is_committed_elsewhere",
         "tests/billing_service/test_group_commit.py::test_two_batches_at_once_share_no_account",
@@ -792,7 +792,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
         "| 201 |": (
             "tests/billing_service/test_charges.py::test_the_same_key_again",
-            "tests/billing_service/test_plain.py::test_a_new_key",
+            "tests/billing_service/test_fast_path.py::test_a_new_key",
         ),
         "`insufficient-funds`": ("tests/billing_service/test_charges.py::test_a_decline_is_final",),
         "`Idempotency-Replayed: ?1`": (
@@ -846,7 +846,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "`unavailable`": (
             "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
             "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
-            "tests/billing_service/test_plain.py::test_an_ambiguous_commit",
+            "tests/billing_service/test_fast_path.py::test_an_ambiguous_commit",
         ),
         "`request-malformed`": (
             "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
@@ -872,8 +872,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
     },
     "The receiver's half": {
         "lock the client": (
-            "tests/billing_service/test_ledger.py::test_a_mark_that_moves_while_its_lock_is_waited_for",
-            "tests/billing_service/test_ledger.py::test_the_client_stays_locked_until_the_commit",
+            "tests/billing_service/test_single_transaction.py::test_a_mark_that_moves_while_its_lock_is_waited_for",
+            "tests/billing_service/test_single_transaction.py::test_the_client_stays_locked_until_the_commit",
             "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
         ),
         "ON CONFLICT DO NOTHING": (
@@ -882,8 +882,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/chaos/test_replicas.py::test_duplicates_on_two_replicas_of_billing",
         ),
         "lock the account": (
-            "tests/billing_service/test_ledger.py::test_two_replicas_charge_one_account",
-            "tests/billing_service/test_ledger.py::test_an_account_that_another_transaction_has_charged",
+            "tests/billing_service/test_single_transaction.py::test_two_replicas_charge_one_account",
+            "tests/billing_service/test_single_transaction.py::test_an_account_that_another_transaction_has_charged",
             "tests/billing_service/test_charges.py::test_concurrent_charges_of_one_account",
         ),
         "compare fingerprints": (
@@ -904,20 +904,20 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
     },
     "Group commit": {
         "the lock of each client (shared) and of each key": (
-            "tests/billing_service/test_plain.py::test_what_is_held_elsewhere",
+            "tests/billing_service/test_fast_path.py::test_what_is_held_elsewhere",
         ),
         "reads marks, stored answers and balances": (
-            "tests/billing_service/test_plain.py::test_a_mark_that_moves_before_the_lock_is_granted",
-            "tests/billing_service/test_plain.py::test_the_race_with_the_collector",
-            "tests/billing_service/test_plain.py::test_the_race_without_the_locks",
+            "tests/billing_service/test_fast_path.py::test_a_mark_that_moves_before_the_lock_is_granted",
+            "tests/billing_service/test_fast_path.py::test_the_race_with_the_collector",
+            "tests/billing_service/test_fast_path.py::test_the_race_without_the_locks",
         ),
         "in the order of arrival": (
-            "tests/billing_service/test_plain.py::test_a_new_key",
+            "tests/billing_service/test_fast_path.py::test_a_new_key",
             "tests/billing_service/test_group_commit.py::test_an_overdraft_is_judged_in_the_order_of_arrival",
         ),
         "The unique index decides": (
-            "tests/billing_service/test_plain.py::test_the_index_decides",
-            "tests/billing_service/test_plain.py::test_a_key_that_is_inserted_unannounced",
+            "tests/billing_service/test_fast_path.py::test_the_index_decides",
+            "tests/billing_service/test_fast_path.py::test_a_key_that_is_inserted_unannounced",
         ),
         "Another batch of this process": (
             "tests/billing_service/test_group_commit.py::test_two_batches_at_once_share_no_account",
