@@ -18,7 +18,7 @@ from order_service import headers, listing, orders, problems
 from order_service.clients import Client, client_of
 from order_service.outcomes import Unknown
 from order_service.peers import Transport
-from order_service.process import OrderDesk
+from order_service.process import OrderProcess
 from order_service.settings import Settings
 from order_service.wire import (
     REPLAYED_HEADER,
@@ -62,12 +62,12 @@ def create(
 
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
     """
-    desk = OrderDesk(settings or environment.read(Settings), transport)
+    process = OrderProcess(settings or environment.read(Settings), transport)
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with desk.running():
+        async with process.running():
             garbage_collector.spare_the_program()
             yield
 
@@ -79,21 +79,23 @@ def create(
         # In front of the pages and probes that are installed below, because routes are tried one after the other.
         routes=[*_hot.routes, *_router.routes],
     )
-    app.state.desk = desk
-    desk.catalogue = problem_details.install(app, desk.catalogue, http_guard.REFUSALS)
-    http_guard.install(app, environment.read, desk.catalogue.public_url, desk.metrics.registry)
+    app.state.process = process
+    process.catalogue = problem_details.install(app, process.catalogue, http_guard.REFUSALS)
+    http_guard.install(
+        app, environment.read, process.catalogue.public_url, process.metrics.registry
+    )
     app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
     app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
-    app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
+    app.add_middleware(BodyLimit, catalogue=lambda: process.catalogue)
     app.add_middleware(
         HostCheck,
-        catalogue=lambda: desk.catalogue,
-        hosts=desk.settings.hosts,
-        public_url=desk.settings.public_url,
+        catalogue=lambda: process.catalogue,
+        hosts=process.settings.hosts,
+        public_url=process.settings.public_url,
         probes=telemetry.PROBES,
     )
     telemetry.install(
-        app, service="order_service", registry=desk.metrics.registry, ready=desk.missing
+        app, service="order_service", registry=process.metrics.registry, ready=process.missing
     )
     return app
 
@@ -106,9 +108,9 @@ _router = APIRouter(
 _hot = APIRouter(tags=["orders"], responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
-def _desk(request: Request) -> OrderDesk:
-    desk: OrderDesk = request.app.state.desk
-    return desk
+def _process(request: Request) -> OrderProcess:
+    process: OrderProcess = request.app.state.process
+    return process
 
 
 @_hot.post(
@@ -140,26 +142,26 @@ def _desk(request: Request) -> OrderDesk:
     },
 )
 async def post_order(request: Request) -> Response:
-    desk = _desk(request)
+    process = _process(request)
     client = client_of(request)
     new = await read_body(request, NewOrder)
     customer_key = headers.customer_key(request)
-    if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
+    if new.delivery is not Delivery.EXACTLY_ONCE and not process.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
-        recorded = await desk.books.record(orders.Recording(uuid4(), new, customer_key, client))
+        recorded = await process.writes.record(orders.Recording(uuid4(), new, customer_key, client))
     except orders.WindowFull as exc:
         raise Problem(
             problems.WINDOW_FULL,
-            f"{desk.settings.window_max} orders are unsettled.",
+            f"{process.settings.window_max} orders are unsettled.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ) from exc
     except orders.CustomerKeyTaken:
-        return await _known_order(desk, client, new, customer_key or "")
-    settled = desk.dispatcher.start(recorded)
-    await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
+        return await _known_order(process, client, new, customer_key or "")
+    settled = process.dispatcher.start(recorded)
+    await asyncio.wait((settled,), timeout=process.settings.wait_budget_s)
     order = settled.result() if settled.done() else None
-    return _answer(desk, order or await _read(desk.pool, client, recorded.order_id))
+    return _answer(process, order or await _read(process.pool, client, recorded.order_id))
 
 
 @_router.get(
@@ -168,7 +170,7 @@ async def post_order(request: Request) -> Response:
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
-    return await _read(_desk(request).pool.reads, client, order_id)
+    return await _read(_process(request).pool.reads, client, order_id)
 
 
 @_router.get(
@@ -184,8 +186,8 @@ async def get_orders(
 ) -> Orders:
     if before is not None:
         # Nothing is older than an order that is not there: an empty page would look like the end.
-        await _read(_desk(request).pool.reads, client, before)
-    async with _desk(request).pool.reads.connection() as connection:
+        await _read(_process(request).pool.reads, client, before)
+    async with _process(request).pool.reads.connection() as connection:
         # One more than asked for tells whether there is a next page.
         found = await listing.newest(connection, client, before, limit + 1)
     page = found[:limit]
@@ -205,13 +207,13 @@ async def get_orders(
     ),
 )
 async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
-    desk = _desk(request)
-    order = await _read(desk.pool.reads, client, order_id)
+    process = _process(request)
+    order = await _read(process.pool.reads, client, order_id)
     if order.status is Status.PENDING:
         if order.delivery is not Delivery.EXACTLY_ONCE:
             raise Problem(problems.CANCEL_IMPOSSIBLE, f"The delivery is {order.delivery}.")
-        outcome = await desk.dispatcher.cancel(orders.pending(order))
-        order = await _read(desk.pool, client, order_id)
+        outcome = await process.dispatcher.cancel(orders.pending(order))
+        order = await _read(process.pool, client, order_id)
         if order.status is Status.PENDING:
             wish_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
             raise Problem(
@@ -228,17 +230,19 @@ async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client
     )
 
 
-async def _known_order(desk: OrderDesk, client: str, new: NewOrder, customer_key: str) -> Response:
+async def _known_order(
+    process: OrderProcess, client: str, new: NewOrder, customer_key: str
+) -> Response:
     """The order that the customer's key named before; waits for it as for a new one while it is in this process."""
-    async with desk.pool.connection() as connection:
+    async with process.pool.connection() as connection:
         known = await listing.find_by_customer_key(connection, client, new.customer, customer_key)
     if known is None:
         raise DatabaseTrouble("the order of this key is not visible yet")
     order_id, fingerprint = known
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
-    await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk.pool, client, order_id), replayed=True)
+    await process.dispatcher.wait(order_id, process.settings.wait_budget_s)
+    return _answer(process, await _read(process.pool, client, order_id), replayed=True)
 
 
 async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
@@ -250,7 +254,7 @@ async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
     return order
 
 
-def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Response:
+def _answer(process: OrderProcess, order: Order, *, replayed: bool = False) -> Response:
     location = {"Location": f"/orders/{order.order_id}"}
     if replayed:
         location[REPLAYED_HEADER] = "?1"
@@ -270,7 +274,7 @@ def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Respons
     detail = str((order.answer or {}).get("detail", kind.title))
     body = order.model_dump(mode="json")
     return problem_details.answer(
-        desk.catalogue, Problem(kind, detail, headers=location, order=body)
+        process.catalogue, Problem(kind, detail, headers=location, order=body)
     )
 
 
@@ -283,7 +287,7 @@ async def _could_not_find_out(request: Request, exc: Exception) -> Response:
     if not isinstance(exc, ReadsFull):
         log.warning("could not find out", path=request.url.path, reason=str(exc))
     return problem_details.answer(
-        _desk(request).catalogue,
+        _process(request).catalogue,
         Problem(
             problems.UNAVAILABLE,
             TOO_MANY_READS

@@ -20,7 +20,7 @@ ANONYMOUS = ""
 
 def client_of(request: Request) -> str:
     """Raises `Problem` (401) when the service knows its clients and the request names none of them."""
-    tokens: BearerTokens | None = request.app.state.desk.tokens
+    tokens: BearerTokens | None = request.app.state.process.tokens
     if tokens is None:
         return ANONYMOUS
     client = tokens.client(request.headers.getlist("authorization"))

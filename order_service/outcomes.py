@@ -56,3 +56,8 @@ FORGOTTEN = "key-forgotten"
 def slug_of(answer: Mapping[str, Any] | None) -> str:
     """The last part of a problem's type; empty when it is no problem."""
     return str((answer or {}).get("type", "")).rpartition("/")[2]
+
+
+def name_of(outcome: Outcome) -> str:
+    """An outcome as records and metrics name it: acknowledged, refused or unknown."""
+    return type(outcome).__name__.lower()

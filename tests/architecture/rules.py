@@ -28,8 +28,7 @@ WIRE_TYPES = "service_kit.strict_input"
 SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",
-    "order_service/orders.py",
-    "order_service/set_statements.py",
+    "order_service/statements/recording.py",
     "billing_service/app.py",
     "billing_service/keys.py",
     "billing_service/ledger.py",

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from order_service import orders
+from order_service.statements import leases
 from order_service.wire import Status
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import LOST, Replica, running, until
@@ -41,10 +41,10 @@ async def rounds(replica: Replica, count: int = 1) -> None:
         if left == 0:
             raise RoundsOver
 
-    replica.surroundings.sleep, usual = sleep, replica.surroundings.sleep
+    replica.context.sleep, usual = sleep, replica.context.sleep
     with pytest.raises(RoundsOver):
         await replica.dispatcher.run()
-    replica.surroundings.sleep = usual
+    replica.context.sleep = usual
 
 
 async def left_behind(owner: Any, count: int) -> list[UUID]:
@@ -136,19 +136,19 @@ async def test_a_look_that_fails_is_not_the_last_one(
 ) -> None:
     """Whatever the database is away for, the loop comes back, and takes over then."""
     await in_hand(replica, owner)
-    real, failures = getattr(orders, step), [trouble("away")]
+    real, failures = getattr(leases, step), [trouble("away")]
 
     async def fails_once(*arguments: Any) -> Any:
         if failures:
             raise failures.pop()
         return await real(*arguments)
 
-    monkeypatch.setattr(orders, step, fails_once)
+    monkeypatch.setattr(leases, step, fails_once)
     (dead,) = await left_behind(owner, 1)
     await rounds(replica, 2)
     assert not failures
     await until(lambda: dead in sent(replica), lambda: owner.fetchval("SELECT 1"))
-    registry = replica.surroundings.metrics.registry
+    registry = replica.context.metrics.registry
     ends = {
         end: registry.get_sample_value("order_takeover_rounds_total", {"end": end})
         for end in ("done", "failed")
@@ -162,7 +162,7 @@ async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any)
     await replica.delivered(await replica.recorded())
     await in_hand(replica, owner)
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 2
+    assert replica.context.first_incomplete == 2
     assert replica.peers.declared == []
     replica.peers.charging.set()
     await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
@@ -183,15 +183,15 @@ async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> Non
     )
     await replica.delivered(await replica.recorded())
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 3
+    assert replica.context.first_incomplete == 3
     assert replica.peers.declared == [3]
 
 
 async def test_the_mark_does_not_go_back(replica: Replica) -> None:
     """A look at an older state (a replica that answers late) changes nothing."""
-    replica.surroundings.first_incomplete = 9
+    replica.context.first_incomplete = 9
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 9
+    assert replica.context.first_incomplete == 9
 
 
 async def test_a_process_that_stops_leaves_its_orders_at_once(
@@ -229,7 +229,7 @@ async def test_what_is_in_flight_ends_before_the_leases_do(replica: Replica, own
     """While its attempt is open nobody else may take the order over."""
     await in_hand(replica, owner)
     stopping = asyncio.create_task(replica.dispatcher.stop())
-    await until(replica.surroundings.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
+    await until(replica.context.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
     for _ in range(10):
         assert await owner.fetchval("SELECT lease_until > now() FROM orders.orders")
     replica.peers.charging.set()

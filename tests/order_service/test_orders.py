@@ -15,9 +15,10 @@ from fastapi import FastAPI
 
 import order_service.app
 from order_service import orders
-from order_service.books import Books
 from order_service.settings import Settings
+from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
+from order_service.writing import GroupedWrites
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
@@ -71,9 +72,9 @@ async def test_an_attempt_is_committed_before_it_is_sent(
 ) -> None:
     """Whoever takes the order over has to know of every attempt that may be under way."""
     steps: list[str] = []
-    begin, send = Books.begin, Network.handle_async_request
+    begin, send = GroupedWrites.begin, Network.handle_async_request
 
-    async def begun(self: Books, beginning: orders.Beginning) -> None:
+    async def begun(self: GroupedWrites, beginning: orders.Beginning) -> None:
         await begin(self, beginning)
         steps.append(f"begun {beginning.attempt}")
 
@@ -82,7 +83,7 @@ async def test_an_attempt_is_committed_before_it_is_sent(
             steps.append("sent")
         return await send(self, request)
 
-    monkeypatch.setattr(Books, "begin", begun)
+    monkeypatch.setattr(GroupedWrites, "begin", begun)
     monkeypatch.setattr(Network, "handle_async_request", sent)
     shop.network.lose_responses = 2
     assert (await shop.place()).status_code == 201
@@ -425,7 +426,7 @@ async def test_a_living_lease_is_respected(shop: Shop, database: Any) -> None:
 async def test_what_is_in_hand_keeps_its_lease(database: Any) -> None:
     """However long an order waits, its process keeps it; fresh leases, orders of others and settled ones are left alone."""
     mine, others = uuid4(), uuid4()
-    keep: Any = orders.keep_leases
+    keep: Any = leases.keep_leases
     rows = [
         (UUID(int=1), "pending", mine, "1 second"),
         (UUID(int=2), "pending", mine, "9.9 seconds"),
@@ -484,7 +485,7 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
     """Whoever settles second changes nothing: neither the state nor the notification."""
     order = await settled(shop, (await shop.place()).json()["order_id"])
     connection = await asyncpg.connect(database.order)
-    again = await order_service.orders.settle(
+    again = await settling.settle(
         connection,  # a bare connection has the pool's methods
         UUID(order["order_id"]),
         Status.FAILED,
@@ -656,7 +657,7 @@ async def test_pauses_are_drawn_by_chance(order_settings: Settings, serve: Any) 
     """From nothing to the bound: callers that failed together do not come back together."""
     app = order_service.app.create(order_settings, Network)
     async with serve(app):
-        backoff = app.state.desk.dispatcher._world.backoff
+        backoff = app.state.process.dispatcher._context.backoff
         drawn = [backoff.pause_s(10) for _ in range(200)]
     cap_s = order_settings.backoff_cap_s
     assert max(drawn) <= cap_s
