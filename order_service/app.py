@@ -1,7 +1,7 @@
-"""order_service over HTTP.
+"""The routes and answers of order_service.
 
-Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a customer who retries
-with the same key gets the same order.
+Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a retry with the same
+customer key gets the same order.
 """
 
 import asyncio
@@ -48,10 +48,10 @@ from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
-# A customer who comes back after a second finds most orders settled.
+# After a second most orders are settled.
 RETRY_AFTER_S = 1
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
-# A page that a person can look over.
+# As many orders as a person can look over.
 PAGE_LENGTH_MAX = 100
 
 
@@ -76,7 +76,7 @@ def create(
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
-        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        # Before the pages and probes that are installed below: Starlette tries routes one after the other.
         routes=[*_hot.routes, *_router.routes],
     )
     app.state.process = process
@@ -84,8 +84,8 @@ def create(
     http_guard.install(
         app, environment.read, process.catalogue.public_url, process.metrics.registry
     )
-    app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
-    app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
+    app.add_exception_handler(DatabaseTrouble, _outcome_unknown)
+    app.add_exception_handler(LockWaitTooLong, _outcome_unknown)
     app.add_middleware(BodyLimit, catalogue=lambda: process.catalogue)
     app.add_middleware(
         HostCheck,
@@ -104,7 +104,7 @@ _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOW
 _router = APIRouter(
     tags=["orders"], responses=_OF_EVERY_REQUEST, dependencies=[Depends(require_documented_url)]
 )
-# What is asked thousands of times a second.
+# Requests that come thousands of times a second.
 _hot = APIRouter(tags=["orders"], responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
@@ -166,7 +166,7 @@ async def post_order(request: Request) -> Response:
 
 @_router.get(
     "/orders/{order_id}",
-    summary="An order with its attempts and what became of its notification",
+    summary="An order with its attempts and the fate of its notification",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
@@ -185,10 +185,10 @@ async def get_orders(
     limit: Annotated[CanonicalInteger, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
     if before is not None:
-        # Nothing is older than an order that is not there: an empty page would look like the end.
+        # An unknown cursor is 404: an empty page would look like the last one.
         await _read(_process(request).pool.reads, client, before)
     async with _process(request).pool.reads.connection() as connection:
-        # One more than asked for tells whether there is a next page.
+        # One order more than asked for tells whether there is a next page.
         found = await listing.newest(connection, client, before, limit + 1)
     page = found[:limit]
     return Orders(orders=page, next=page[-1].order_id if len(found) > limit else None)
@@ -196,7 +196,7 @@ async def get_orders(
 
 @_router.post(
     "/orders/{order_id}/cancel",
-    summary="Cancel a pending order for sure, or learn that it is billed",
+    summary="Cancel a pending order, or learn that it is billed",
     responses=documented(
         problems.ORDER_UNKNOWN,
         problems.ORDER_SETTLED,
@@ -233,7 +233,7 @@ async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client
 async def _known_order(
     process: OrderProcess, client: str, new: NewOrder, customer_key: str
 ) -> Response:
-    """The order that the customer's key named before; waits for it as for a new one while it is in this process."""
+    """The order that the customer's key names already; waits for it as for a new one when this process delivers it."""
     async with process.pool.connection() as connection:
         known = await listing.find_by_customer_key(connection, client, new.customer, customer_key)
     if known is None:
@@ -246,7 +246,7 @@ async def _known_order(
 
 
 async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
-    """The client's order; that of another client is not there."""
+    """The client's order. Raises `Problem` (404) for an unknown order and for that of another client."""
     async with connections.connection() as connection:
         order = await listing.find(connection, client, order_id)
     if order is None:
@@ -260,11 +260,11 @@ def _answer(process: OrderProcess, order: Order, *, replayed: bool = False) -> R
         location[REPLAYED_HEADER] = "?1"
     match order.status:
         case Status.BILLED:
-            return _whole(order, 201, location)
+            return _json(order, 201, location)
         case Status.PENDING:
-            return _whole(order, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
+            return _json(order, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
         case Status.UNKNOWN:
-            return _whole(order, 202, location)  # Nobody will send again: nothing to come back for.
+            return _json(order, 202, location)  # No attempt follows, so there is no Retry-After.
         case Status.DECLINED:
             kind = problems.ORDER_DECLINED
         case Status.FAILED:
@@ -278,14 +278,14 @@ def _answer(process: OrderProcess, order: Order, *, replayed: bool = False) -> R
     )
 
 
-def _whole(order: Order, status: int, headers: dict[str, str]) -> Response:
+def _json(order: Order, status: int, headers: dict[str, str]) -> Response:
     return Response(order.model_dump_json(), status, headers, "application/json")
 
 
-async def _could_not_find_out(request: Request, exc: Exception) -> Response:
-    # A line for each read that is too many would be a load of its own.
+async def _outcome_unknown(request: Request, exc: Exception) -> Response:
+    # A log line for each refused read would add load to an overload.
     if not isinstance(exc, ReadsFull):
-        log.warning("could not find out", path=request.url.path, reason=str(exc))
+        log.warning("the outcome is unknown", path=request.url.path, reason=str(exc))
     return problem_details.answer(
         _process(request).catalogue,
         Problem(

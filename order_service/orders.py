@@ -1,6 +1,6 @@
 """An order as its process works on it: what the statements take and give back.
 
-Guarantee: the values of an order never change; two orders under one customer key are the same exactly when their fingerprints are.
+Guarantee: the values of an order never change; equal fingerprints mean the same order under one customer key.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from order_service.wire import (
 
 
 class LeaseLost(Exception):
-    """Another process works on the order now, or it is settled: this one must send nothing more."""
+    """Another process delivers the order now, or it is settled, or this process stops: it must send nothing more."""
 
 
 class WindowFull(Exception):
-    """As many orders are unsettled as may be. Nothing was recorded and no sequence key was spent."""
+    """The window of unsettled orders is full. Nothing was recorded and no sequence key was spent."""
 
 
 class CustomerKeyTaken(Exception):
@@ -50,7 +50,7 @@ class PendingOrder:
 
 @dataclass(frozen=True)
 class Recording:
-    """An order that is to be recorded, for the client that places it; empty when clients are not known."""
+    """An order to record, with the client that places it; empty when the service knows no clients."""
 
     order_id: UUID
     order: NewOrder
@@ -73,7 +73,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Beginning:
-    """An attempt that is to begin under the key of the one before."""
+    """An attempt that is to begin under the key of the attempt before it."""
 
     order_id: UUID
     attempt: int
@@ -96,7 +96,7 @@ def stored(answer: dict[str, Any] | None) -> str | None:
 
 
 def pending(order: Order) -> PendingOrder:
-    """The same order, for one who works on it; the attempts begun are not in it."""
+    """The same order as a process delivers it; an attempt that has begun and not ended is not counted."""
     return PendingOrder(
         order_id=order.order_id,
         customer=order.customer,

@@ -16,7 +16,7 @@ from service_kit.bounded_pool import Connection
 async def take_over(
     connection: Connection, owner: UUID, lease_s: float, limit: int
 ) -> list[PendingOrder]:
-    """Leases pending orders whose owner has been silent for longer than its lease, the oldest key first."""
+    """Leases pending orders whose lease has expired, the oldest key first."""
     rows = await connection.fetch(
         """
         UPDATE orders.orders
@@ -54,7 +54,7 @@ async def take_over(
 async def keep_leases(
     connection: Connection, order_ids: Sequence[UUID], owner: UUID, lease_s: float
 ) -> None:
-    """Keeps for this process the orders that it has in hand, however long they wait. Fresh leases are left alone."""
+    """Renews the leases of orders that this process delivers, however long they wait. Fresh leases are left alone."""
     await connection.execute(
         """
         UPDATE orders.orders
@@ -75,7 +75,7 @@ async def keep_leases(
 
 
 async def release_leases(connection: Connection, owner: UUID) -> None:
-    """Lets any process take over at once what this one leaves behind."""
+    """Ends the leases of a process, so that another one takes its orders over without delay."""
     await connection.execute(
         """
         UPDATE orders.orders SET lease_until = '-infinity' WHERE status = 'pending' AND lease_owner = $1
@@ -86,7 +86,7 @@ async def release_leases(connection: Connection, owner: UUID) -> None:
 
 @dataclass(frozen=True)
 class Unsettled:
-    """What is not settled, of all replicas. Below `first_incomplete` every key has its answer."""
+    """The unsettled orders of all replicas. Every key below `first_incomplete` has its answer."""
 
     orders: int
     oldest_s: float
@@ -94,10 +94,10 @@ class Unsettled:
 
 
 async def read_unsettled(connection: Connection) -> Unsettled:
-    """One snapshot: with nothing pending, first incomplete is the key that comes next.
+    """Read in one snapshot. With nothing pending, `first_incomplete` is the key that comes next.
 
-    Safe because keys become visible in their order: a key below the lowest pending one that could still appear would
-    have been handed out, and its row committed, before.
+    Safe because keys become visible in their order: no key below the lowest pending one can still appear, because its
+    row would have been committed before.
     """
     row = await connection.fetchrow(
         """

@@ -157,7 +157,7 @@ def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Excep
 
 
 async def prove_writable(connection: Connection) -> None:
-    """Succeeds when this role could record an order in this session. Names all that it writes and writes no row of it."""
+    """Succeeds when this role could record an order in this session. It names all tables and columns and writes no row."""
     await connection.execute(
         """
         WITH minted AS (

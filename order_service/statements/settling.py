@@ -23,7 +23,7 @@ async def settle(
 ) -> datetime | None:
     """Gives a pending order its final state; None when it has one already, and then nothing changes.
 
-    The notification is marked attempted here, before it is sent: a crash in between loses it and never doubles it.
+    The notification is marked attempted here, before it is sent: a crash in between loses it and never sends it twice.
     """
     settled_at: datetime | None = await connection.fetchval(
         """
@@ -45,8 +45,8 @@ async def settle_all(
 ) -> list[datetime | Exception | None]:
     """Gives pending orders their final state and records their last attempts; `Alone` for those that are not free.
 
-    The notifications are marked attempted here, before they are sent. Of two settlements of one order (its delivery's and a
-    cancellation's) the first takes part: if both were told that theirs took effect, both would notify.
+    The notifications are marked attempted here, before they are sent. Of two settlements of one order (by its delivery and
+    by a cancellation) only the first takes part: if both callers were told that theirs took effect, both would notify.
     """
     first: dict[UUID, Settlement] = {}
     for each in settlements:
