@@ -53,8 +53,8 @@ DELIVERY_REFUSED = ProblemType(
     "delivery-refused",
     422,
     "This delivery is switched off",
-    "at_least_once may charge twice and at_most_once may not charge at all when the network fails. They exist to show that, and are "
-    "allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
+    "When the network fails, at_least_once may charge twice and at_most_once may not charge at all. They exist to show that, "
+    "and are allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
 )
 ORDER_SETTLED = ProblemType(
     "order-settled",

@@ -46,7 +46,7 @@ async def owner(database: Any) -> AsyncIterator[Any]:
 async def test_every_attempt_without_an_answer_is_followed_by_a_pause(
     replica: Replica, outcome: Outcome
 ) -> None:
-    """Exponential, and with a token of the budget; a refused connection is no reason to hurry."""
+    """Exponential, and with a token of the budget; a refused connection is retried no sooner."""
     replica.peers.charges = [outcome] * 5
     order = await replica.delivered(await replica.recorded())
     assert order is not None
@@ -136,7 +136,7 @@ async def test_a_refusal_that_was_made_sure_of_keeps_its_reason(replica: Replica
 
 @pytest.mark.parametrize("lost", [LOST, UNREACHABLE])
 async def test_a_voiding_without_an_answer(replica: Replica, lost: Outcome) -> None:
-    """It took effect all the same: the retry meets the voided key, and nobody cancelled."""
+    """It took effect all the same: the retry meets the voided key, and the order was not cancelled."""
     replica.peers.charges = [LOST, NO_ACCOUNT, refused("key-voided")]
     replica.peers.voids = [lost]
     order = await replica.delivered(await replica.recorded())

@@ -134,7 +134,7 @@ async def test_a_look_that_fails_is_not_the_last_one(
     step: str,
     trouble: type[Exception],
 ) -> None:
-    """Whatever the database is away for, the loop comes back, and takes over then."""
+    """Whichever statement fails, the loop goes on, and takes over later."""
     await in_hand(replica, owner)
     real, failures = getattr(leases, step), [trouble("away")]
 
@@ -157,7 +157,7 @@ async def test_a_look_that_fails_is_not_the_last_one(
 
 
 async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any) -> None:
-    """Not while anything is in hand, again until it is heard, and then never again."""
+    """Not while an order is being delivered, repeated until billing confirms, and never after that."""
     replica.peers.marks = [False, True]
     await replica.delivered(await replica.recorded())
     await in_hand(replica, owner)
@@ -174,7 +174,7 @@ async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any)
 
 
 async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> None:
-    """The lowest key without an answer, whoever's it is: nothing above it is declared, and nothing from it on."""
+    """The lowest key without an answer, of any replica: neither it nor a key above it is declared."""
     for _ in range(2):
         await replica.delivered(await replica.recorded())
     (others,) = await left_behind(owner, 1)
@@ -226,7 +226,7 @@ async def test_only_its_own_orders_are_left(replica: Replica, owner: Any) -> Non
 
 
 async def test_what_is_in_flight_ends_before_the_leases_do(replica: Replica, owner: Any) -> None:
-    """While its attempt is open nobody else may take the order over."""
+    """While its attempt is open no other process may take the order over."""
     await in_hand(replica, owner)
     stopping = asyncio.create_task(replica.dispatcher.stop())
     await until(replica.context.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
@@ -247,7 +247,7 @@ async def test_a_stop_has_an_end(database: Any, owner: Any) -> None:
 
 
 async def test_a_wait_for_an_order_has_an_end(replica: Replica, owner: Any) -> None:
-    """Who comes back with its key waits no longer than it may, and not at all for what is not here."""
+    """A retry waits no longer than its bound, and not at all for an order that this process does not deliver."""
     order_id = await in_hand(replica, owner)
     async with asyncio.timeout(20):
         await replica.dispatcher.wait(order_id, 0.01)

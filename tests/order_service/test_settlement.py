@@ -1,4 +1,4 @@
-"""What an outcome makes of an order, and who is told."""
+"""What an outcome makes of an order, and when the customer is notified."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -66,7 +66,7 @@ async def test_the_customer_does_not_wait_for_the_notification(
 
 
 async def test_who_settles_second_tells_nobody(replica: Replica, owner: Any) -> None:
-    """Two that hold an answer: one settles and notifies, the other one changes and sends nothing."""
+    """Two deliveries hold an answer: one settles and notifies, the other changes and sends nothing."""
     order = await replica.recorded()
     deliveries = [Attempts(order, replica.context) for _ in range(2)]
     outcome = charged(charge_of(order))
@@ -136,7 +136,7 @@ async def test_at_least_once_is_not_certain_of_the_keys_before(
 def test_what_an_outcome_makes_of_an_order(
     outcome: Outcome, doubtful: bool, status: Status
 ) -> None:
-    """Failed, declined and cancelled mean that nothing was withdrawn, for sure."""
+    """Failed, declined and cancelled mean that it is certain that nothing was withdrawn."""
     assert final_state(outcome, Delivery.EXACTLY_ONCE, doubtful=doubtful)[0] is status
 
 

@@ -36,7 +36,7 @@ _record = recording.record
 _read_unsettled = leases.read_unsettled
 
 
-# An answer that nobody gave.
+# An answer that billing never gave.
 _GHOST = Charged(
     charge_id=UUID(int=0), order_id=UUID(int=0), account="", amount_cents=0, balance_cents=0
 )
