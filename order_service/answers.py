@@ -1,7 +1,7 @@
-"""Which answers are believed: those that the asked service documents, for the very charge that was asked about.
+"""Decides which answers are believed: those that the asked service documents, for the charge that was asked about.
 
-Guarantee: what a gateway, a proxy or a login page says instead is unknown, in whatever JSON and with whatever status; and so
-is a whole answer that is for another charge.
+Guarantee: the answer of a gateway, a proxy or a login page is unknown, with any JSON and any status; so is a complete answer
+to another charge.
 """
 
 import json
@@ -29,9 +29,9 @@ from order_service.outcomes import (
     Unknown,
 )
 
-# A day. A longer wish is no wish that is honoured; a number of any length becomes one that can be reckoned with.
+# A day. No longer Retry-After is honoured, and a number of any length becomes one that fits into a float.
 _RETRY_AFTER_MAX_S = 86_400.0
-# A line of a record that a person reads. The text may be a stranger's.
+# One line of a record that a person reads. The text may come from any program.
 _SAW_LENGTH_MAX = 200
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
@@ -54,7 +54,7 @@ class Received:
 
     @property
     def retry_after_s(self) -> float:
-        """Delay in seconds; RFC 9110 also allows a date, which billing never sends and which clocks would spoil."""
+        """Delay in seconds. RFC 9110 also allows a date; billing never sends one, and clocks that differ would falsify it."""
         value = self.headers.get("Retry-After", "")
         wish_s = float(value) if value.isascii() and value.isdigit() else 0.0
         return min(wish_s, _RETRY_AFTER_MAX_S)
@@ -146,14 +146,14 @@ def _for(charge: Charge, answer: Charged | Declined, saw: str) -> Acknowledged |
 def _of_executed(executed: KeyExecuted, charge: Charge, sequence_key: int) -> Outcome:
     saw = "HTTP 409 key-executed"
     if executed.order_id is None and executed.executed_status == 402:
-        # Stored by an older release. Whoever's it was: nothing was withdrawn under this key, and nothing ever will be.
+        # Stored by an older release. Whichever order it was for, nothing was withdrawn under this key, and nothing ever will be.
         return Refused(
             f"{saw}, declined for an order that is not named",
             _told(DECLINED_UNNAMED, f"Key {sequence_key} was declined."),
         )
     answer = _stored_answer(executed)
     if answer is None or _named_by(executed) != _named_by(answer):
-        # An older billing_service, or nobody that is known here. Sent again, the charge is compared by its payload.
+        # From an older billing_service, or from an unknown program. Send the charge again: billing then compares its payload.
         return Unknown(f"{saw}, for a charge that is not named")
     if _named_by(answer) == _named_by(charge):
         return Acknowledged(saw, answer)
@@ -165,8 +165,8 @@ def _of_executed(executed: KeyExecuted, charge: Charge, sequence_key: int) -> Ou
                 f"Key {sequence_key} was executed for this order with another account or amount.",
             ),
         )
-    # Once a key is executed it never is for another charge, so this one was not and will not be. The answer is another
-    # order's: nothing of it is kept.
+    # A key is executed for one charge only, so this charge was not executed and will not be. The answer belongs to another
+    # order: nothing of it is kept.
     return Refused(
         f"{saw}, for another order",
         _told(KEY_OF_ANOTHER, f"Key {sequence_key} was used for another charge."),
@@ -182,7 +182,7 @@ def _stored_answer(executed: KeyExecuted) -> Charged | Declined | None:
 
 
 def _named_by(answer: Charge | Charged | Declined | KeyExecuted) -> tuple[UUID | None, str, int]:
-    """What makes a charge this one and no other."""
+    """The members that tell charges apart."""
     return answer.order_id, answer.account, answer.amount_cents
 
 
@@ -191,7 +191,7 @@ def _told(slug: str, detail: str) -> dict[str, Any]:
 
 
 def _undocumented(received: Received) -> Unknown:
-    """Whatever this is, the request may have been executed."""
+    """The answer is not documented, so the request may have been executed."""
     saw = f"HTTP {received.status}"
     if received.media_type == _PROBLEM:
         problem = _parsed(received.content, _Problem)
@@ -228,13 +228,13 @@ def _body(received: Received, body: type[Body], media_type: str = _JSON) -> Body
 def _parsed(content: bytes, body: type[Body]) -> Body | None:
     try:
         json.loads(content, object_pairs_hook=_each_name_once)
-        # A later release may say more than this one knows.
+        # A later release may send members that this one does not know.
         return body.model_validate_json(content, strict=True, extra="ignore")
     except (ValueError, RecursionError):
         return None
 
 
 def _each_name_once(members: list[tuple[str, Any]]) -> None:
-    """Raises `ValueError` when a name comes twice: which of the two is meant is anybody's guess (RFC 8259, section 4)."""
+    """Raises `ValueError` when a name comes twice: which of the two is meant is undefined (RFC 8259, section 4)."""
     if len({name for name, _ in members}) < len(members):
         raise ValueError("a name comes twice")

@@ -1,7 +1,7 @@
-"""order_service over HTTP.
+"""The routes and answers of order_service.
 
-Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a customer who retries
-with the same key gets the same order.
+Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a retry with the same
+customer key gets the same order.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from order_service import headers, listing, orders, problems
 from order_service.clients import Client, client_of
 from order_service.outcomes import Unknown
 from order_service.peers import Transport
-from order_service.process import OrderDesk
+from order_service.process import OrderProcess
 from order_service.settings import Settings
 from order_service.wire import (
     REPLAYED_HEADER,
@@ -48,10 +48,10 @@ from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
-# A customer who comes back after a second finds most orders settled.
+# After a second most orders are settled.
 RETRY_AFTER_S = 1
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
-# A page that a person can look over.
+# As many orders as a person can look over.
 PAGE_LENGTH_MAX = 100
 
 
@@ -62,12 +62,12 @@ def create(
 
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
     """
-    desk = OrderDesk(settings or environment.read(Settings), transport)
+    process = OrderProcess(settings or environment.read(Settings), transport)
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with desk.running():
+        async with process.running():
             garbage_collector.spare_the_program()
             yield
 
@@ -76,24 +76,26 @@ def create(
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
-        # In front of the pages and probes that are installed below, because routes are tried one after the other.
+        # Before the pages and probes that are installed below: Starlette tries routes one after the other.
         routes=[*_hot.routes, *_router.routes],
     )
-    app.state.desk = desk
-    desk.catalogue = problem_details.install(app, desk.catalogue, http_guard.REFUSALS)
-    http_guard.install(app, environment.read, desk.catalogue.public_url, desk.metrics.registry)
-    app.add_exception_handler(DatabaseTrouble, _could_not_find_out)
-    app.add_exception_handler(LockWaitTooLong, _could_not_find_out)
-    app.add_middleware(BodyLimit, catalogue=lambda: desk.catalogue)
+    app.state.process = process
+    process.catalogue = problem_details.install(app, process.catalogue, http_guard.REFUSALS)
+    http_guard.install(
+        app, environment.read, process.catalogue.public_url, process.metrics.registry
+    )
+    app.add_exception_handler(DatabaseTrouble, _outcome_unknown)
+    app.add_exception_handler(LockWaitTooLong, _outcome_unknown)
+    app.add_middleware(BodyLimit, catalogue=lambda: process.catalogue)
     app.add_middleware(
         HostCheck,
-        catalogue=lambda: desk.catalogue,
-        hosts=desk.settings.hosts,
-        public_url=desk.settings.public_url,
+        catalogue=lambda: process.catalogue,
+        hosts=process.settings.hosts,
+        public_url=process.settings.public_url,
         probes=telemetry.PROBES,
     )
     telemetry.install(
-        app, service="order_service", registry=desk.metrics.registry, ready=desk.missing
+        app, service="order_service", registry=process.metrics.registry, ready=process.missing
     )
     return app
 
@@ -102,13 +104,13 @@ _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOW
 _router = APIRouter(
     tags=["orders"], responses=_OF_EVERY_REQUEST, dependencies=[Depends(require_documented_url)]
 )
-# What is asked thousands of times a second.
+# Requests that come thousands of times a second.
 _hot = APIRouter(tags=["orders"], responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 
 
-def _desk(request: Request) -> OrderDesk:
-    desk: OrderDesk = request.app.state.desk
-    return desk
+def _process(request: Request) -> OrderProcess:
+    process: OrderProcess = request.app.state.process
+    return process
 
 
 @_hot.post(
@@ -140,35 +142,35 @@ def _desk(request: Request) -> OrderDesk:
     },
 )
 async def post_order(request: Request) -> Response:
-    desk = _desk(request)
+    process = _process(request)
     client = client_of(request)
     new = await read_body(request, NewOrder)
     customer_key = headers.customer_key(request)
-    if new.delivery is not Delivery.EXACTLY_ONCE and not desk.settings.unsafe_delivery:
+    if new.delivery is not Delivery.EXACTLY_ONCE and not process.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")
     try:
-        recorded = await desk.books.record(orders.Recording(uuid4(), new, customer_key, client))
+        recorded = await process.writes.record(orders.Recording(uuid4(), new, customer_key, client))
     except orders.WindowFull as exc:
         raise Problem(
             problems.WINDOW_FULL,
-            f"{desk.settings.window_max} orders are unsettled.",
+            f"{process.settings.window_max} orders are unsettled.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         ) from exc
     except orders.CustomerKeyTaken:
-        return await _known_order(desk, client, new, customer_key or "")
-    settled = desk.dispatcher.start(recorded)
-    await asyncio.wait((settled,), timeout=desk.settings.wait_budget_s)
+        return await _known_order(process, client, new, customer_key or "")
+    settled = process.dispatcher.start(recorded)
+    await asyncio.wait((settled,), timeout=process.settings.wait_budget_s)
     order = settled.result() if settled.done() else None
-    return _answer(desk, order or await _read(desk.pool, client, recorded.order_id))
+    return _answer(process, order or await _read(process.pool, client, recorded.order_id))
 
 
 @_router.get(
     "/orders/{order_id}",
-    summary="An order with its attempts and what became of its notification",
+    summary="An order with its attempts and the fate of its notification",
     responses=documented(problems.ORDER_UNKNOWN, VALIDATION, problems.UNAVAILABLE),
 )
 async def get_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
-    return await _read(_desk(request).pool.reads, client, order_id)
+    return await _read(_process(request).pool.reads, client, order_id)
 
 
 @_router.get(
@@ -183,10 +185,10 @@ async def get_orders(
     limit: Annotated[CanonicalInteger, Query(ge=1, le=PAGE_LENGTH_MAX)] = PAGE_LENGTH_MAX,
 ) -> Orders:
     if before is not None:
-        # Nothing is older than an order that is not there: an empty page would look like the end.
-        await _read(_desk(request).pool.reads, client, before)
-    async with _desk(request).pool.reads.connection() as connection:
-        # One more than asked for tells whether there is a next page.
+        # An unknown cursor is 404: an empty page would look like the last one.
+        await _read(_process(request).pool.reads, client, before)
+    async with _process(request).pool.reads.connection() as connection:
+        # One order more than asked for tells whether there is a next page.
         found = await listing.newest(connection, client, before, limit + 1)
     page = found[:limit]
     return Orders(orders=page, next=page[-1].order_id if len(found) > limit else None)
@@ -194,7 +196,7 @@ async def get_orders(
 
 @_router.post(
     "/orders/{order_id}/cancel",
-    summary="Cancel a pending order for sure, or learn that it is billed",
+    summary="Cancel a pending order, or learn that it is billed",
     responses=documented(
         problems.ORDER_UNKNOWN,
         problems.ORDER_SETTLED,
@@ -205,13 +207,13 @@ async def get_orders(
     ),
 )
 async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client) -> Order:
-    desk = _desk(request)
-    order = await _read(desk.pool.reads, client, order_id)
+    process = _process(request)
+    order = await _read(process.pool.reads, client, order_id)
     if order.status is Status.PENDING:
         if order.delivery is not Delivery.EXACTLY_ONCE:
             raise Problem(problems.CANCEL_IMPOSSIBLE, f"The delivery is {order.delivery}.")
-        outcome = await desk.dispatcher.cancel(orders.pending(order))
-        order = await _read(desk.pool, client, order_id)
+        outcome = await process.dispatcher.cancel(orders.pending(order))
+        order = await _read(process.pool, client, order_id)
         if order.status is Status.PENDING:
             wish_s = outcome.retry_after_s if isinstance(outcome, Unknown) else 0.0
             raise Problem(
@@ -228,21 +230,23 @@ async def cancel_order(order_id: CanonicalUUID, request: Request, client: Client
     )
 
 
-async def _known_order(desk: OrderDesk, client: str, new: NewOrder, customer_key: str) -> Response:
-    """The order that the customer's key named before; waits for it as for a new one while it is in this process."""
-    async with desk.pool.connection() as connection:
+async def _known_order(
+    process: OrderProcess, client: str, new: NewOrder, customer_key: str
+) -> Response:
+    """The order that the customer's key names already; waits for it as for a new one when this process delivers it."""
+    async with process.pool.connection() as connection:
         known = await listing.find_by_customer_key(connection, client, new.customer, customer_key)
     if known is None:
         raise DatabaseTrouble("the order of this key is not visible yet")
     order_id, fingerprint = known
     if fingerprint != orders.fingerprint(new):
         raise Problem(problems.KEY_REUSED, "This key was used for another order.")
-    await desk.dispatcher.wait(order_id, desk.settings.wait_budget_s)
-    return _answer(desk, await _read(desk.pool, client, order_id), replayed=True)
+    await process.dispatcher.wait(order_id, process.settings.wait_budget_s)
+    return _answer(process, await _read(process.pool, client, order_id), replayed=True)
 
 
 async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
-    """The client's order; that of another client is not there."""
+    """The client's order. Raises `Problem` (404) for an unknown order and for that of another client."""
     async with connections.connection() as connection:
         order = await listing.find(connection, client, order_id)
     if order is None:
@@ -250,17 +254,17 @@ async def _read(connections: Connections, client: str, order_id: UUID) -> Order:
     return order
 
 
-def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Response:
+def _answer(process: OrderProcess, order: Order, *, replayed: bool = False) -> Response:
     location = {"Location": f"/orders/{order.order_id}"}
     if replayed:
         location[REPLAYED_HEADER] = "?1"
     match order.status:
         case Status.BILLED:
-            return _whole(order, 201, location)
+            return _json(order, 201, location)
         case Status.PENDING:
-            return _whole(order, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
+            return _json(order, 202, {**location, "Retry-After": str(RETRY_AFTER_S)})
         case Status.UNKNOWN:
-            return _whole(order, 202, location)  # Nobody will send again: nothing to come back for.
+            return _json(order, 202, location)  # No attempt follows, so there is no Retry-After.
         case Status.DECLINED:
             kind = problems.ORDER_DECLINED
         case Status.FAILED:
@@ -270,20 +274,20 @@ def _answer(desk: OrderDesk, order: Order, *, replayed: bool = False) -> Respons
     detail = str((order.answer or {}).get("detail", kind.title))
     body = order.model_dump(mode="json")
     return problem_details.answer(
-        desk.catalogue, Problem(kind, detail, headers=location, order=body)
+        process.catalogue, Problem(kind, detail, headers=location, order=body)
     )
 
 
-def _whole(order: Order, status: int, headers: dict[str, str]) -> Response:
+def _json(order: Order, status: int, headers: dict[str, str]) -> Response:
     return Response(order.model_dump_json(), status, headers, "application/json")
 
 
-async def _could_not_find_out(request: Request, exc: Exception) -> Response:
-    # A line for each read that is too many would be a load of its own.
+async def _outcome_unknown(request: Request, exc: Exception) -> Response:
+    # A log line for each refused read would add load to an overload.
     if not isinstance(exc, ReadsFull):
-        log.warning("could not find out", path=request.url.path, reason=str(exc))
+        log.warning("the outcome is unknown", path=request.url.path, reason=str(exc))
     return problem_details.answer(
-        _desk(request).catalogue,
+        _process(request).catalogue,
         Problem(
             problems.UNAVAILABLE,
             TOO_MANY_READS

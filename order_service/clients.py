@@ -1,7 +1,7 @@
-"""Who places orders: the client that a bearer token names, or the anonymous one while the service knows no clients.
+"""Names the client that places an order: by its bearer token, or as anonymous when ORDER_TOKENS is empty.
 
-Guarantee: when ORDER_TOKENS is set, a request without a valid token gets 401 before anything else is looked at, and an
-endpoint gets the name of a client whose orders alone it may show or change.
+Guarantee: when ORDER_TOKENS is set, a request without a valid token gets 401 before its path, headers or body are read; an
+endpoint shows and changes only the orders of the client that it is given.
 """
 
 from typing import Annotated
@@ -20,7 +20,7 @@ ANONYMOUS = ""
 
 def client_of(request: Request) -> str:
     """Raises `Problem` (401) when the service knows its clients and the request names none of them."""
-    tokens: BearerTokens | None = request.app.state.desk.tokens
+    tokens: BearerTokens | None = request.app.state.process.tokens
     if tokens is None:
         return ANONYMOUS
     client = tokens.client(request.headers.getlist("authorization"))

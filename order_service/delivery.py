@@ -1,4 +1,4 @@
-"""The three delivery semantics. They differ in two things only: where the key is minted, and whether one resends.
+"""The three delivery semantics. They differ in two things only: where the key is minted, and whether the caller resends.
 
 Guarantee: `exactly_once` sends one key until it has an answer, and never another; `at_most_once` sends once, and never
 again. `at_least_once` shows the harm of a fresh key for each attempt.
@@ -12,7 +12,7 @@ from order_service.wire import Delivery
 
 
 class Pending(Protocol):
-    """What delivery has to know of an order that is not settled."""
+    """What delivery has to know of a pending order."""
 
     @property
     def sequence_key(self) -> int:
@@ -24,17 +24,17 @@ class Pending(Protocol):
 
     @property
     def taken_over(self) -> bool:
-        """The latest attempt was another process's, which died: nobody knows whether it was sent."""
+        """Another process began the latest attempt and died: whether it was sent is unknown."""
 
 
 class Steps(Protocol):
-    """What delivery does to the world; each step is durable before the next one."""
+    """What delivery does; each step is durable before the next one."""
 
     async def send(self, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
         """Sends one attempt that was begun."""
 
     async def make_sure(self, sequence_key: int, refused: Refused) -> Outcome:
-        """Turns a refusal into a fact about the key: voided now, or executed by an attempt before."""
+        """Turns a refusal into a fact about the key: it is voided now, or an earlier attempt was executed."""
 
     async def pause(self, attempt: int, outcome: Outcome) -> None:
         """Records how the latest attempt ended, and backs off."""
@@ -47,14 +47,14 @@ class Steps(Protocol):
 
 
 async def at_most_once(order: Pending, steps: Steps) -> Outcome:
-    """One attempt. A message may be lost; a second one would be worse."""
+    """Sends one attempt. The charge may be lost; it never happens twice."""
     if order.taken_over:
         return Unknown("the process died; whether it had sent is unknown")
     return await steps.send(order.attempts, order.sequence_key, retry=False)
 
 
 async def at_least_once(order: Pending, steps: Steps) -> Outcome:
-    """Resends until there is an answer, each time under a key of its own: the receiver cannot know a retry."""
+    """Resends until there is an answer, each time under a fresh key: the receiver cannot recognise a retry."""
     attempt, sequence_key = order.attempts, order.sequence_key
     if order.taken_over:
         attempt += 1
@@ -69,10 +69,10 @@ async def at_least_once(order: Pending, steps: Steps) -> Outcome:
 
 
 async def exactly_once(order: Pending, steps: Steps) -> Outcome:
-    """Resends the same key until there is an answer: sent at least once, and the effect happens exactly once.
+    """Resends the same key until there is an answer: sent at least once, with the effect exactly once.
 
-    A refusal counts only when no earlier attempt can still arrive: one that is delayed in the network could be executed
-    after the order was declared failed. So the key is voided first.
+    A refusal counts only when no earlier attempt can still arrive: an attempt that is delayed in the network could be
+    executed after the order was declared failed. So the key is voided first.
     """
     attempt, sequence_key = order.attempts, order.sequence_key
     one_may_be_under_way = order.taken_over
@@ -92,7 +92,7 @@ async def exactly_once(order: Pending, steps: Steps) -> Outcome:
 
 
 def is_final(outcome: Outcome) -> bool:
-    """Whether sending again could change nothing: an answer came, or a refusal of the request itself."""
+    """Whether sending again can change nothing: an answer came, or a refusal of the request itself."""
     match outcome:
         case Acknowledged():
             return True

@@ -1,6 +1,6 @@
-"""Carries every pending order on until there is an answer: its own, and those of dead processes.
+"""Delivers every pending order until there is an answer: the orders of this process, and those of dead processes.
 
-Guarantee: an order that was recorded is settled as long as any replica lives and billing comes back.
+Guarantee: a recorded order is settled as long as one replica lives and billing comes back.
 """
 
 import asyncio
@@ -9,8 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from order_service import orders
-from order_service.courier import Courier, Surroundings, charge_of
+from order_service import delivery, settlement
+from order_service.attempts import Attempts, charge_of
+from order_service.context import DeliveryContext
 from order_service.orders import LeaseLost, PendingOrder
 from order_service.outcomes import (
     CHARGED_OTHERWISE,
@@ -21,20 +22,22 @@ from order_service.outcomes import (
     Refused,
     slug_of,
 )
+from order_service.statements import leases
 from order_service.wire import Order
+from service_kit import telemetry
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 
 log = structlog.get_logger()
 
-# What a voided key shows that settles an order whose charge was not executed.
+# What billing says of a key when the charge of its order was not executed: each settles the order.
 _SETTLES = frozenset({VOIDED, KEY_OF_ANOTHER, CHARGED_OTHERWISE})
 
 
 class Dispatcher:
     """All deliveries of one process."""
 
-    def __init__(self, world: Surroundings) -> None:
-        self._world = world
+    def __init__(self, context: DeliveryContext) -> None:
+        self._context = context
         self._running: dict[UUID, asyncio.Task[None]] = {}
         self._unsettled: dict[UUID, asyncio.Future[Order | None]] = {}
         self._declared = 1
@@ -45,39 +48,40 @@ class Dispatcher:
         return len(self._running)
 
     def start(self, order: PendingOrder) -> "asyncio.Future[Order | None]":
-        """Delivers in the background. The future holds the settled order, or None when another process has it now."""
+        """Delivers in the background. The future holds the settled order, or None when another process has the order now."""
         settled: asyncio.Future[Order | None] = asyncio.get_running_loop().create_future()
-        courier = Courier(order, self._world)
-        task = asyncio.create_task(courier.deliver(settled), name=f"deliver {order.order_id}")
+        task = asyncio.create_task(
+            deliver(order, self._context, settled), name=f"deliver {order.order_id}"
+        )
         self._running[order.order_id] = task
         self._unsettled[order.order_id] = settled
         task.add_done_callback(lambda done: self._ended(order.order_id, done, settled))
         return settled
 
     async def wait(self, order_id: UUID, timeout_s: float) -> None:
-        """Waits until an order that this process delivers is settled, at most `timeout_s` seconds; not for its notification."""
+        """Waits at most `timeout_s` seconds until an order that this process delivers is settled; not for its notification."""
         settled = self._unsettled.get(order_id)
         if settled is not None:
             await asyncio.wait((settled,), timeout=timeout_s)
 
     async def cancel(self, order: PendingOrder) -> Outcome:
-        """Voids a pending order's key and settles the order by what that shows.
+        """Voids a pending order's key and settles the order by billing's answer.
 
         The outcome is `key-voided` when the order is cancelled, an answer when it was executed, another refusal when its key
-        was executed for something else, else unknown. The delivery that may be under way finds the order settled, or the key
+        was executed for something else, else unknown. A delivery that is under way finds the order settled, or the key
         voided, and ends.
         """
-        outcome = await self._world.peers.void(charge_of(order), order.sequence_key)
+        outcome = await self._context.peers.void(charge_of(order), order.sequence_key)
         log.info("cancel", order_id=str(order.order_id), found=outcome.caller_saw)
         settles = isinstance(outcome, Refused) and slug_of(outcome.answer) in _SETTLES
         if settles or isinstance(outcome, Acknowledged):
-            # A process that stops in between leaves the order pending; its next attempt will find the same answer.
+            # A process that stops in between leaves the order pending; the next attempt gets the same answer.
             with suppress(LeaseLost):
-                await Courier(order, self._world).settle(outcome)
+                await settlement.settle(Attempts(order, self._context), outcome)
         return outcome
 
     async def run(self) -> None:
-        """Takes over orders of dead processes, again and again, until it is cancelled."""
+        """Takes over orders of dead processes in a loop, until it is cancelled."""
         while True:
             taken, end = 0, "failed"
             try:
@@ -88,19 +92,19 @@ class Dispatcher:
                 end = "done"
             except (DatabaseTrouble, LockWaitTooLong) as exc:
                 log.warning("cannot look for orders to take over", reason=str(exc))
-            self._world.metrics.takeover_rounds.labels(end=end).inc()
-            # A full batch means that there is more: go on at once, as far as there is room.
+            self._context.metrics.takeover_rounds.labels(end=end).inc()
+            # A full batch means that there is more: go on at once while there is room.
             if taken < self._room():
-                await self._world.sleep(self._world.settings.takeover_poll_s)
+                await self._context.sleep(self._context.settings.takeover_poll_s)
 
     async def run_once(self) -> int:
         """One look; returns how many orders were taken over."""
-        async with self._world.pool.connection() as connection:
-            taken = await orders.take_over(
-                connection, self._world.owner, self._world.settings.lease_s, self._room()
+        async with self._context.pool.connection() as connection:
+            taken = await leases.take_over(
+                connection, self._context.owner, self._context.settings.lease_s, self._room()
             )
         for order in taken:
-            # An order of this very process, whose loop was slow: the lease is renewed, the loop goes on.
+            # It may be an order of this very process, whose loop was slow: the lease is renewed, its delivery goes on.
             if order.order_id not in self._running:
                 log.info("order taken over", order_id=str(order.order_id), attempts=order.attempts)
                 self.start(order)
@@ -108,45 +112,47 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Lets attempts in flight end, begins no new ones, and leaves the rest to other processes."""
-        self._world.stopping.set()
+        self._context.stopping.set()
         if self._running:
-            bound_s = self._world.settings.attempt_timeout_s * 2
+            bound_s = self._context.settings.attempt_timeout_s * 2
             await asyncio.wait(list(self._running.values()), timeout=bound_s)
         for task in list(self._running.values()):
             task.cancel()
         try:
-            async with self._world.pool.connection() as connection:
-                await orders.release_leases(connection, self._world.owner)
+            async with self._context.pool.connection() as connection:
+                await leases.release_leases(connection, self._context.owner)
         except (DatabaseTrouble, LockWaitTooLong) as exc:
-            log.warning("leases were not released; they run out by themselves", reason=str(exc))
+            log.warning("leases were not released; they will expire", reason=str(exc))
 
     async def _keep(self) -> None:
-        """An order may wait for long, for a token or for the database; as long as it is in hand it is no other's."""
+        """An order may wait long for a token or for the database; no other process takes it over meanwhile."""
         if self._running:
-            async with self._world.pool.connection() as connection:
-                await orders.keep_leases(
+            async with self._context.pool.connection() as connection:
+                await leases.keep_leases(
                     connection,
                     list(self._running),
-                    self._world.owner,
-                    self._world.settings.lease_s,
+                    self._context.owner,
+                    self._context.settings.lease_s,
                 )
 
     async def _look(self) -> None:
-        async with self._world.pool.connection() as connection:
-            unsettled = await orders.read_unsettled(connection)
-        self._world.first_incomplete = max(self._world.first_incomplete, unsettled.first_incomplete)
-        self._world.metrics.unsettled.set(unsettled.orders)
-        self._world.metrics.oldest_unsettled_seconds.set(unsettled.oldest_s)
+        async with self._context.pool.connection() as connection:
+            unsettled = await leases.read_unsettled(connection)
+        self._context.first_incomplete = max(
+            self._context.first_incomplete, unsettled.first_incomplete
+        )
+        self._context.metrics.unsettled.set(unsettled.orders)
+        self._context.metrics.oldest_unsettled_seconds.set(unsettled.oldest_s)
 
     async def _declare(self) -> None:
-        """Tells billing what is settled when no charge will: the keys of a quiet hour would stay until the next one."""
-        mark = self._world.first_incomplete
+        """Tells billing which keys are settled when no charge does: else they would stay until the next charge."""
+        mark = self._context.first_incomplete
         quiet = not self._running and mark > self._declared
-        if quiet and await self._world.peers.declare_settled(mark):
+        if quiet and await self._context.peers.declare_settled(mark):
             self._declared = mark
 
     def _room(self) -> int:
-        return max(1, self._world.settings.attempts_in_flight_max - len(self._running))
+        return max(1, self._context.settings.attempts_in_flight_max - len(self._running))
 
     def _ended(
         self, order_id: UUID, task: asyncio.Task[None], settled: "asyncio.Future[Order | None]"
@@ -158,3 +164,18 @@ class Dispatcher:
         if not task.cancelled() and (exc := task.exception()) is not None:
             # A defect. The lease runs out and the order is taken over; nothing is lost.
             log.error("delivery failed", order_id=str(order_id), exc_info=exc)
+
+
+async def deliver(
+    order: PendingOrder, context: DeliveryContext, settled: "asyncio.Future[Order | None]"
+) -> None:
+    """Delivers one order, from its first attempt to the fate of its notification."""
+    telemetry.begin_trace()
+    attempts = Attempts(order, context)
+    try:
+        if order.taken_over:
+            await attempts.record_unknown()
+        outcome = await delivery.SEMANTICS[order.delivery](order, attempts)
+        await settlement.settle(attempts, outcome, settled)
+    except LeaseLost:
+        log.info("order left to another process", order_id=str(order.order_id))

@@ -1,6 +1,6 @@
 """Reads the customer's own key of an order: an RFC 9651 String.
 
-Guarantee: a header that is not exactly as documented is refused, never guessed at.
+Guarantee: a header that is not exactly as documented is refused and never interpreted.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from service_kit import structured_fields
 from service_kit.problem_details import Problem
 from service_kit.structured_fields import MalformedItem
 
-# For the OpenAPI document; the function below is what is enforced. The two quotes count in the schema.
+# For the OpenAPI document; the function below enforces it. The schema counts the two quotes.
 PARAMETERS: list[dict[str, Any]] = [
     {
         "in": "header",

@@ -1,7 +1,7 @@
 """Reads orders with their attempts, as the wire shows them.
 
 Guarantee: an order is shown to the client that placed it, and to no other, as it was committed at one moment: each function is
-one statement, so an order and its attempts come from one snapshot. Nothing is changed here.
+one statement, so an order and its attempts come from one snapshot. Nothing is written here.
 """
 
 import json
@@ -55,7 +55,7 @@ async def newest(
 ) -> list[Order]:
     """A page of a client's orders, the newest first, those older than `before` when it is given.
 
-    Both columns of the order never change, so an order that is there is on one page, whatever is recorded meanwhile.
+    The two columns that sort the orders never change, so an order is on exactly one page, whatever is recorded meanwhile.
     """
     rows = await connection.fetch(
         """

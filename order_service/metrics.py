@@ -1,6 +1,6 @@
-"""What order_service counts: the evidence of how deliveries went.
+"""What order_service counts, for Prometheus.
 
-Guarantee: an outcome, a settling or a fate is counted once, by the process that caused it.
+Guarantee: an outcome, a settlement or the fate of a notification is counted once, by the process that caused it.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from order_service.wire import Fate, Status
 
 # Seconds; from an undisturbed order to one that outlived a long outage.
 _SETTLE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
-# Seconds; a wait for a connection that is longer than the last one has failed.
+# Seconds; a wait for a connection that is longer than the last bucket has failed.
 _WAIT_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 
 
@@ -78,5 +78,5 @@ class Metrics:
             self.alarms.labels(alarm=alarm)
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when somebody asks."""
+        """A gauge that is read at each scrape."""
         Gauge(name, explanation, registry=self.registry).set_function(read)

@@ -1,6 +1,6 @@
-"""What an attempt can end with. Each outcome answers the question whether it could have happened.
+"""The outcomes of an attempt. Each one says whether the request could have been executed.
 
-Guarantee: only what is certain is acknowledged or refused; everything else is unknown.
+Guarantee: an outcome is acknowledged or refused only when that is certain; else it is unknown.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from billing_service.wire import Charged, Declined
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """A final answer came: for a charge, that it was charged or declined; None for what is answered by a status alone."""
+    """A final answer came: a charge was charged or declined; None for requests that a status alone answers."""
 
     caller_saw: str
     answer: Charged | Declined | None = None
@@ -20,9 +20,9 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Refused:
-    """Definitely not executed. `answer` is the problem when the peer said no; None when it could not be reached.
+    """Definitely not executed. `answer` is the problem when the peer refused; None when it could not be reached.
 
-    Without an answer another attempt may do better; with one, the same request gets the same answer again.
+    Without an answer another attempt may succeed; with one, the same request gets the same answer again.
     """
 
     caller_saw: str
@@ -31,9 +31,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unknown:
-    """It may have happened. `retry_after_s` is the peer's wish, in seconds.
+    """It may have been executed. `retry_after_s` is the peer's Retry-After, in seconds.
 
-    `misdirected`: the answer was a whole one, and for another charge. Something between the two mixes answers up.
+    `misdirected`: a complete answer came, but for another charge. Something between the services mixes up answers.
     """
 
     caller_saw: str
@@ -43,16 +43,21 @@ class Unknown:
 
 Outcome = Acknowledged | Refused | Unknown
 
-# The slugs of refusals that say something about the key. It is voided; or it was executed for another order; or for this
-# order, but with another account or amount; or it was declined, and nobody knows for which order.
+# The slugs of refusals that say something about the key: it is voided; it was executed for another order; it was executed for
+# this order with another account or amount; it was declined, and the answer does not name the order.
 VOIDED = "key-voided"
 KEY_OF_ANOTHER = "key-reused"
 CHARGED_OTHERWISE = "key-executed"
 DECLINED_UNNAMED = "key-declined"
-# It was settled, and what it did is not known to billing any more.
+# The key was settled, and billing has forgotten its outcome.
 FORGOTTEN = "key-forgotten"
 
 
 def slug_of(answer: Mapping[str, Any] | None) -> str:
     """The last part of a problem's type; empty when it is no problem."""
     return str((answer or {}).get("type", "")).rpartition("/")[2]
+
+
+def name_of(outcome: Outcome) -> str:
+    """An outcome as records and metrics name it: acknowledged, refused or unknown."""
+    return type(outcome).__name__.lower()

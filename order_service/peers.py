@@ -1,7 +1,7 @@
-"""The services that order_service calls, and the one border at which HTTP's failures become outcomes.
+"""Calls the other services; failures of HTTP become outcomes here and nowhere else.
 
-Guarantee: every attempt ends within its deadline with a value that says whether it could have happened. Only what is
-certain is called refused; whatever is not certain is unknown.
+Guarantee: every attempt ends within its deadline with an outcome that says whether it could have happened. It is called
+refused only when it is certain that nothing was executed; else it is unknown.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from service_kit.telemetry import TRACE_HEADER, traceparent
 
 Transport = httpx.AsyncBaseTransport
 
-# The services answer with a few hundred bytes, and with some thousand when they list what is wrong with a request. What is
-# larger comes from somewhere else, and would be held in memory for each attempt in flight.
+# The services answer with a few hundred bytes, and with some thousand when they list what is wrong with a request. A larger
+# answer is not theirs, and would be held in memory for each attempt in flight.
 ANSWER_BYTES_MAX = 64 * 1024
 
 
 class _NotRead(Exception):
-    """The answer is none of the services', as its head or its length shows: it was not read to its end."""
+    """The answer cannot be one of the services', by its head or its length; it was not read to its end."""
 
 
 def open_transport(connections_max: int) -> Transport:
@@ -57,14 +57,14 @@ async def exchange(transport: Transport, request: httpx.Request) -> Received:
     try:
         content = await _content(response)
     finally:
-        # Also when the deadline passes in the middle: the rest of this answer may never be taken for another one.
+        # Also when the deadline passes in the middle: the rest of this answer must never be read as part of another one.
         await response.aclose()
     return Received(response.status_code, response.headers, content)
 
 
 async def _content(response: httpx.Response) -> bytes:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # A few bytes could become any number of them.
+        # A few compressed bytes could become gigabytes.
         raise _NotRead("in an encoding that was not asked for")
     content = bytearray()
     async for chunk in response.aiter_bytes():
@@ -77,8 +77,8 @@ async def _content(response: httpx.Response) -> bytes:
 class Peers:
     """Billing and notification, over one transport.
 
-    The transport is used as it is: httpx's client around it would look for cookies, redirects and authentication in each
-    request, which takes a sixth of the time of an order, and none of them may happen here.
+    The transport is used directly. httpx's client would look for cookies, redirects and authentication in each request,
+    which takes a sixth of the time of an order, and none of them may happen here.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Peers:
             KEY_HEADER: http_sf.ser(str(sequence_key)),
             RETRY_HEADER: http_sf.ser(retry),
             FIRST_INCOMPLETE_HEADER: http_sf.ser(first_incomplete),
-            # Billing does not begin what nobody waits for any more.
+            # Billing does not begin a charge whose caller has stopped waiting.
             TIMEOUT_HEADER: http_sf.ser(self._attempt_timeout_s),
         }
         request = httpx.Request(
@@ -119,8 +119,8 @@ class Peers:
         return await self._attempt(request, partial(answers.of_charge, charge=charge))
 
     async def void(self, charge: Charge, sequence_key: int) -> Outcome:
-        """Takes the key of a charge out of use: `Refused` when it never was and never will be executed, or what it was
-        answered, or unknown.
+        """Voids the key of a charge: `Refused` when it was not executed and never will be, its answer when it was executed,
+        else unknown.
         """
         request = httpx.Request(
             "DELETE", f"{self._charges_url}/{sequence_key}", headers=self._billing_headers
@@ -130,7 +130,7 @@ class Peers:
         )
 
     async def declare_settled(self, first_incomplete: int) -> bool:
-        """Lets billing forget all keys below; whether it has heard. Nothing is lost when it has not."""
+        """Lets billing forget all keys below; False when billing did not confirm. Nothing is lost then."""
         request = httpx.Request(
             "DELETE",
             self._charges_url,
@@ -184,8 +184,8 @@ def notification_of(
 def _outcome_of_failure(exc: Exception) -> Refused | Unknown:
     """What a failure of the transport says of the request.
 
-    Beside httpx's exceptions it lets through those that its own mapping does not know: aiohttp's, when what came is no
-    HTTP, and `ValueError`, when a reason phrase is no text.
+    Beside httpx's exceptions the transport lets through those that its own mapping does not know: aiohttp's, when the
+    answer is not HTTP, and `ValueError`, when a reason phrase is not text.
     """
     # The transport's own mapping cannot be trusted here: it turns a connection that the server closed *after* the
     # request was sent into httpx.ConnectTimeout. What counts is aiohttp's exception beneath it.

@@ -1,4 +1,4 @@
-"""The problems of order's wire.
+"""The problems that order_service answers with (RFC 9457).
 
 Guarantee: each one says whether an order exists and whether money may have moved.
 """
@@ -21,7 +21,7 @@ TOKEN_WRONG = ProblemType(
     "token-wrong",
     401,
     "The bearer token is missing or wrong",
-    "This service knows its clients (ORDER_TOKENS). Who calls is known from one header Authorization: Bearer <token>. "
+    "This service knows its clients (ORDER_TOKENS). Send exactly one header Authorization: Bearer <token>. "
     "Nothing was executed.",
 )
 ORDER_DECLINED = ProblemType(
@@ -46,15 +46,15 @@ ORDER_FAILED = ProblemType(
     "order-failed",
     422,
     "Billing refused the order",
-    "Billing refused the charge for a reason that sending it again cannot heal, an unknown account for example. "
+    "Billing refused the charge for a reason that sending it again cannot change, for example an unknown account. "
     "The order is final; nothing was withdrawn.",
 )
 DELIVERY_REFUSED = ProblemType(
     "delivery-refused",
     422,
     "This delivery is switched off",
-    "at_least_once charges twice and at_most_once not at all when the network fails. They exist to show that, and are "
-    "allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
+    "When the network fails, at_least_once may charge twice and at_most_once may not charge at all. They exist to show that, "
+    "and are allowed only with ORDER_UNSAFE_DELIVERY=1. No order was recorded.",
 )
 ORDER_SETTLED = ProblemType(
     "order-settled",
@@ -66,18 +66,19 @@ ORDER_CANCELLED = ProblemType(
     "order-cancelled",
     409,
     "The order was cancelled",
-    "Somebody cancelled the order before it was billed. Nothing was withdrawn, and nothing ever will be.",
+    "The order was cancelled before it was billed. Nothing was withdrawn, and nothing ever will be.",
 )
 CANCEL_IMPOSSIBLE = ProblemType(
     "cancel-impossible",
     409,
     "An order of this delivery cannot be cancelled",
-    "Only exactly_once has one key that can be voided. at_least_once has sent others, and at_most_once knows nothing.",
+    "Only exactly_once has one key that can be voided. at_least_once has sent several keys, and at_most_once never learns "
+    "whether its charge arrived.",
 )
 CANCEL_UNKNOWN = ProblemType(
     "cancel-unknown",
     503,
-    "It could not be found out whether the order can be cancelled",
+    "It is unknown whether the order can be cancelled",
     "Billing did not answer. The order is still pending and may be billed: ask again after Retry-After seconds.",
 )
 WINDOW_FULL = ProblemType(
@@ -90,8 +91,8 @@ WINDOW_FULL = ProblemType(
 UNAVAILABLE = ProblemType(
     "unavailable",
     503,
-    "It could not be found out",
-    "The database is gone, busy or silent. The order may or may not be recorded; if it is, it will be billed once. "
+    "The outcome is unknown",
+    "The database is away, busy or does not answer. The order may or may not be recorded; if it is, it will be billed once. "
     "With an Idempotency-Key you can ask again and get the same order.",
 )
 

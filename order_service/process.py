@@ -1,6 +1,6 @@
-"""What one process of order_service holds.
+"""What one process of order_service holds, created once.
 
-Guarantee: it is made without touching anything outside; pool, peers and dispatcher work for as long as `running` lasts.
+Guarantee: creating it opens no connection; pool, peers and dispatcher work exactly while `running` is entered.
 """
 
 import asyncio
@@ -10,22 +10,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-from order_service import orders, problems
+from order_service import problems
 from order_service.backoff import Backoff
-from order_service.books import Books
-from order_service.courier import Surroundings
+from order_service.context import DeliveryContext
 from order_service.dispatcher import Dispatcher
 from order_service.metrics import Metrics
 from order_service.peers import Peers, Transport, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
+from order_service.statements.recording import prove_writable
+from order_service.writing import GroupedWrites
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
 from service_kit.problem_details import ProblemCatalogue
 
 
-class OrderDesk:
-    """What one process of the service holds: settings, pool, peers, dispatcher, problems, metrics."""
+class OrderProcess:
+    """Settings, pool, peers, dispatcher, problems and metrics of one process."""
 
     def __init__(self, settings: Settings, transport: Callable[[], Transport] | None) -> None:
         self.settings = settings
@@ -47,12 +48,12 @@ class OrderDesk:
             observe_wait=self.metrics.pool_wait_seconds.observe,
         )
         self.owner = uuid4()
-        self.books = Books(
+        self.writes = GroupedWrites(
             self.pool,
             self.owner,
             lease_s=settings.lease_s,
             window_max=settings.window_max,
-            # Four kinds of writes; whichever is stuck leaves connections to the others.
+            # Four kinds of writes: when one is stuck, the others still have connections.
             under_way_max=max(1, settings.pool_size_max // 4),
         )
         self.dispatcher: Dispatcher
@@ -76,9 +77,9 @@ class OrderDesk:
             attempt_timeout_s=self.settings.attempt_timeout_s,
         )
         self.dispatcher = Dispatcher(
-            Surroundings(
+            DeliveryContext(
                 pool=self.pool,
-                books=self.books,
+                writes=self.writes,
                 peers=peers,
                 settings=self.settings,
                 backoff=Backoff(
@@ -107,13 +108,13 @@ class OrderDesk:
         with suppress(asyncio.CancelledError):
             await takeover
         await self.dispatcher.stop()
-        await self.books.drain()
+        await self.writes.drain()
         await peers.close()
         await self.pool.close()
 
     async def missing(self) -> str | None:
-        """What keeps the service from doing its job. Billing is not: orders are recorded without it."""
-        missing = await self.pool.missing(orders.prove_writable)
+        """Why the service cannot record orders; None when it can. Billing may be away: orders are recorded without it."""
+        missing = await self.pool.missing(prove_writable)
         return None if missing is None else f"the database: {missing}"
 
     def _open_transport(self) -> Transport:

@@ -1,8 +1,8 @@
 """A token bucket that keeps retries from becoming a storm.
 
 Guarantee: while nothing is answered, no more than `capacity` retries and then `refill_per_s` a second are sent by one
-process, however many orders wait; as soon as billing answers again, each answer lets two of them go, so that a long queue
-is drained at the speed of the answers and not of the trickle. (The adaptive retry bucket of the AWS SDKs; M. Brooker,
+process, however many orders wait; as soon as billing answers again, each answer admits two more, so that a long queue
+drains at the speed of the answers and not of the refill. (The adaptive retry bucket of the AWS SDKs; M. Brooker,
 "Fixing retries with token buckets", 2022. The growth is that of slow start, RFC 5681.)
 """
 
@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# One for the retry that was answered and one more, so that what is under way at the same time doubles.
+# One for the retry that was answered and one more, so that the number of retries under way doubles.
 _TOKENS_OF_AN_ANSWER = 2.0
 
 
 class RetryBudget:
-    """`clock` gives seconds and never goes back; `later` calls something after so many seconds."""
+    """`clock` gives seconds and never goes back; `later` calls a function after so many seconds."""
 
     def __init__(
         self,
@@ -35,19 +35,19 @@ class RetryBudget:
 
     @property
     def tokens(self) -> float:
-        """What is left."""
+        """The tokens that are left."""
         self._fill()
         return self._tokens
 
     async def take(self) -> None:
-        """Returns when there is a token for one retry, in the order of arrival. Who is cancelled takes none."""
+        """Returns when there is a token for one retry, in the order of arrival. A cancelled caller takes none."""
         token: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(token)
         self._grant()
         await token
 
     def give(self) -> None:
-        """An attempt was answered: billing can bear more."""
+        """Adds the tokens of an attempt that was answered: billing can bear more."""
         self._fill()
         self._tokens = min(self._capacity, self._tokens + _TOKENS_OF_AN_ANSWER)
         self._grant()

@@ -1,4 +1,7 @@
-"""Order's configuration: read once from the environment, typed, and refused when it is wrong."""
+"""The settings of order_service, read once from the environment.
+
+Guarantee: a process with a missing or wrong setting does not start.
+"""
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -7,7 +10,7 @@ from service_kit.bearer_tokens import OptionalTokens, Token
 from service_kit.environment import EnvironmentSettings, Hosts
 from service_kit.environment.database_url import DatabaseUrl
 
-# Without a user and a password: they would not be sent.
+# Without a user and a password: the transport would not send them.
 _PEER_URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 
 
@@ -46,7 +49,7 @@ class Settings(EnvironmentSettings):
     transaction_timeout_s: float = Field(
         3.0, gt=0, le=300, description="hard limit of one database access, waits included"
     )
-    # A customer waits a few seconds; whoever waits longer is better served by 202 and a Location.
+    # A customer waits a few seconds; after that 202 with a Location is the better answer.
     wait_budget_s: float = Field(
         5.0, gt=0, le=300, description="POST /orders waits so long for billing, then answers 202"
     )
@@ -59,18 +62,18 @@ class Settings(EnvironmentSettings):
     retry_after_max_s: float = Field(
         30.0, gt=0, le=3600, description="a longer Retry-After of billing is cut to this"
     )
-    # A burst of retries that billing bears after a hiccup; beyond it, a trickle until it answers again.
+    # A burst of retries that billing can bear after a short outage; beyond it, only the refill until billing answers again.
     retry_budget: int = Field(
         100, ge=1, le=1_000_000, description="retries in a row without an answer"
     )
     retry_refill_per_s: float = Field(
         10.0, gt=0, le=100_000, description="further retries a second while nothing is answered"
     )
-    # What can be delivered within a minute or two once billing is back; more would be a promise without a date.
+    # As many can be delivered within a minute or two once billing is back.
     window_max: int = Field(
         10_000, ge=1, le=10_000_000, description="unsettled orders; then POST /orders answers 503"
     )
-    # Twice what one round of the loop can take, so that a living process never loses its orders by being slow.
+    # Twice what one round of the loop can take, so that a slow process does not lose its orders while it lives.
     lease_s: float = Field(
         10.0, gt=0, le=3600, description="orders of a process that is silent so long are taken over"
     )
@@ -92,12 +95,13 @@ class Settings(EnvironmentSettings):
         billing, notification = self.billing_token, self.notification_token
         if billing == notification:
             raise ValueError(
-                "ORDER_NOTIFICATION_TOKEN is the token of ORDER_BILLING_TOKEN too: whoever holds notification's "
-                "tokens could charge"
+                "ORDER_NOTIFICATION_TOKEN is the token of ORDER_BILLING_TOKEN too: notification_service "
+                "could charge with it"
             )
         if {billing, notification} & {token for each in self.tokens.values() for token in each}:
             raise ValueError(
-                "ORDER_TOKENS holds a token that is sent to another service: whoever places orders could charge"
+                "ORDER_TOKENS holds a token that is sent to another service: a client that places orders could "
+                "charge with it"
             )
         return self
 

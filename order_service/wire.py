@@ -1,4 +1,7 @@
-"""What order_service promises on the wire."""
+"""The messages of order_service on the wire.
+
+Guarantee: an order never shows a balance; a body with an unknown member is refused.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from service_kit.strict_input import HumanText
 
-# An opaque RFC 9651 String of the customer, who may retry too.
+# An opaque RFC 9651 String of the customer, because a customer may retry too.
 KEY_HEADER = "Idempotency-Key"
 # RFC 9651 Boolean; ?1 on the answer of an order that the key had named before.
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -20,7 +23,7 @@ AMOUNT_CENTS_MAX = 1_000_000_000_000
 Customer = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", examples=["alice"], strict=True)
 ]
-# The length is that of a long title.
+# As long as a long title.
 Item = Annotated[HumanText, Field(max_length=200, examples=["book"])]
 AmountCents = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_CENTS_MAX, examples=[1999])]
 
@@ -34,7 +37,7 @@ class Delivery(StrEnum):
 
 
 class Status(StrEnum):
-    """What is known of an order's charge; all but `pending` are final."""
+    """The state of an order; all but `pending` are final."""
 
     PENDING = "pending"
     BILLED = "billed"
@@ -77,19 +80,19 @@ class Attempt(_Body):
     seconds: float
 
 
-# What of billing's answer is the customer's: the charge without the balance that it left, and a problem as RFC 9457 names
-# its members. What billing may add to its answers one day is not shown until it stands here.
+# The members of billing's answer that an order shows: the charge without the balance that it left, and a problem as RFC 9457
+# names its members. A member that billing adds later is not shown until it is listed here.
 _SHOWN = ("charge_id", "order_id", "account", "amount_cents", "type", "title", "status", "detail")
 _DECLINED = "insufficient-funds"
 
 
 def without_balance(answer: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An answer of billing as an order shows it: who reads an order need not be one who may read the account's balance."""
+    """An answer of billing as an order shows it: permission to read an order is not permission to read the balance."""
     if answer is None:
         return None
     shown = {name: answer[name] for name in _SHOWN if name in answer}
     if str(answer.get("type", "")).rpartition("/")[2] == _DECLINED:
-        # Billing's own sentence says how much there is.
+        # Billing's own sentence names the balance.
         shown["detail"] = "The account has less than the order costs."
     return shown
 

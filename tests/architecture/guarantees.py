@@ -39,10 +39,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
     ),
     "order_service/books.py": (
-        "tests/order_service/test_books.py::test_orders_are_recorded_together",
-        "tests/order_service/test_books.py::test_orders_are_settled_together",
-        "tests/order_service/test_books.py::test_attempts_begin_together",
-        "tests/order_service/test_books.py::test_fates_are_recorded_together",
+        "tests/order_service/test_writing.py::test_orders_are_recorded_together",
+        "tests/order_service/test_writing.py::test_orders_are_settled_together",
+        "tests/order_service/test_writing.py::test_attempts_begin_together",
+        "tests/order_service/test_writing.py::test_fates_are_recorded_together",
         "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
     ),
     "order_service/clients.py": (
@@ -52,10 +52,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_clients.py::test_a_pending_order_of_another_client_is_not_cancelled",
     ),
     "order_service/courier.py": (
-        "tests/order_service/test_courier.py::test_an_answer_is_kept_until_it_is_written_down",
-        "tests/order_service/test_courier.py::test_who_settles_second_tells_nobody",
-        "tests/order_service/test_courier.py::test_what_an_outcome_makes_of_an_order",
-        "tests/order_service/test_courier.py::test_at_least_once_is_not_certain_of_the_keys_before",
+        "tests/order_service/test_attempts.py::test_an_answer_is_kept_until_it_is_written_down",
+        "tests/order_service/test_attempts.py::test_who_settles_second_tells_nobody",
+        "tests/order_service/test_attempts.py::test_what_an_outcome_makes_of_an_order",
+        "tests/order_service/test_attempts.py::test_at_least_once_is_not_certain_of_the_keys_before",
         "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
         "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
     ),
@@ -87,13 +87,13 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
         "tests/order_service/test_orders.py::test_keys_are_gap_free",
         "tests/order_service/test_orders.py::test_settling_happens_once",
-        "tests/order_service/test_books.py::test_two_replicas_record_the_same_customers_keys",
+        "tests/order_service/test_writing.py::test_two_replicas_record_the_same_customers_keys",
         "tests/migrations/test_roles.py::test_order_service_cannot_rewrite_what_was_settled",
     ),
     "order_service/outcomes.py": (
         "tests/order_service/test_delivery.py::test_only_an_answer_is_final",
         "tests/order_service/test_peers.py::test_an_answer_becomes_an_outcome",
-        "tests/order_service/test_courier.py::test_what_an_outcome_makes_of_an_order",
+        "tests/order_service/test_attempts.py::test_what_an_outcome_makes_of_an_order",
     ),
     "order_service/peers.py": (
         "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
@@ -116,12 +116,12 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
     ),
     "order_service/set_statements.py": (
-        "tests/order_service/test_books.py::test_orders_are_recorded_together",
-        "tests/order_service/test_books.py::test_customers_keys_within_a_group",
-        "tests/order_service/test_books.py::test_orders_are_settled_together",
-        "tests/order_service/test_books.py::test_an_order_that_is_held_elsewhere",
-        "tests/order_service/test_books.py::test_attempts_begin_together",
-        "tests/order_service/test_books.py::test_fates_are_recorded_together",
+        "tests/order_service/test_writing.py::test_orders_are_recorded_together",
+        "tests/order_service/test_writing.py::test_customers_keys_within_a_group",
+        "tests/order_service/test_writing.py::test_orders_are_settled_together",
+        "tests/order_service/test_writing.py::test_an_order_that_is_held_elsewhere",
+        "tests/order_service/test_writing.py::test_attempts_begin_together",
+        "tests/order_service/test_writing.py::test_fates_are_recorded_together",
     ),
     "billing_service/batching/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
@@ -944,7 +944,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
         "locked counter row": (
             "tests/order_service/test_orders.py::test_keys_are_gap_free",
-            "tests/order_service/test_books.py::test_two_replicas_record_the_same_customers_keys",
+            "tests/order_service/test_writing.py::test_two_replicas_record_the_same_customers_keys",
         ),
         "one hard deadline": (
             "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
@@ -954,8 +954,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
         "full jitter": (
             "tests/order_service/test_delivery.py::test_exactly_once_keeps_its_key_and_raises_the_flag",
-            "tests/order_service/test_courier.py::test_every_attempt_without_an_answer_is_followed_by_a_pause",
-            "tests/order_service/test_courier.py::test_the_peers_wish_is_honoured",
+            "tests/order_service/test_attempts.py::test_every_attempt_without_an_answer_is_followed_by_a_pause",
+            "tests/order_service/test_attempts.py::test_the_peers_wish_is_honoured",
             "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
         ),
         "FOR UPDATE SKIP LOCKED": (
@@ -966,8 +966,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "status = 'pending'": (
             "tests/order_service/test_orders.py::test_settling_happens_once",
             "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
-            "tests/order_service/test_courier.py::test_who_settles_second_tells_nobody",
-            "tests/order_service/test_courier.py::test_the_customer_does_not_wait_for_the_notification",
+            "tests/order_service/test_attempts.py::test_who_settles_second_tells_nobody",
+            "tests/order_service/test_attempts.py::test_the_customer_does_not_wait_for_the_notification",
         ),
         "believes only documented answers": (
             "tests/order_service/test_answers.py::test_anybodys_success",
@@ -1010,7 +1010,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
         "for this very charge": (
             "tests/order_service/test_answers.py::test_an_executed_key",
-            "tests/order_service/test_courier.py::test_an_executed_key_that_billing_calls_reused",
+            "tests/order_service/test_attempts.py::test_an_executed_key_that_billing_calls_reused",
         ),
         "a key is executed once": (
             "tests/order_service/test_answers.py::test_a_key_that_was_executed_for_another_order",
@@ -1021,21 +1021,21 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_restored.py::test_an_order_that_was_charged_otherwise",
         ),
         "of an older release that named no order": (
-            "tests/order_service/test_courier.py::test_a_decline_that_names_no_order",
+            "tests/order_service/test_attempts.py::test_a_decline_that_names_no_order",
             "tests/order_service/test_restored.py::test_the_key_of_another_order_of_an_older_release",
         ),
         "or after a takeover": (
-            "tests/order_service/test_courier.py::test_a_forgotten_key_after_other_attempts",
-            "tests/order_service/test_courier.py::test_a_forgotten_key_after_a_takeover",
+            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_a_takeover",
             "tests/order_service/test_cancel.py::test_a_restored_order_that_billing_has_forgotten",
         ),
         "and no earlier attempt can have arrived": (
-            "tests/order_service/test_courier.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_other_attempts",
             "tests/order_service/test_cancel.py::test_a_restored_caller_meets_forgotten_keys",
         ),
         "to `POST /charges` for another charge": (
             "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
-            "tests/order_service/test_courier.py::test_an_answer_to_another_charge_is_an_alarm",
+            "tests/order_service/test_attempts.py::test_an_answer_to_another_charge_is_an_alarm",
         ),
     },
     "Definite answers": {
@@ -1080,7 +1080,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
         "`window-full`": (
             "tests/order_service/test_cancel.py::test_the_window_of_unsettled_orders",
-            "tests/order_service/test_books.py::test_the_window_is_kept_within_a_group",
+            "tests/order_service/test_writing.py::test_the_window_is_kept_within_a_group",
         ),
         "`Request-Timeout: 2.0`": (
             "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",

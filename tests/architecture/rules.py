@@ -28,8 +28,7 @@ WIRE_TYPES = "service_kit.strict_input"
 SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",
-    "order_service/orders.py",
-    "order_service/set_statements.py",
+    "order_service/statements/recording.py",
     "billing_service/accounts.py",
     "billing_service/charge.py",
     "billing_service/forgetting.py",

@@ -7,24 +7,42 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from billing_service.wire import Charge, Charged
+from billing_service.wire import Charge, Charged, Declined
 from notification_service.wire import Notification
 from order_service.backoff import Backoff
-from order_service.books import Books
-from order_service.courier import Courier, Surroundings
-from order_service.dispatcher import Dispatcher
+from order_service.context import DeliveryContext
+from order_service.dispatcher import Dispatcher, deliver
 from order_service.metrics import Metrics
 from order_service.orders import PendingOrder, Recording
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
 from order_service.wire import Delivery, NewOrder, Order
+from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import BoundedPool
 
 LOST = Unknown("ServerDisconnectedError")
 UNREACHABLE = Refused("ClientConnectorError")
 NO_ACCOUNT = Refused("HTTP 404 account-unknown", {"type": "/problems/account-unknown"})
 VOIDED = Refused("HTTP 200 voided", {"type": "key-voided"})
+DECLINED = Acknowledged(
+    "HTTP 402",
+    Declined(
+        type="/problems/insufficient-funds",
+        title="t",
+        status=402,
+        detail="d",
+        order_id=UUID(int=1),
+        account="alice",
+        amount_cents=5,
+        balance_cents=0,
+    ),
+)
+
+
+def refused(slug: str) -> Refused:
+    """A refusal with the problem of this slug."""
+    return Refused(f"HTTP 4xx {slug}", {"type": slug})
 
 
 def charged(charge: Charge) -> Acknowledged:
@@ -45,7 +63,7 @@ class PlayedPeers:
     voided: list[int] = field(default_factory=list)
     declared: list[int] = field(default_factory=list)
     notified: list[UUID] = field(default_factory=list)
-    # Whoever charges or notifies waits here.
+    # A charge or a notification waits here.
     charging: asyncio.Event = field(default_factory=asyncio.Event)
     notifying: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,10 +112,10 @@ class CountedBudget(RetryBudget):
 class Replica:
     """One process: what all its deliveries share, and what became of the time."""
 
-    surroundings: Surroundings
+    context: DeliveryContext
     peers: PlayedPeers
     budget: CountedBudget
-    # Seconds that somebody slept, in turn; nobody sleeps really.
+    # The seconds of each sleep, in turn; the test waits for none of them.
     slept_s: list[float]
     # What the budget wants to be called for, and after how many seconds.
     calls: list[tuple[float, Callable[[], None]]]
@@ -106,12 +124,12 @@ class Replica:
     async def recorded(self, delivery: Delivery = Delivery.EXACTLY_ONCE) -> PendingOrder:
         """A new order of this process."""
         order = NewOrder(customer="alice", amount_cents=5, item="book", delivery=delivery)
-        return await self.surroundings.books.record(Recording(uuid4(), order, None))
+        return await self.context.writes.record(Recording(uuid4(), order, None))
 
     async def delivered(self, order: PendingOrder) -> Order | None:
         """The order when this process has nothing to do for it any more; None when another one has it."""
         settled: asyncio.Future[Order | None] = asyncio.get_running_loop().create_future()
-        await Courier(order, self.surroundings).deliver(settled)
+        await deliver(order, self.context, settled)
         return settled.result() if settled.done() else None
 
 
@@ -156,12 +174,12 @@ async def running(database: Any, **changes: Any) -> AsyncIterator[Replica]:
         lambda: 0.0,
         lambda delay_s, call: calls.append((delay_s, call)),
     )
-    books = Books(
+    writes = GroupedWrites(
         pool, owner, lease_s=settings.lease_s, window_max=settings.window_max, under_way_max=2
     )
-    surroundings = Surroundings(
+    context = DeliveryContext(
         pool=pool,
-        books=books,
+        writes=writes,
         peers=cast(Any, peers),
         settings=settings,
         # Without chance: always the longest pause.
@@ -179,12 +197,12 @@ async def running(database: Any, **changes: Any) -> AsyncIterator[Replica]:
         stopping=asyncio.Event(),
         owner=owner,
     )
-    replica = Replica(surroundings, peers, budget, slept_s, calls, Dispatcher(surroundings))
+    replica = Replica(context, peers, budget, slept_s, calls, Dispatcher(context))
     yield replica
     peers.charging.set()
     peers.notifying.set()
     await replica.dispatcher.stop()
-    await books.drain()
+    await writes.drain()
     await pool.close()
 
 

@@ -144,7 +144,7 @@ def test_an_answer_to_another_charge(other: dict[str, Any]) -> None:
         json.dumps(charged()).encode("utf-16"),
         json.dumps(charged()).encode()[:-1],
         json.dumps(charged()).encode() * 2,
-        # Which of the two is meant is anybody's guess.
+        # Which of the two is meant is undefined.
         json.dumps(charged()).replace('"order_id"', f'"order_id": "{OTHERS}", "order_id"').encode(),
         charged(charge_id="x"),
         charged(charge_id=None),
@@ -198,14 +198,14 @@ def test_anybodys_refusal(judge: Judge, status: int, body: Any, media_type: str)
 @EVERY
 @pytest.mark.parametrize("status", [400, 401, 404, 405, 409, 410, 413, 422, 500])
 def test_a_problem_that_the_service_does_not_give_here(judge: Judge, status: int) -> None:
-    """Of the same family (a neighbour behind the same balancer) and not documented for the request."""
+    """Of the same family (another service behind the same balancer) and not documented for the request."""
     for slug in ("not-found", "method-not-allowed", "order-unknown", "internal", "key-Reused", ""):
         assert isinstance(judge(status, problem(status, slug), PROBLEM), Unknown)
 
 
 @pytest.mark.parametrize("slug", sorted(billing.REFUSALS))
 def test_a_refusal_of_billing(slug: str) -> None:
-    """Definite under its own status, media type and place; under any other it is anybody's."""
+    """Definite under its own status, media type and place; under any other it is not billing's."""
     status = billing.REFUSALS[slug]
     own = problem(status, slug)
     assert of_charge(status, own, PROBLEM) == Refused(f"HTTP {status} {slug}", own)
@@ -325,7 +325,7 @@ def test_an_executed_key_that_does_not_say_for_what(body: dict[str, Any]) -> Non
 
 
 def test_an_old_decline_that_names_no_order() -> None:
-    """Nobody's money moved under this key, whoever's it was; that is all that is known."""
+    """No money moved under this key, whichever order it was for; no more is known."""
     outcome = of_void(409, executed(declined(order_id=...), 402), PROBLEM)
     assert isinstance(outcome, Refused)
     assert slug_of(outcome.answer) == DECLINED_UNNAMED

@@ -23,7 +23,7 @@ def test_the_peers_wish_is_the_least() -> None:
 
 
 def test_the_peers_wish_does_not_grow() -> None:
-    """Whoever was told "in a second" a hundred times comes back in a second, and not later than jitter has it."""
+    """A caller that was told "in a second" a hundred times comes back after a second, plus jitter within its bound."""
     backoff = Backoff(0.1, 1.0, 30.0, longest)
     assert [backoff.pause_s(n, retry_after_s=1.0) for n in (1, 5, 100)] == [1.1, 2.0, 2.0]
 

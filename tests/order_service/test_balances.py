@@ -131,7 +131,7 @@ async def test_an_order_that_was_stored_with_its_balance(
 
 
 def test_what_billing_may_add_is_not_shown() -> None:
-    """What is shown is named; a member that nobody has thought of is not among it."""
+    """What is shown is named; a member that is not listed is not shown."""
     answer = {"charge_id": "c", "balance_cents": 1, "balance_before_cents": 2, "account": "alice"}
     assert without_balance(answer) == {"charge_id": "c", "account": "alice"}
     assert without_balance(None) is None

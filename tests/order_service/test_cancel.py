@@ -16,7 +16,7 @@ from tests.order_service.test_orders import dead_order, settled
 
 
 async def pending_order(shop: Shop, database: Any, *, delivery: str = "exactly_once") -> str:
-    """An order that another living process has in hand: recorded, and not sent yet."""
+    """An order that another living process delivers: recorded, and not sent yet."""
     connection = await asyncpg.connect(database.order)
     order_id = UUID(int=77)
     await connection.execute(
@@ -38,7 +38,7 @@ def charge_of(order_id: str) -> dict[str, Any]:
 
 
 async def test_a_pending_order_is_cancelled(shop: Shop, database: Any) -> None:
-    """200, and again 200; the charge that arrives late is refused, nobody is notified, nothing moves."""
+    """200, and again 200; the charge that arrives late is refused, no notification is sent, no money moves."""
     order_id = await pending_order(shop, database)
     for _ in range(2):
         response = await shop.orders.post(f"/orders/{order_id}/cancel")
@@ -77,7 +77,7 @@ async def test_an_order_that_was_billed_without_our_knowledge(shop: Shop, databa
 
 
 async def test_billing_is_away(shop: Shop, database: Any) -> None:
-    """503 with Retry-After: nobody knows, so the order stays pending, and asking again is safe."""
+    """503 with Retry-After: the outcome is unknown, so the order stays pending, and asking again is safe."""
     order_id = await pending_order(shop, database)
     shop.network.lose_responses = 1
     response = await shop.orders.post(f"/orders/{order_id}/cancel")

@@ -103,7 +103,7 @@ async def test_a_pending_order_of_another_client_is_not_cancelled(
 
 
 async def test_a_list_holds_the_clients_own_orders(shop: Shop, clients: httpx.AsyncClient) -> None:
-    """Page by page, although the orders of the clients alternate; those that are nobody's are in neither list."""
+    """Page by page, although the orders of the clients alternate; orders without a client are in neither list."""
     placed: dict[str, list[str]] = {SHOP: [], KIOSK: []}
     for _ in range(3):
         await shop.place()

@@ -1,4 +1,4 @@
-"""The three semantics, step by step, against a world that the test plays."""
+"""The three semantics, step by step, against steps that the test plays."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Order:
 
 
 @dataclass
-class World:
+class PlayedSteps:
     """Gives the outcomes in turn and writes down what was done."""
 
     outcomes: list[Outcome]
@@ -52,9 +52,9 @@ class World:
 
 async def test_exactly_once_keeps_its_key_and_raises_the_flag() -> None:
     """All attempts carry one key; the retry flag is up on every attempt but the first."""
-    world = World([LOST, UNREACHABLE, CHARGED])
-    assert await exactly_once(Order(), world) == CHARGED
-    assert world.done == [
+    steps = PlayedSteps([LOST, UNREACHABLE, CHARGED])
+    assert await exactly_once(Order(), steps) == CHARGED
+    assert steps.done == [
         ("send", 1, 7, False),
         ("pause", 1),
         ("begin", 2),
@@ -67,9 +67,9 @@ async def test_exactly_once_keeps_its_key_and_raises_the_flag() -> None:
 
 async def test_at_least_once_mints_inside_the_loop() -> None:
     """Each attempt has a key of its own and no retry flag, so the receiver cannot know a retry."""
-    world = World([LOST, LOST, CHARGED])
-    assert await at_least_once(Order(), world) == CHARGED
-    assert [step for step in world.done if step[0] == "send"] == [
+    steps = PlayedSteps([LOST, LOST, CHARGED])
+    assert await at_least_once(Order(), steps) == CHARGED
+    assert [step for step in steps.done if step[0] == "send"] == [
         ("send", 1, 7, False),
         ("send", 2, 101, False),
         ("send", 3, 102, False),
@@ -79,23 +79,23 @@ async def test_at_least_once_mints_inside_the_loop() -> None:
 @pytest.mark.parametrize("outcome", [CHARGED, LOST, UNREACHABLE, NO_ACCOUNT])
 async def test_at_most_once_sends_once_whatever_comes_back(outcome: Outcome) -> None:
     """There is no second attempt, not even after a definite refusal."""
-    world = World([outcome])
-    assert await at_most_once(Order(), world) == outcome
-    assert world.done == [("send", 1, 7, False)]
+    steps = PlayedSteps([outcome])
+    assert await at_most_once(Order(), steps) == outcome
+    assert steps.done == [("send", 1, 7, False)]
 
 
 async def test_a_taken_over_order_is_sent_as_a_retry() -> None:
     """Whether the dead process had sent is unknown, so the flag is up and the attempt is counted before it is sent."""
-    world = World([CHARGED])
-    assert await exactly_once(Order(attempts=3, taken_over=True), world) == CHARGED
-    assert world.done == [("begin", 4), ("send", 4, 7, True)]
+    steps = PlayedSteps([CHARGED])
+    assert await exactly_once(Order(attempts=3, taken_over=True), steps) == CHARGED
+    assert steps.done == [("begin", 4), ("send", 4, 7, True)]
 
 
 async def test_a_taken_over_order_is_never_sent_at_most_once() -> None:
     """The dead process may have sent it; sending it now could be the second time."""
-    world = World([])
-    assert isinstance(await at_most_once(Order(taken_over=True), world), Unknown)
-    assert world.done == []
+    steps = PlayedSteps([])
+    assert isinstance(await at_most_once(Order(taken_over=True), steps), Unknown)
+    assert steps.done == []
 
 
 @pytest.mark.parametrize(
@@ -109,38 +109,38 @@ def test_only_an_answer_is_final(outcome: Outcome, final: bool) -> None:
 
 async def test_nothing_is_sent_after_an_answer() -> None:
     """The outcome after the answer is never asked for."""
-    world = World([CHARGED, LOST])
-    await exactly_once(Order(), world)
-    assert world.outcomes == [LOST]
+    steps = PlayedSteps([CHARGED, LOST])
+    await exactly_once(Order(), steps)
+    assert steps.outcomes == [LOST]
 
 
 async def test_a_refusal_of_the_first_attempt_is_a_fact() -> None:
     """Nothing else is under way, so there is nothing to make sure of."""
-    world = World([NO_ACCOUNT])
-    assert await exactly_once(Order(), world) == NO_ACCOUNT
-    assert world.done == [("send", 1, 7, False)]
+    steps = PlayedSteps([NO_ACCOUNT])
+    assert await exactly_once(Order(), steps) == NO_ACCOUNT
+    assert steps.done == [("send", 1, 7, False)]
 
 
 @pytest.mark.parametrize("found", [NO_ACCOUNT, CHARGED])
 async def test_a_refusal_after_a_lost_attempt_is_made_sure_of(found: Outcome) -> None:
     """The lost attempt may arrive late: the key is voided first, and if it was executed, that is the answer."""
-    world = World([LOST, NO_ACCOUNT], found=found)
-    assert await exactly_once(Order(), world) == found
-    assert world.done[-2:] == [("send", 2, 7, True), ("make sure", 7)]
+    steps = PlayedSteps([LOST, NO_ACCOUNT], found=found)
+    assert await exactly_once(Order(), steps) == found
+    assert steps.done[-2:] == [("send", 2, 7, True), ("make sure", 7)]
 
 
 async def test_what_could_not_be_made_sure_of_goes_on() -> None:
     """Without an answer about the key the order stays pending and is sent again."""
-    world = World([LOST, NO_ACCOUNT, CHARGED], found=LOST)
-    assert await exactly_once(Order(), world) == CHARGED
-    assert world.done[-1] == ("send", 3, 7, True)
+    steps = PlayedSteps([LOST, NO_ACCOUNT, CHARGED], found=LOST)
+    assert await exactly_once(Order(), steps) == CHARGED
+    assert steps.done[-1] == ("send", 3, 7, True)
 
 
 async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
     """The dead process may have sent what is still under way."""
-    world = World([NO_ACCOUNT])
-    await exactly_once(Order(taken_over=True), world)
-    assert ("make sure", 7) in world.done
+    steps = PlayedSteps([NO_ACCOUNT])
+    await exactly_once(Order(taken_over=True), steps)
+    assert ("make sure", 7) in steps.done
 
 
 @pytest.mark.parametrize(
@@ -156,35 +156,35 @@ async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
 )
 async def test_a_refusal_long_after_a_lost_attempt_is_made_sure_of(before: list[Outcome]) -> None:
     """What was lost once may still arrive, however many attempts after it are known to have gone nowhere."""
-    world = World([*before, NO_ACCOUNT], found=CHARGED)
-    assert await exactly_once(Order(), world) == CHARGED
-    assert world.done[-1] == ("make sure", 7)
+    steps = PlayedSteps([*before, NO_ACCOUNT], found=CHARGED)
+    assert await exactly_once(Order(), steps) == CHARGED
+    assert steps.done[-1] == ("make sure", 7)
 
 
 async def test_a_refusal_long_after_a_takeover_is_made_sure_of() -> None:
     """What the dead process may have sent is not forgotten because this one could not connect at first."""
-    world = World([UNREACHABLE, NO_ACCOUNT], found=CHARGED)
-    assert await exactly_once(Order(taken_over=True), world) == CHARGED
-    assert world.done[-1] == ("make sure", 7)
+    steps = PlayedSteps([UNREACHABLE, NO_ACCOUNT], found=CHARGED)
+    assert await exactly_once(Order(taken_over=True), steps) == CHARGED
+    assert steps.done[-1] == ("make sure", 7)
 
 
 async def test_a_refusal_after_attempts_that_went_nowhere_is_a_fact() -> None:
     """No connection was ever made before it, so nothing is under way."""
-    world = World([UNREACHABLE, UNREACHABLE, NO_ACCOUNT])
-    assert await exactly_once(Order(), world) == NO_ACCOUNT
-    assert ("make sure", 7) not in world.done
+    steps = PlayedSteps([UNREACHABLE, UNREACHABLE, NO_ACCOUNT])
+    assert await exactly_once(Order(), steps) == NO_ACCOUNT
+    assert ("make sure", 7) not in steps.done
 
 
 @pytest.mark.parametrize("found", [LOST, UNREACHABLE])
 async def test_what_could_not_be_made_sure_of_is_made_sure_of_again(found: Outcome) -> None:
     """The next refusal is as doubtful as the one before it."""
-    world = World([LOST, NO_ACCOUNT, NO_ACCOUNT, CHARGED], found=found)
-    assert await exactly_once(Order(), world) == CHARGED
-    assert world.done.count(("make sure", 7)) == 2
+    steps = PlayedSteps([LOST, NO_ACCOUNT, NO_ACCOUNT, CHARGED], found=found)
+    assert await exactly_once(Order(), steps) == CHARGED
+    assert steps.done.count(("make sure", 7)) == 2
 
 
 async def test_at_least_once_takes_a_fresh_key_after_a_takeover() -> None:
     """The harm has to show after a crash as well: the dead process's key is not sent again."""
-    world = World([CHARGED])
-    assert await at_least_once(Order(attempts=3, taken_over=True), world) == CHARGED
-    assert world.done == [("begin with fresh key", 4), ("send", 4, 101, False)]
+    steps = PlayedSteps([CHARGED])
+    assert await at_least_once(Order(attempts=3, taken_over=True), steps) == CHARGED
+    assert steps.done == [("begin with fresh key", 4), ("send", 4, 101, False)]

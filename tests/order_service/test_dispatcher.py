@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from order_service import orders
+from order_service.statements import leases
 from order_service.wire import Status
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import LOST, Replica, running, until
@@ -41,10 +41,10 @@ async def rounds(replica: Replica, count: int = 1) -> None:
         if left == 0:
             raise RoundsOver
 
-    replica.surroundings.sleep, usual = sleep, replica.surroundings.sleep
+    replica.context.sleep, usual = sleep, replica.context.sleep
     with pytest.raises(RoundsOver):
         await replica.dispatcher.run()
-    replica.surroundings.sleep = usual
+    replica.context.sleep = usual
 
 
 async def left_behind(owner: Any, count: int) -> list[UUID]:
@@ -134,21 +134,21 @@ async def test_a_look_that_fails_is_not_the_last_one(
     step: str,
     trouble: type[Exception],
 ) -> None:
-    """Whatever the database is away for, the loop comes back, and takes over then."""
+    """Whichever statement fails, the loop goes on, and takes over later."""
     await in_hand(replica, owner)
-    real, failures = getattr(orders, step), [trouble("away")]
+    real, failures = getattr(leases, step), [trouble("away")]
 
     async def fails_once(*arguments: Any) -> Any:
         if failures:
             raise failures.pop()
         return await real(*arguments)
 
-    monkeypatch.setattr(orders, step, fails_once)
+    monkeypatch.setattr(leases, step, fails_once)
     (dead,) = await left_behind(owner, 1)
     await rounds(replica, 2)
     assert not failures
     await until(lambda: dead in sent(replica), lambda: owner.fetchval("SELECT 1"))
-    registry = replica.surroundings.metrics.registry
+    registry = replica.context.metrics.registry
     ends = {
         end: registry.get_sample_value("order_takeover_rounds_total", {"end": end})
         for end in ("done", "failed")
@@ -157,12 +157,12 @@ async def test_a_look_that_fails_is_not_the_last_one(
 
 
 async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any) -> None:
-    """Not while anything is in hand, again until it is heard, and then never again."""
+    """Not while an order is being delivered, repeated until billing confirms, and never after that."""
     replica.peers.marks = [False, True]
     await replica.delivered(await replica.recorded())
     await in_hand(replica, owner)
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 2
+    assert replica.context.first_incomplete == 2
     assert replica.peers.declared == []
     replica.peers.charging.set()
     await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
@@ -174,7 +174,7 @@ async def test_the_mark_is_declared_in_quiet_hours(replica: Replica, owner: Any)
 
 
 async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> None:
-    """The lowest key without an answer, whoever's it is: nothing above it is declared, and nothing from it on."""
+    """The lowest key without an answer, of any replica: neither it nor a key above it is declared."""
     for _ in range(2):
         await replica.delivered(await replica.recorded())
     (others,) = await left_behind(owner, 1)
@@ -183,15 +183,15 @@ async def test_an_open_order_keeps_the_mark(replica: Replica, owner: Any) -> Non
     )
     await replica.delivered(await replica.recorded())
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 3
+    assert replica.context.first_incomplete == 3
     assert replica.peers.declared == [3]
 
 
 async def test_the_mark_does_not_go_back(replica: Replica) -> None:
     """A look at an older state (a replica that answers late) changes nothing."""
-    replica.surroundings.first_incomplete = 9
+    replica.context.first_incomplete = 9
     await rounds(replica)
-    assert replica.surroundings.first_incomplete == 9
+    assert replica.context.first_incomplete == 9
 
 
 async def test_a_process_that_stops_leaves_its_orders_at_once(
@@ -226,10 +226,10 @@ async def test_only_its_own_orders_are_left(replica: Replica, owner: Any) -> Non
 
 
 async def test_what_is_in_flight_ends_before_the_leases_do(replica: Replica, owner: Any) -> None:
-    """While its attempt is open nobody else may take the order over."""
+    """While its attempt is open no other process may take the order over."""
     await in_hand(replica, owner)
     stopping = asyncio.create_task(replica.dispatcher.stop())
-    await until(replica.surroundings.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
+    await until(replica.context.stopping.is_set, lambda: owner.fetchval("SELECT 1"))
     for _ in range(10):
         assert await owner.fetchval("SELECT lease_until > now() FROM orders.orders")
     replica.peers.charging.set()
@@ -247,7 +247,7 @@ async def test_a_stop_has_an_end(database: Any, owner: Any) -> None:
 
 
 async def test_a_wait_for_an_order_has_an_end(replica: Replica, owner: Any) -> None:
-    """Who comes back with its key waits no longer than it may, and not at all for what is not here."""
+    """A retry waits no longer than its bound, and not at all for an order that this process does not deliver."""
     order_id = await in_hand(replica, owner)
     async with asyncio.timeout(20):
         await replica.dispatcher.wait(order_id, 0.01)

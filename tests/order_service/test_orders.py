@@ -15,9 +15,10 @@ from fastapi import FastAPI
 
 import order_service.app
 from order_service import orders
-from order_service.books import Books
 from order_service.settings import Settings
+from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
+from order_service.writing import GroupedWrites
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
@@ -69,11 +70,11 @@ async def test_a_loss_is_healed_by_the_same_key(shop: Shop, lost: str) -> None:
 async def test_an_attempt_is_committed_before_it_is_sent(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever takes the order over has to know of every attempt that may be under way."""
+    """A process that takes the order over has to know of every attempt that may be under way."""
     steps: list[str] = []
-    begin, send = Books.begin, Network.handle_async_request
+    begin, send = GroupedWrites.begin, Network.handle_async_request
 
-    async def begun(self: Books, beginning: orders.Beginning) -> None:
+    async def begun(self: GroupedWrites, beginning: orders.Beginning) -> None:
         await begin(self, beginning)
         steps.append(f"begun {beginning.attempt}")
 
@@ -82,7 +83,7 @@ async def test_an_attempt_is_committed_before_it_is_sent(
             steps.append("sent")
         return await send(self, request)
 
-    monkeypatch.setattr(Books, "begin", begun)
+    monkeypatch.setattr(GroupedWrites, "begin", begun)
     monkeypatch.setattr(Network, "handle_async_request", sent)
     shop.network.lose_responses = 2
     assert (await shop.place()).status_code == 201
@@ -99,7 +100,7 @@ async def test_at_least_once_shows_its_harm(shop: Shop) -> None:
 
 
 async def test_at_most_once_shows_its_harm(shop: Shop) -> None:
-    """One attempt: a lost request is no withdrawal, and nobody will ever know."""
+    """One attempt: a lost request is no withdrawal, and the outcome stays unknown."""
     shop.network.lose_requests = 1
     response = await shop.place(delivery="at_most_once")
     assert response.status_code == 202
@@ -332,7 +333,7 @@ async def test_billing_is_away_for_longer_than_the_customer_waits(
 
 
 async def dead_order(database: Any, *, delivery: str = "exactly_once", key: int = 1) -> str:
-    """An order as a process leaves it that died after recording it: leased to nobody who lives."""
+    """An order as a process leaves it that died after recording it: leased to a process that is gone."""
     connection = await asyncpg.connect(database.order)
     order_id = uuid4()
     await connection.execute(
@@ -425,7 +426,7 @@ async def test_a_living_lease_is_respected(shop: Shop, database: Any) -> None:
 async def test_what_is_in_hand_keeps_its_lease(database: Any) -> None:
     """However long an order waits, its process keeps it; fresh leases, orders of others and settled ones are left alone."""
     mine, others = uuid4(), uuid4()
-    keep: Any = orders.keep_leases
+    keep: Any = leases.keep_leases
     rows = [
         (UUID(int=1), "pending", mine, "1 second"),
         (UUID(int=2), "pending", mine, "9.9 seconds"),
@@ -459,7 +460,7 @@ async def test_what_is_in_hand_keeps_its_lease(database: Any) -> None:
 
 @pytest.mark.parametrize("lost", ["lose_requests", "lose_responses"])
 async def test_a_notification_is_never_sent_twice(shop: Shop, lost: str) -> None:
-    """Its fate is unknown then, the order is billed all the same, and nobody sends again."""
+    """Its fate is unknown then, the order is billed all the same, and no second notification is sent."""
     real = shop.network.services["notification"]
     attempts: list[httpx.Request] = []
 
@@ -481,10 +482,10 @@ async def test_a_notification_is_never_sent_twice(shop: Shop, lost: str) -> None
 
 
 async def test_settling_happens_once(shop: Shop, database: Any) -> None:
-    """Whoever settles second changes nothing: neither the state nor the notification."""
+    """A second settlement changes nothing: neither the state nor the notification."""
     order = await settled(shop, (await shop.place()).json()["order_id"])
     connection = await asyncpg.connect(database.order)
-    again = await order_service.orders.settle(
+    again = await settling.settle(
         connection,  # a bare connection has the pool's methods
         UUID(order["order_id"]),
         Status.FAILED,
@@ -580,7 +581,7 @@ async def test_a_process_that_stops_keeps_what_is_in_flight(
 
 
 class Away(httpx.AsyncBaseTransport):
-    """Nobody listens: each charge is refused at once; its times are written down."""
+    """No service listens: each charge is refused at once, and its time is recorded."""
 
     def __init__(self) -> None:
         self.at_s: list[float] = []
@@ -588,13 +589,13 @@ class Away(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/charges" and request.method == "POST":
             self.at_s.append(time.monotonic())
-        raise httpx.ConnectError("nobody listens")
+        raise httpx.ConnectError("no service listens")
 
 
 async def test_a_refused_connection_is_retried_within_the_budget(
     shop: Shop, order_settings: Settings, serve: Any
 ) -> None:
-    """Many orders, short pauses: the burst of the budget goes at once, and then no more than its trickle."""
+    """Many orders, short pauses: the burst of the budget goes at once, and then no more than its refill."""
     away = Away()
     changes = {"retry_budget": 2, "retry_refill_per_s": 20.0, "wait_budget_s": 0.01}
     settings = order_settings.model_copy(update=changes)
@@ -656,7 +657,7 @@ async def test_pauses_are_drawn_by_chance(order_settings: Settings, serve: Any) 
     """From nothing to the bound: callers that failed together do not come back together."""
     app = order_service.app.create(order_settings, Network)
     async with serve(app):
-        backoff = app.state.desk.dispatcher._world.backoff
+        backoff = app.state.process.dispatcher._context.backoff
         drawn = [backoff.pause_s(10) for _ in range(200)]
     cap_s = order_settings.backoff_cap_s
     assert max(drawn) <= cap_s

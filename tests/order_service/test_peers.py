@@ -101,7 +101,7 @@ async def test_a_closed_connection_is_unknown() -> None:
 
 
 async def test_a_notice_has_the_deadline_of_an_attempt() -> None:
-    """Billing says nothing to what it is told about settled keys: whoever tells it has other things to do."""
+    """Billing does not answer a declaration of settled keys: the attempt ends at its deadline."""
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -166,7 +166,7 @@ async def test_a_truncated_answer_is_unknown() -> None:
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_unknown() -> None:
-    """It says that it is compressed and is not: something was answered, nobody knows what."""
+    """It says that it is compressed and is not: the content of the answer is unknown."""
     raw = http(201, b'{"a": 1}', "Content-Encoding: gzip")
     assert isinstance(await outcome_of(answering(raw)), Unknown)
 
@@ -222,7 +222,7 @@ async def test_an_answer_becomes_an_outcome(raw: bytes, expected: Outcome) -> No
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_an_answer_without_an_end_is_not_read_to_it(chunked: bool) -> None:
-    """Whoever sends more than any answer has is cut off, whether the length was announced or not."""
+    """An answer that is longer than any of the services' is cut off, whether its length was announced or not."""
     taken = 0
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -254,7 +254,7 @@ async def test_the_longest_answer(spare: int, believed: bool) -> None:
 
 
 async def test_a_compressed_answer_is_not_unpacked() -> None:
-    """Nobody asked for one: a few bytes could become any number of them."""
+    """It was not asked for: a few compressed bytes could become gigabytes."""
     seen: list[bytes] = []
     packed = gzip.compress(CHARGED.model_dump_json().encode())
     outcome = await outcome_of(
@@ -278,7 +278,7 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
     ],
 )
 async def test_what_is_no_http_is_unknown(raw: bytes) -> None:
-    """Whatever a port answers that somebody else has taken, an attempt ends with an outcome that every record can hold."""
+    """When another program has the port, an attempt still ends with an outcome that every record can hold."""
     outcome = await outcome_of(answering(raw))
     assert isinstance(outcome, Unknown)
     assert outcome.caller_saw.isascii()

@@ -133,7 +133,7 @@ async def test_the_key_of_another_order(
 async def test_the_key_of_another_order_of_an_older_release(
     shop: Shop, database: Any, way: str, account: str, amount_cents: int, executed: int
 ) -> None:
-    """Its stored answer names no order: the ledger does, and for a decline nothing was withdrawn, whoever's it was."""
+    """Its stored answer names no order: the ledger does, and for a decline nothing was withdrawn, whichever order it was for."""
     await executed_before(shop, account, amount_cents, executed)
     await age(database)
     before = await shop.balance()
@@ -230,7 +230,7 @@ class Gateway(httpx.AsyncBaseTransport):
         return await self.behind.handle_async_request(request)
 
 
-SOMEBODYS = [
+OTHER_ANSWERS = [
     httpx.Response(201, json={"created": True}),
     httpx.Response(200, json={"status": "ok"}),
     httpx.Response(204),
@@ -261,7 +261,7 @@ SOMEBODYS = [
 ]
 
 
-@pytest.mark.parametrize("answer", SOMEBODYS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
+@pytest.mark.parametrize("answer", OTHER_ANSWERS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
 async def test_a_gateway_answers_for_billing(shop: Shop, answer: httpx.Response) -> None:
     """Unknown each time, sent again, and billed once as soon as the gateway is right again."""
     shop.network.services["billing"] = Gateway(shop.network.services["billing"], 3, answer)
@@ -275,11 +275,11 @@ async def test_a_gateway_answers_for_billing(shop: Shop, answer: httpx.Response)
     assert await metric(shop, f'order_alarms_total{{alarm="answer_misdirected"}} {misdirected}')
 
 
-@pytest.mark.parametrize("answer", SOMEBODYS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
+@pytest.mark.parametrize("answer", OTHER_ANSWERS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
 async def test_a_gateway_answers_for_billing_when_an_order_is_cancelled(
     shop: Shop, database: Any, answer: httpx.Response
 ) -> None:
-    """503: nobody knows; and cancelled for sure as soon as billing itself answers."""
+    """503, the outcome is unknown; cancelled with certainty as soon as billing itself answers."""
     order_id = await living_order(database)
     shop.network.services["billing"] = Gateway(shop.network.services["billing"], 1, answer)
     assert (await shop.orders.post(f"/orders/{order_id}/cancel")).status_code == 503
@@ -288,7 +288,7 @@ async def test_a_gateway_answers_for_billing_when_an_order_is_cancelled(
     assert await shop.balance() == OPENING_CENTS
 
 
-@pytest.mark.parametrize("answer", SOMEBODYS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
+@pytest.mark.parametrize("answer", OTHER_ANSWERS, ids=lambda a: f"{a.status_code} {a.text[:30]}")
 async def test_a_gateway_answers_for_notification(shop: Shop, answer: httpx.Response) -> None:
     """It may have been shown: its fate is unknown, and it is not sent again."""
     gateway = Gateway(shop.network.services["notification"], 10**9, answer)
@@ -301,7 +301,7 @@ async def test_a_gateway_answers_for_notification(shop: Shop, answer: httpx.Resp
 
 
 async def test_a_wish_without_an_end(shop: Shop, database: Any) -> None:
-    """Who cancels is told a time to come back that is a number."""
+    """A caller that cancels gets a Retry-After that is a number."""
     order_id = await living_order(database)
     answer = httpx.Response(503, json={}, headers={"Retry-After": "9" * 400})
     shop.network.services["billing"] = Gateway(shop.network.services["billing"], 1, answer)

@@ -61,7 +61,7 @@ def waiters() -> Waiters:
 
 
 async def test_the_burst_is_free_and_then_it_trickles(waiters: Waiters) -> None:
-    """As many as the capacity at once, then one for each token of time, in the order of arrival."""
+    """As many as the capacity go at once, then one for each refilled token, in the order of arrival."""
     await waiters.ask(6)
     went = [waiters.went]
     for then_s in (0.49, 0.5, 1.0, 1.49, 1.5):
@@ -110,7 +110,7 @@ async def test_who_gives_up_takes_no_token(waiters: Waiters) -> None:
 
 
 async def test_a_second_outage_trickles_as_the_first_one(waiters: Waiters) -> None:
-    """An answer has let the last one go before its token of time came; whoever comes later is called all the same."""
+    """An answer admits the last caller before its refilled token came; a caller that comes later is still called."""
     await waiters.ask(4)
     waiters.budget.give()
     await waiters.time.pass_to(10.0)
@@ -131,7 +131,7 @@ async def test_answers_fill_it_up_to_its_capacity(waiters: Waiters) -> None:
 
 
 async def test_they_go_in_the_order_of_their_arrival(waiters: Waiters) -> None:
-    """Who has waited for longest goes first, for a token of time as for one of an answer."""
+    """The caller that has waited longest goes first, for a refilled token as for one of an answer."""
     await waiters.ask(6)
     await waiters.time.pass_to(0.5)
     assert [task.done() for task in waiters.tasks] == [True] * 4 + [False] * 2

@@ -16,26 +16,27 @@ import chaos.faults.wrapped_services
 import order_service.app
 from billing_service.wire import Charge, Charged
 from notification_service.wire import Notification
-from order_service import answers, courier, delivery, listing, orders, peers
+from order_service import answers, delivery, listing, orders, peers, settlement
 from order_service.answers import Received
-from order_service.courier import Courier, charge_of
+from order_service.attempts import Attempts, charge_of
 from order_service.delivery import Pending, Steps
 from order_service.dispatcher import Dispatcher
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.peers import Peers
+from order_service.statements import leases, recording
 from order_service.wire import Delivery, Status
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, pool, translated
 from service_kit.group_commit import Group
 
 _charge = Peers.charge
-_send = Courier.send
-_settle = Courier.settle
+_send = Attempts.send
+_settle = settlement.settle
 _notify = Peers.notify
-_record = orders.record
-_read_unsettled = orders.read_unsettled
+_record = recording.record
+_read_unsettled = leases.read_unsettled
 
 
-# An answer that nobody gave.
+# An answer that billing never gave.
 _GHOST = Charged(
     charge_id=UUID(int=0), order_id=UUID(int=0), account="", amount_cents=0, balance_cents=0
 )
@@ -43,7 +44,7 @@ _GHOST = Charged(
 
 def _exactly_once_is(semantics: Any) -> None:
     changed = {**delivery.SEMANTICS, Delivery.EXACTLY_ONCE: semantics}
-    vars(courier)["SEMANTICS"] = MappingProxyType(changed)
+    vars(delivery)["SEMANTICS"] = MappingProxyType(changed)
 
 
 def new_key_for_each_retry() -> ASGIApp:
@@ -113,19 +114,19 @@ def keys_with_gaps() -> ASGIApp:
         await connection.execute("UPDATE orders.sequence_counter SET last_key = last_key + 1")
         return await _record(connection, *arguments)
 
-    vars(orders)["record"] = record
+    vars(recording)["record"] = record
     return chaos.faults.wrapped_services.order()
 
 
 def highest_open_key_declared() -> ASGIApp:
-    async def read_unsettled(connection: Any) -> orders.Unsettled:
+    async def read_unsettled(connection: Any) -> leases.Unsettled:
         unsettled = await _read_unsettled(connection)
         highest = await connection.fetchval(
             "SELECT max(sequence_key) FROM orders.orders WHERE status = 'pending'"
         )
         return replace(unsettled, first_incomplete=highest or unsettled.first_incomplete)
 
-    vars(orders)["read_unsettled"] = read_unsettled
+    vars(leases)["read_unsettled"] = read_unsettled
     return chaos.faults.wrapped_services.order()
 
 
@@ -157,22 +158,21 @@ def at_most_once_taken_up_again() -> ASGIApp:
         return await steps.send(order.attempts, order.sequence_key, retry=False)
 
     changed = {**delivery.SEMANTICS, Delivery.AT_MOST_ONCE: at_most_once}
-    vars(courier)["SEMANTICS"] = MappingProxyType(changed)
+    vars(delivery)["SEMANTICS"] = MappingProxyType(changed)
     return chaos.faults.wrapped_services.order()
 
 
 def notified_before_settled() -> ASGIApp:
-    async def settle(self: Courier, outcome: Outcome, settled: Any = None) -> Any:
-        early = peers.notification_of(
-            uuid4(), self.order.order_id, self.order.customer, "Your order is billed."
-        )
-        await self.world.peers.notify(early)
-        order = await self._settle(outcome)
+    async def settle(attempts: Attempts, outcome: Outcome, settled: Any = None) -> Any:
+        order_id, customer = attempts.order.order_id, attempts.order.customer
+        early = peers.notification_of(uuid4(), order_id, customer, "Your order is billed.")
+        await attempts.context.peers.notify(early)
+        order = await settlement.write_settlement(attempts, outcome)
         if order is not None and settled is not None:
             settled.set_result(order)
         return order
 
-    Courier.settle = settle  # type: ignore[method-assign]
+    vars(settlement)["settle"] = settle
     return chaos.faults.wrapped_services.order()
 
 
@@ -182,7 +182,7 @@ def takeover_ends_with_its_first_trouble() -> ASGIApp:
             try:
                 return await step(self)
             except (DatabaseTrouble, LockWaitTooLong):
-                vars(self)["_world"].metrics.takeover_rounds.labels(end="failed").inc()
+                vars(self)["_context"].metrics.takeover_rounds.labels(end="failed").inc()
                 return await asyncio.Event().wait()
 
         return taken
@@ -203,30 +203,30 @@ def sent_after_the_answer() -> ASGIApp:
 
 
 def refusal_at_face_value() -> ASGIApp:
-    async def make_sure(self: Courier, sequence_key: int, refused: Refused) -> Outcome:
+    async def make_sure(self: Attempts, sequence_key: int, refused: Refused) -> Outcome:
         return refused
 
-    Courier.make_sure = make_sure  # type: ignore[method-assign]
+    Attempts.make_sure = make_sure  # type: ignore[method-assign]
     return chaos.faults.wrapped_services.order()
 
 
 def gives_up_after_ten_attempts() -> ASGIApp:
-    async def send(self: Courier, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
+    async def send(self: Attempts, attempt: int, sequence_key: int, *, retry: bool) -> Outcome:
         if attempt > 10:
             return Refused("nothing: the order was given up", {"title": "given up"})
         return await _send(self, attempt, sequence_key, retry=retry)
 
-    Courier.send = send  # type: ignore[method-assign]
+    Attempts.send = send  # type: ignore[method-assign]
     return chaos.faults.wrapped_services.order()
 
 
 def cancel_takes_any_certainty() -> ASGIApp:
     async def cancel(self: Dispatcher, order: Any) -> Outcome:
-        world = vars(self)["_world"]
-        outcome: Outcome = await world.peers.void(charge_of(order), order.sequence_key)
+        context = vars(self)["_context"]
+        outcome: Outcome = await context.peers.void(charge_of(order), order.sequence_key)
         if not isinstance(outcome, Unknown):
             with suppress(orders.LeaseLost):
-                await Courier(order, world).settle(outcome)
+                await settlement.settle(Attempts(order, context), outcome)
         return outcome
 
     Dispatcher.cancel = cancel  # type: ignore[method-assign]
@@ -259,15 +259,15 @@ def any_problem_is_billings() -> ASGIApp:
 def customer_brings_it_back() -> ASGIApp:
     known_order = vars(order_service.app)["_known_order"]
 
-    async def started_again(desk: Any, client: str, new: Any, customer_key: str) -> Any:
-        async with desk.pool.connection() as connection:
+    async def started_again(process: Any, client: str, new: Any, customer_key: str) -> Any:
+        async with process.pool.connection() as connection:
             known = await listing.find_by_customer_key(
                 connection, client, new.customer, customer_key
             )
             order = await listing.find(connection, client, known[0]) if known else None
         if order is not None and order.status is Status.PENDING:
-            desk.dispatcher.start(orders.pending(order))
-        return await known_order(desk, client, new, customer_key)
+            process.dispatcher.start(orders.pending(order))
+        return await known_order(process, client, new, customer_key)
 
     vars(order_service.app)["_known_order"] = started_again
     return chaos.faults.wrapped_services.order()
@@ -314,13 +314,13 @@ def late_writes_wake_no_waiter() -> ASGIApp:
 
 
 def order_waits_for_its_notification() -> ASGIApp:
-    async def settle(self: Courier, outcome: Outcome, settled: Any = None) -> Any:
-        order = await _settle(self, outcome)
+    async def settle(attempts: Attempts, outcome: Outcome, settled: Any = None) -> Any:
+        order = await _settle(attempts, outcome)
         if order is not None and settled is not None:
             settled.set_result(order)
         return order
 
-    Courier.settle = settle  # type: ignore[method-assign]
+    vars(settlement)["settle"] = settle
     return chaos.faults.wrapped_services.order()
 
 

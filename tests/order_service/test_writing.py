@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from order_service.books import Books
 from order_service.orders import (
     Beginning,
     CustomerKeyTaken,
@@ -21,30 +20,31 @@ from order_service.orders import (
     WindowFull,
 )
 from order_service.wire import Attempt, Fate, NewOrder, Status
+from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import BoundedPool
 
 WINDOW = 1_000
 
 
 @asynccontextmanager
-async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[Books]:
+async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[GroupedWrites]:
     pool = BoundedPool(
         url,
-        application="books under test",
+        application="writes under test",
         size_max=8,
         deadline_s=20.0,
         lock_timeout_s=20.0,
         idle_in_transaction_timeout_s=20.0,
     )
     await pool.open()
-    yield Books(pool, uuid4(), lease_s=10.0, window_max=window_max, under_way_max=2)
+    yield GroupedWrites(pool, uuid4(), lease_s=10.0, window_max=window_max, under_way_max=2)
     await pool.close()
 
 
 @pytest.fixture
-async def books(database: Any) -> AsyncIterator[Books]:
-    async with opened(database.order) as books:
-        yield books
+async def writes(database: Any) -> AsyncIterator[GroupedWrites]:
+    async with opened(database.order) as writes:
+        yield writes
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def order(n: int, customer_key: str | None = None) -> Recording:
     )
 
 
-async def record(books: Books, *recordings: Recording) -> list[Any]:
-    return await asyncio.gather(*map(books.record, recordings), return_exceptions=True)
+async def record(writes: GroupedWrites, *recordings: Recording) -> list[Any]:
+    return await asyncio.gather(*map(writes.record, recordings), return_exceptions=True)
 
 
-async def recorded(books: Books, count: int) -> list[PendingOrder]:
-    return await record(books, *map(order, range(1, count + 1)))
+async def recorded(writes: GroupedWrites, count: int) -> list[PendingOrder]:
+    return await record(writes, *map(order, range(1, count + 1)))
 
 
 def settlement(pending: PendingOrder) -> Settlement:
@@ -80,9 +80,9 @@ def settlement(pending: PendingOrder) -> Settlement:
     return Settlement(pending.order_id, attempt, Status.BILLED, {"charge_id": "c"}, Fate.ATTEMPTED)
 
 
-async def test_orders_are_recorded_together(books: Books, owner: Any) -> None:
+async def test_orders_are_recorded_together(writes: GroupedWrites, owner: Any) -> None:
     """One transaction, keys without gaps in the order of arrival; each order is what was placed."""
-    pending = await recorded(books, 20)
+    pending = await recorded(writes, 20)
     assert [each.sequence_key for each in pending] == list(range(1, 21))
     rows = await owner.fetch(
         "SELECT *, xmin::text AS transaction FROM orders.orders ORDER BY sequence_key"
@@ -100,34 +100,34 @@ async def test_orders_are_recorded_together(books: Books, owner: Any) -> None:
 
 async def test_the_window_is_kept_within_a_group(database: Any, owner: Any) -> None:
     """The first ones fill it, the others are refused, and only what is recorded spends a key."""
-    async with opened(database.order, window_max=5) as books:
-        await books.record(order(100))
-        results = await recorded(books, 7)
+    async with opened(database.order, window_max=5) as writes:
+        await writes.record(order(100))
+        results = await recorded(writes, 7)
     assert [type(result) for result in results] == [PendingOrder] * 4 + [WindowFull] * 3
     assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 5
 
 
-async def test_customers_keys_within_a_group(books: Books, owner: Any) -> None:
-    """A known key is refused, of twins in one group the first is recorded, neighbours are too; keys have no gaps."""
-    await books.record(order(1, "known"))
-    results = await record(books, order(2), order(3, "known"), order(4, "new"), order(5))
+async def test_customers_keys_within_a_group(writes: GroupedWrites, owner: Any) -> None:
+    """A known key is refused, of two orders with one key in a group the first is recorded, and so are the others; keys have no gaps."""
+    await writes.record(order(1, "known"))
+    results = await record(writes, order(2), order(3, "known"), order(4, "new"), order(5))
     assert [type(result) for result in results] == [
         PendingOrder,
         CustomerKeyTaken,
         PendingOrder,
         PendingOrder,
     ]
-    twins = await record(books, order(6, "twin"), order(7, "twin"), order(8))
+    twins = await record(writes, order(6, "twin"), order(7, "twin"), order(8))
     assert sorted(type(result).__name__ for result in twins[:2]) == [
-        "PendingOrder",
         "CustomerKeyTaken",
+        "PendingOrder",
     ]
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
     assert [row["sequence_key"] for row in keys] == list(range(1, 7))
 
 
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
-    """Each key names one order, the counter has no gaps, and nobody deadlocks."""
+    """Each key names one order, the counter has no gaps, and no transaction deadlocks."""
     async with opened(database.order) as one, opened(database.order) as two:
         results = await asyncio.gather(
             record(one, *(order(n, f"key {n}") for n in range(1, 31))),
@@ -140,10 +140,10 @@ async def test_two_replicas_record_the_same_customers_keys(database: Any, owner:
     assert [row["sequence_key"] for row in keys] == list(range(1, 31))
 
 
-async def test_orders_are_settled_together(books: Books, owner: Any) -> None:
+async def test_orders_are_settled_together(writes: GroupedWrites, owner: Any) -> None:
     """State, answer, attempt and the mark of the notification in one transaction; a second time changes nothing."""
-    pending = await recorded(books, 5)
-    times = await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    pending = await recorded(writes, 5)
+    times = await asyncio.gather(*(writes.settle(settlement(each)) for each in pending))
     assert None not in times
     rows = await owner.fetch(
         """
@@ -156,35 +156,35 @@ async def test_orders_are_settled_together(books: Books, owner: Any) -> None:
         ("billed", '{"charge_id": "c"}', "attempted", "HTTP 201")
     }
     assert len({row["xmin"] for row in rows} | {row["attempt_xmin"] for row in rows}) == 1
-    again = await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    again = await asyncio.gather(*(writes.settle(settlement(each)) for each in pending))
     assert again == [None] * 5
 
 
-async def test_an_order_that_is_held_elsewhere(books: Books, owner: Any) -> None:
-    """It is settled when it is free; its neighbours do not wait for it."""
-    pending = await recorded(books, 4)
+async def test_an_order_that_is_held_elsewhere(writes: GroupedWrites, owner: Any) -> None:
+    """It is settled when it is free; the others in its group do not wait for it."""
+    pending = await recorded(writes, 4)
     transaction = owner.transaction()
     await transaction.start()
     await owner.execute(
         "SELECT 1 FROM orders.orders WHERE order_id = $1 FOR UPDATE", pending[1].order_id
     )
-    settling = [asyncio.create_task(books.settle(settlement(each))) for each in pending]
+    settling = [asyncio.create_task(writes.settle(settlement(each))) for each in pending]
     await asyncio.wait([settling[n] for n in (0, 2, 3)])
     assert not settling[1].done()
     await transaction.rollback()
     assert await settling[1] is not None
 
 
-async def test_attempts_begin_together(books: Books, owner: Any) -> None:
+async def test_attempts_begin_together(writes: GroupedWrites, owner: Any) -> None:
     """An order whose lease is lost says so; the others begin."""
-    pending = await recorded(books, 3)
+    pending = await recorded(writes, 3)
     await owner.execute(
         "UPDATE orders.orders SET lease_owner = $1 WHERE order_id = $2",
         uuid4(),
         pending[1].order_id,
     )
     results = await asyncio.gather(
-        *(books.begin(Beginning(each.order_id, 2)) for each in pending), return_exceptions=True
+        *(writes.begin(Beginning(each.order_id, 2)) for each in pending), return_exceptions=True
     )
     assert results[0] is None
     assert isinstance(results[1], LeaseLost)
@@ -193,15 +193,15 @@ async def test_attempts_begin_together(books: Books, owner: Any) -> None:
     assert [row["attempts"] for row in attempts] == [2, 1, 2]
 
 
-async def test_fates_are_recorded_together(books: Books, owner: Any) -> None:
+async def test_fates_are_recorded_together(writes: GroupedWrites, owner: Any) -> None:
     """Each order has its own; one that was recorded stays."""
-    pending = await recorded(books, 3)
-    await asyncio.gather(*(books.settle(settlement(each)) for each in pending))
+    pending = await recorded(writes, 3)
+    await asyncio.gather(*(writes.settle(settlement(each)) for each in pending))
     fates = (Fate.ACKNOWLEDGED, Fate.UNKNOWN, Fate.REFUSED)
     for _ in range(2):
         await asyncio.gather(
             *(
-                books.record_fate(each.order_id, fate)
+                writes.record_fate(each.order_id, fate)
                 for each, fate in zip(pending, fates, strict=True)
             )
         )
@@ -210,15 +210,15 @@ async def test_fates_are_recorded_together(books: Books, owner: Any) -> None:
     assert [row["notification"] for row in rows] == ["acknowledged", "unknown", "refused"]
 
 
-async def test_one_order_is_settled_twice_in_a_group(books: Books, owner: Any) -> None:
+async def test_one_order_is_settled_twice_in_a_group(writes: GroupedWrites, owner: Any) -> None:
     """Its delivery and a cancellation hold an answer at the same moment: the first took effect, the other is told so."""
-    one, two = await recorded(books, 2)
+    one, two = await recorded(writes, 2)
     late = replace(settlement(one), status=Status.FAILED, notification=None)
-    first, account_lock, second = await asyncio.gather(
-        *map(books.settle, (settlement(one), settlement(two), late))
+    first, other, second = await asyncio.gather(
+        *map(writes.settle, (settlement(one), settlement(two), late))
     )
     assert first is not None
-    assert account_lock is not None
+    assert other is not None
     assert second is None
     statuses = await owner.fetch("SELECT status FROM orders.orders")
     assert {row["status"] for row in statuses} == {"billed"}

@@ -1,0 +1,169 @@
+"""What an outcome makes of an order, and when the customer is notified."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from order_service.attempts import Attempts, charge_of
+from order_service.orders import PendingOrder, Settlement
+from order_service.outcomes import (
+    CHARGED_OTHERWISE,
+    FORGOTTEN,
+    KEY_OF_ANOTHER,
+    Outcome,
+)
+from order_service.settlement import final_state, settle
+from order_service.wire import Delivery, Status
+from order_service.writing import GroupedWrites
+from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
+from tests.order_service.replica import (
+    DECLINED,
+    LOST,
+    NO_ACCOUNT,
+    UNREACHABLE,
+    VOIDED,
+    Replica,
+    charged,
+    refused,
+    running,
+    until,
+)
+
+
+@pytest.fixture
+async def replica(database: Any) -> AsyncIterator[Replica]:
+    async with running(database) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def owner(database: Any) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+async def test_the_customer_does_not_wait_for_the_notification(
+    replica: Replica, owner: Any
+) -> None:
+    """The order is settled, and marked as attempted, before the notification is sent."""
+    replica.peers.notifying.clear()
+    order = await replica.recorded()
+    settled = replica.dispatcher.start(order)
+    async with asyncio.timeout(20):
+        assert (await settled) is not None
+        await replica.dispatcher.wait(order.order_id, 20.0)
+    await until(lambda: bool(replica.peers.notified), lambda: owner.fetchval("SELECT 1"))
+    assert await owner.fetchval("SELECT notification FROM orders.orders") == "attempted"
+    assert replica.dispatcher.in_hand == 1
+    replica.peers.notifying.set()
+    await until(lambda: not replica.dispatcher.in_hand, lambda: owner.fetchval("SELECT 1"))
+    assert await owner.fetchval("SELECT notification FROM orders.orders") == "acknowledged"
+
+
+async def test_who_settles_second_tells_nobody(replica: Replica, owner: Any) -> None:
+    """Two deliveries hold an answer: one settles and notifies, the other changes and sends nothing."""
+    order = await replica.recorded()
+    deliveries = [Attempts(order, replica.context) for _ in range(2)]
+    outcome = charged(charge_of(order))
+    settled = await asyncio.gather(*(settle(attempts, outcome) for attempts in deliveries))
+    assert sorted(each is None for each in settled) == [False, True]
+    assert replica.peers.notified == [order.order_id]
+    assert await owner.fetchval("SELECT status FROM orders.orders") == Status.BILLED
+
+
+@pytest.mark.parametrize("trouble", [DatabaseTrouble, LockWaitTooLong])
+async def test_an_answer_is_kept_until_it_is_written_down(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, trouble: type[Exception]
+) -> None:
+    """The database is away when the answer comes: nothing is sent again, and pauses grow until it is back."""
+    settle, failures = GroupedWrites.settle, [trouble("away")] * 4
+
+    async def fails_at_first(self: GroupedWrites, settlement: Settlement) -> Any:
+        if failures:
+            raise failures.pop()
+        return await settle(self, settlement)
+
+    monkeypatch.setattr(GroupedWrites, "settle", fails_at_first)
+    order = await replica.delivered(await replica.recorded())
+    assert order is not None
+    assert order.status is Status.BILLED
+    assert len(replica.peers.sent) == 1
+    assert replica.slept_s == [0.1, 0.2, 0.4, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "status"),
+    [
+        (LOST, NO_ACCOUNT, Status.UNKNOWN),
+        (LOST, DECLINED, Status.UNKNOWN),
+        (LOST, refused(KEY_OF_ANOTHER), Status.UNKNOWN),
+        (UNREACHABLE, NO_ACCOUNT, Status.FAILED),
+        (UNREACHABLE, DECLINED, Status.DECLINED),
+    ],
+)
+async def test_at_least_once_is_not_certain_of_the_keys_before(
+    replica: Replica, before: Outcome, last: Outcome, status: Status
+) -> None:
+    """Each attempt had a key of its own: what the last one was answered says nothing of one that was lost."""
+    replica.peers.charges = [before, last]
+    order = await replica.delivered(await replica.recorded(Delivery.AT_LEAST_ONCE))
+    assert order is not None
+    assert order.status is status
+    assert replica.peers.voided == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "doubtful", "status"),
+    [
+        (DECLINED, True, Status.DECLINED),
+        (NO_ACCOUNT, True, Status.FAILED),
+        (refused(KEY_OF_ANOTHER), True, Status.FAILED),
+        (refused(CHARGED_OTHERWISE), False, Status.UNKNOWN),
+        (refused(CHARGED_OTHERWISE), True, Status.UNKNOWN),
+        (refused(FORGOTTEN), False, Status.FAILED),
+        (refused(FORGOTTEN), True, Status.UNKNOWN),
+        (VOIDED, False, Status.CANCELLED),
+        (VOIDED, True, Status.CANCELLED),
+        (UNREACHABLE, False, Status.FAILED),
+        (LOST, False, Status.UNKNOWN),
+    ],
+)
+def test_what_an_outcome_makes_of_an_order(
+    outcome: Outcome, doubtful: bool, status: Status
+) -> None:
+    """Failed, declined and cancelled mean that it is certain that nothing was withdrawn."""
+    assert final_state(outcome, Delivery.EXACTLY_ONCE, doubtful=doubtful)[0] is status
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        ([], Status.FAILED),
+        ([UNREACHABLE], Status.FAILED),
+        ([LOST], Status.UNKNOWN),
+        ([LOST, UNREACHABLE], Status.UNKNOWN),
+    ],
+    ids=str,
+)
+async def test_a_forgotten_key_after_other_attempts(
+    replica: Replica, before: list[Outcome], status: Status
+) -> None:
+    """Nothing was withdrawn only when no attempt before can have arrived."""
+    replica.peers.charges = [*before, refused(FORGOTTEN)]
+    order = await replica.delivered(await replica.recorded())
+    assert order is not None
+    assert order.status is status
+
+
+async def test_a_forgotten_key_after_a_takeover(replica: Replica) -> None:
+    """The dead process may have sent what was charged and forgotten."""
+    replica.peers.charges = [refused(FORGOTTEN)]
+    taken: PendingOrder = replace(await replica.recorded(), taken_over=True)
+    order = await replica.delivered(taken)
+    assert order is not None
+    assert order.status is Status.UNKNOWN
