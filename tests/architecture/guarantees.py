@@ -12,6 +12,73 @@ Tests = tuple[str, ...]
 NO_TEST_YET: Tests = ()
 
 MODULES: Mapping[str, Tests] = {
+    "order_service/attempts.py": (
+        "tests/order_service/test_attempts.py::test_every_attempt_without_an_answer_is_followed_by_a_pause",
+        "tests/order_service/test_attempts.py::test_an_executed_key_that_billing_calls_reused",
+        "tests/order_service/test_attempts.py::test_no_more_attempts_at_one_time_than_there_are_slots",
+    ),
+    "order_service/context.py": (
+        "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
+        "tests/order_service/test_attempts.py::test_the_peers_wish_is_honoured",
+    ),
+    "order_service/settings.py": (
+        "tests/service_kit/environment/test_services_settings.py::test_a_wrong_setting",
+        "tests/service_kit/environment/test_services_settings.py::test_no_value_is_repeated",
+    ),
+    "order_service/statements/attempts.py": (
+        "tests/order_service/test_writing.py::test_attempts_begin_together",
+        "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
+    ),
+    "order_service/statements/leases.py": (
+        "tests/order_service/test_dispatcher.py::test_what_is_in_hand_is_not_taken_over_by_itself",
+        "tests/order_service/test_dispatcher.py::test_a_round_keeps_what_is_in_hand",
+        "tests/order_service/test_dispatcher.py::test_an_open_order_keeps_the_mark",
+        "tests/order_service/test_dispatcher.py::test_only_its_own_orders_are_left",
+    ),
+    "order_service/statements/recording.py": (
+        "tests/order_service/test_orders.py::test_keys_are_gap_free",
+        "tests/order_service/test_writing.py::test_orders_are_recorded_together",
+        "tests/order_service/test_writing.py::test_customers_keys_within_a_group",
+    ),
+    "order_service/wire.py": (
+        "tests/order_service/test_balances.py::test_a_billed_order",
+        "tests/order_service/test_balances.py::test_a_declined_order",
+    ),
+    "billing_service/accounts.py": (
+        "tests/billing_service/test_charges.py::test_opening_an_account_again",
+    ),
+    "billing_service/answers.py": (
+        "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
+        "tests/order_service/test_answers.py::test_the_wire_lists_what_billing_publishes",
+    ),
+    "billing_service/outcomes.py": (
+        "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
+        "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
+    ),
+    "billing_service/readiness.py": (
+        "tests/test_outages.py::test_a_role_that_may_not_write_any_more",
+        "tests/test_outages.py::test_readiness_leaves_nothing_behind",
+    ),
+    "billing_service/settings.py": (
+        "tests/service_kit/environment/test_services_settings.py::test_a_wrong_setting",
+        "tests/service_kit/environment/test_services_settings.py::test_no_value_is_repeated",
+    ),
+    "notification_service/metrics.py": NO_TEST_YET,
+    "notification_service/problems.py": (
+        "tests/order_service/test_answers.py::test_the_wire_lists_what_notification_publishes",
+    ),
+    "notification_service/process.py": (
+        "tests/notification_service/test_notifications.py::test_its_database_is_away",
+    ),
+    "notification_service/settings.py": (
+        "tests/service_kit/environment/test_services_settings.py::test_a_wrong_setting",
+        "tests/service_kit/environment/test_services_settings.py::test_no_value_is_repeated",
+    ),
+    "notification_service/wire.py": (
+        "tests/order_service/test_answers.py::test_the_wire_lists_what_notification_publishes",
+        "tests/notification_service/test_notifications.py::test_bad_input",
+    ),
+    "service_kit/http_guard/settings.py": NO_TEST_YET,
     "chaos/harness/database.py": NO_TEST_YET,
     "chaos/scenarios/crash_faults.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
     "chaos/scenarios/late_messages.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
@@ -38,7 +105,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_backoff.py::test_the_bound_doubles_up_to_the_cap",
         "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
     ),
-    "order_service/books.py": (
+    "order_service/writing.py": (
         "tests/order_service/test_writing.py::test_orders_are_recorded_together",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
         "tests/order_service/test_writing.py::test_attempts_begin_together",
@@ -51,11 +118,11 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_clients.py::test_a_list_holds_the_clients_own_orders",
         "tests/order_service/test_clients.py::test_a_pending_order_of_another_client_is_not_cancelled",
     ),
-    "order_service/courier.py": (
-        "tests/order_service/test_attempts.py::test_an_answer_is_kept_until_it_is_written_down",
-        "tests/order_service/test_attempts.py::test_who_settles_second_tells_nobody",
-        "tests/order_service/test_attempts.py::test_what_an_outcome_makes_of_an_order",
-        "tests/order_service/test_attempts.py::test_at_least_once_is_not_certain_of_the_keys_before",
+    "order_service/settlement.py": (
+        "tests/order_service/test_settlement.py::test_an_answer_is_kept_until_it_is_written_down",
+        "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+        "tests/order_service/test_settlement.py::test_what_an_outcome_makes_of_an_order",
+        "tests/order_service/test_settlement.py::test_at_least_once_is_not_certain_of_the_keys_before",
         "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
         "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
     ),
@@ -93,7 +160,7 @@ MODULES: Mapping[str, Tests] = {
     "order_service/outcomes.py": (
         "tests/order_service/test_delivery.py::test_only_an_answer_is_final",
         "tests/order_service/test_peers.py::test_an_answer_becomes_an_outcome",
-        "tests/order_service/test_attempts.py::test_what_an_outcome_makes_of_an_order",
+        "tests/order_service/test_settlement.py::test_what_an_outcome_makes_of_an_order",
     ),
     "order_service/peers.py": (
         "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
@@ -115,7 +182,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_retry_budget.py::test_a_second_outage_trickles_as_the_first_one",
         "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
     ),
-    "order_service/set_statements.py": (
+    "order_service/statements/settling.py": (
         "tests/order_service/test_writing.py::test_orders_are_recorded_together",
         "tests/order_service/test_writing.py::test_customers_keys_within_a_group",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
@@ -223,7 +290,7 @@ MODULES: Mapping[str, Tests] = {
     ),
     "notification_service/arrivals.py": (
         "tests/notification_service/test_notifications.py::test_an_arrival_is_listed",
-        "tests/notification_service/test_notifications.py::test_a_twin_is_visible",
+        "tests/notification_service/test_notifications.py::test_a_duplicate_is_visible",
         "tests/migrations/test_roles.py::test_arrivals_stay",
     ),
     "service_kit/bearer_tokens/__init__.py": (
@@ -966,8 +1033,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "status = 'pending'": (
             "tests/order_service/test_orders.py::test_settling_happens_once",
             "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
-            "tests/order_service/test_attempts.py::test_who_settles_second_tells_nobody",
-            "tests/order_service/test_attempts.py::test_the_customer_does_not_wait_for_the_notification",
+            "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+            "tests/order_service/test_settlement.py::test_the_customer_does_not_wait_for_the_notification",
         ),
         "believes only documented answers": (
             "tests/order_service/test_answers.py::test_anybodys_success",
@@ -1025,12 +1092,12 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_restored.py::test_the_key_of_another_order_of_an_older_release",
         ),
         "or after a takeover": (
-            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_other_attempts",
-            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_a_takeover",
+            "tests/order_service/test_settlement.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_settlement.py::test_a_forgotten_key_after_a_takeover",
             "tests/order_service/test_cancel.py::test_a_restored_order_that_billing_has_forgotten",
         ),
         "and no earlier attempt can have arrived": (
-            "tests/order_service/test_attempts.py::test_a_forgotten_key_after_other_attempts",
+            "tests/order_service/test_settlement.py::test_a_forgotten_key_after_other_attempts",
             "tests/order_service/test_cancel.py::test_a_restored_caller_meets_forgotten_keys",
         ),
         "to `POST /charges` for another charge": (
@@ -1090,6 +1157,8 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
 
 # A guarantee may be without a test only by its name; one that gets a test leaves this list.
 WITHOUT_A_TEST = {
+    "notification_service/metrics.py",
+    "service_kit/http_guard/settings.py",
     "chaos/harness/database.py",
     "stack/up.py",
     "order_service/problems.py",
