@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 BOUNDS = "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=3s"
 POOL: Any = {"min_size": 1, "server_settings": {"options": BOUNDS}}
 

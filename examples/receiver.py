@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 BOUNDS = "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=3s"
 POOL: Any = {"min_size": 1, "server_settings": {"options": BOUNDS}}
 # These leave the outcome unknown: after a lost COMMIT the money may have moved. The caller must ask again.
-UNKNOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+UNKNOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 VOIDED = (410, '{"type": "/problems/key-voided"}')
 KEY = "[1-9][0-9]{0,17}"  # One spelling: 042 is not a key.
 

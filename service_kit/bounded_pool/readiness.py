@@ -74,7 +74,13 @@ class Readiness:
         if kept is not None:
             try:
                 await self._prove_on(*kept, prove)
-            except (SessionRefused, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
+            except (
+                SessionRefused,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+            ) as exc:
                 if not (isinstance(exc, SessionRefused) or ends_session(exc)):
                     raise
                 # The kept connection may be stale, and the server another one by now: a new connection decides.
