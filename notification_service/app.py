@@ -33,7 +33,7 @@ from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
 
-TOO_MANY_READS = "Too many reads are waiting. This one was not started."
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun."
 
 
 def create(settings: Settings | None = None) -> FastAPI:

@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 # After a second most orders are settled.
 RETRY_AFTER_S = 1
-TOO_MANY_READS = "Too many reads are waiting. Nothing was begun by this one."
+TOO_MANY_READS = "Too many reads are waiting. Nothing was begun."
 # As many orders as a person can look over.
 PAGE_LENGTH_MAX = 100
 

@@ -85,7 +85,7 @@ async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> N
     (planted,) = [bug for bug in BUGS if bug.name == "collector_ends_with_its_first_trouble"]
     first, second = "commit/partition_holds_the_key", "late/forgotten_key"
     played = []
-    async with testbed(tmp_path)(planted.factories) as harness:
+    async with planted_stack(tmp_path)(planted.factories) as harness:
         for name in (first, second):
             played += await play_all(harness, [BY_NAME[name]], 7, Unwatched())
     rows = "\n".join(map(line, played))
@@ -162,7 +162,7 @@ async def test_a_stack_that_was_not_started_here() -> None:
     assert nothing.beyond_repair == ""
 
 
-def testbed(
+def planted_stack(
     run_dir: Path,
 ) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]:
     return lambda factories: open_harness(
