@@ -67,6 +67,12 @@ async def command(*arguments: str, environ: dict[str, str] | None = None) -> tup
     return process.returncode or 0, output.decode(), errors.decode()
 
 
+def _as_from_a_terminal() -> None:
+    """The tests themselves may have been started to ignore signals, which a child would inherit."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 async def up(tmp_path: Path) -> AsyncIterator[Up]:
     """Starts `python -m chaos up` in a folder of its own and waits until it says that it is up."""
@@ -75,7 +81,7 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     async def start(
         *arguments: str,
         environ: dict[str, str] | None = None,
-        before: Callable[[], object] | None = None,
+        before: Callable[[], object] = _as_from_a_terminal,
     ) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
