@@ -49,7 +49,7 @@ def table(scenarios: Sequence[Json], anchors: Mapping[str, str]) -> ET.Element |
         class_="scroll",
         tabindex=0,
         role="region",
-        aria_label="What the caller saw, and what happened",
+        aria_label="The table, which scrolls sideways",
     )
 
 
