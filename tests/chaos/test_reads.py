@@ -60,7 +60,10 @@ async def write(client: httpx.AsyncClient, service: str, url: str, number: int) 
 @pytest.mark.parametrize("service", READS)
 async def test_reads_without_end(harness: Harness, service: str) -> None:
     """Reads that are too many are answered 503; every write succeeds, and the service stays ready."""
-    url, token = harness.target.urls[service], harness.target.tokens["curl"]
+    url = harness.target.urls[service]
+    # Each receiver has tokens of its own.
+    receiver = "notification_tokens" if service == "notification_service" else "tokens"
+    token = harness.stack.description[receiver]["curl"]
     answered: Counter[int] = Counter()
     readers = [
         asyncio.create_task(read_on(url, READS[service], token, answered)) for _ in range(READERS)
