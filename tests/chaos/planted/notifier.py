@@ -30,7 +30,7 @@ def shown_before_it_is_stored() -> ASGIApp:
 
 def ambiguity_is_a_refusal() -> ASGIApp:
     problems = vars(notification_service.problems)
-    problems["UNAVAILABLE"] = replace(problems["UNAVAILABLE"], status=429)
+    problems["UNAVAILABLE"] = replace(problems["UNAVAILABLE"], slug="validation", status=422)
     return chaos.faults.wrapped_services.notification()
 
 
