@@ -54,10 +54,9 @@ async def owner(database: Any) -> AsyncIterator[Any]:
     await connection.close()
 
 
-def order(n: int, customer_key: str | None = None) -> Recording:
-    return Recording(
-        UUID(int=n), NewOrder(customer="alice", amount_cents=n, item=f"book {n}"), customer_key
-    )
+def order(n: int, customer_key: str | None = None, client: str = "") -> Recording:
+    new = NewOrder(customer="alice", amount_cents=n, item=f"book {n}")
+    return Recording(UUID(int=n), new, customer_key, client)
 
 
 async def record(writes: GroupedWrites, *recordings: Recording) -> list[Any]:
@@ -124,6 +123,28 @@ async def test_customers_keys_within_a_group(writes: GroupedWrites, owner: Any) 
     ]
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
     assert [row["sequence_key"] for row in keys] == list(range(1, 7))
+
+
+async def test_one_key_of_several_clients_within_a_group(writes: GroupedWrites, owner: Any) -> None:
+    """A key that is known to one client is free for another one, and refused to the client itself."""
+    await record(writes, order(1, "known"), order(2, "known", "shop"))
+    results = await record(
+        writes,
+        order(3, "known", "kiosk"),
+        order(4, "known", "shop"),
+        order(5, "known"),
+        order(6, "new", "shop"),
+        order(7, "new", "kiosk"),
+    )
+    assert [type(result) for result in results] == [
+        PendingOrder,
+        CustomerKeyTaken,
+        CustomerKeyTaken,
+        PendingOrder,
+        PendingOrder,
+    ]
+    rows = await owner.fetch("SELECT client FROM orders.orders ORDER BY amount_cents")
+    assert [row["client"] for row in rows] == ["", "shop", "kiosk", "shop", "kiosk"]
 
 
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
