@@ -17,6 +17,7 @@ from chaos.runner.run import open_harness
 from stack import environ, ports
 from stack.postgres import PostgresCluster
 from stack.schema import migrate
+from stack.servers import LentServers
 from tests.databases import Database, Databases
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -106,6 +107,13 @@ def serve() -> Serve:
             yield client
 
     return serving
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LentServers]:
+    """Postgres and Toxiproxy for the tests that start a stack of their own."""
+    async with LentServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

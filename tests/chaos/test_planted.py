@@ -12,18 +12,23 @@ from chaos.promises.verdict import Verdict
 from chaos.results.lines import line
 from chaos.runner.run import WRAPPED, open_harness
 from chaos.scenarios.catalogue import SCENARIOS
+from stack.servers import LentServers
 from tests.chaos.planted import BUGS, Bug
 
 pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-async def test_a_planted_bug_is_caught(tmp_path: Path, bug: Bug) -> None:
+async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug: Bug) -> None:
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
     def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
         return open_harness(
-            tmp_path, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+            tmp_path,
+            lambda _: None,
+            factories={**WRAPPED, **factories},
+            usual_ports=False,
+            servers=servers,
         )
 
     hunted = await hunt(bug, open_with)
