@@ -18,6 +18,7 @@ from stack import environ, ports
 from stack.postgres import PostgresCluster
 from stack.schema import migrate
 from stack.servers import LentServers
+from tests import lanes
 from tests.databases import Database, Databases
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -29,15 +30,9 @@ def pytest_configure() -> None:
     environ.settle_own()
 
 
-# Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
-CHAOS_TIMEOUT_S = 900
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenarios wait for evidence, with bounds of their own; the timeout of pytest only ends what hangs."""
-    for item in items:
-        if item.get_closest_marker("chaos") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(CHAOS_TIMEOUT_S))
+    """Every test has its lane."""
+    lanes.mark(items)
 
 
 @pytest.fixture(scope="session")
