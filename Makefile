@@ -17,6 +17,8 @@ RUN := $(VENV)/bin/python -E
 # it. Only GNU's env can do that; elsewhere the first hundredths of a second remain.
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
+# The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
+TESTS := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -28,7 +30,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -59,14 +61,16 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
 
-compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
-	@exec $(COMMAND) chaos.compose
+compose-quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
+	@exec $(TESTS) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
 
-test: $(STAMP) ## All tests: unit, integration, chaos
-	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal --lane "All tests but those of the browser: about a quarter of an hour on 2 cores."
+test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
+	@exec $(TESTS) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
 
-quick: $(STAMP) ## The tests that need no running stack
-	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not chaos" --lane "The tests that need no running stack: about five minutes on 2 cores."
+test-mutants: $(STAMP) ## The planted bugs that make test leaves out
+	@exec $(TESTS) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+
+test-all: test test-mutants ## make test, and the other planted bugs
 
 report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium
