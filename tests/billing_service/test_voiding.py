@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 
 import billing_service.charge
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -107,12 +108,10 @@ async def test_a_charge_that_nobody_waits_for_is_not_begun(
     await billing_service.charge.insert_key(owner, "order_service", 1, b"")
     late = asyncio.create_task(charge(1, **{"Request-Timeout": "0.005"}))
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(waits):
-            pass
-        since_s = time.monotonic()
-        while time.monotonic() - since_s < 0.01:
-            assert await owner.fetchval(waits)
+    await seen(lambda: owner.fetchval(waits), "the charge waits for its key")
+    since_s = time.monotonic()
+    while time.monotonic() - since_s < 0.01:
+        assert await owner.fetchval(waits)
     await transaction.rollback()
     await owner.close()
     response = await late
@@ -140,11 +139,13 @@ async def test_a_charge_under_way_is_never_called_too_late(
     under_way = asyncio.create_task(charge(1, **{"Request-Timeout": "1"}))
     since_s = time.monotonic()
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(waits):
-            pass
-        while time.monotonic() - since_s < 1.2:
-            assert await owner.fetchval(waits)
+    await seen(lambda: owner.fetchval(waits), "the charge is in its commit")
+
+    async def too_late() -> bool:
+        assert await owner.fetchval(waits)
+        return time.monotonic() - since_s >= 1.2
+
+    await seen(too_late, "the caller's deadline passes")
     await owner.execute("SELECT pg_advisory_unlock(1, 1)")
     response = await under_way
     await owner.close()
