@@ -183,11 +183,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
     ),
     "order_service/statements/settling.py": (
-        "tests/order_service/test_writing.py::test_orders_are_recorded_together",
-        "tests/order_service/test_writing.py::test_customers_keys_within_a_group",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
-        "tests/order_service/test_writing.py::test_an_order_that_is_held_elsewhere",
-        "tests/order_service/test_writing.py::test_attempts_begin_together",
+        "tests/order_service/test_writing.py::test_one_order_is_settled_twice_in_a_group",
+        "tests/order_service/test_writing.py::test_an_order_that_was_settled_before",
+        "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
         "tests/order_service/test_writing.py::test_fates_are_recorded_together",
     ),
     "billing_service/batching/admission.py": (
@@ -378,12 +377,25 @@ MODULES: Mapping[str, Tests] = {
     "service_kit/garbage_collector/__init__.py": (
         "tests/service_kit/test_garbage_collector.py::test_cycles_are_still_collected",
     ),
-    "service_kit/group_commit.py": (
-        "tests/service_kit/bounded_pool/test_groups.py::test_nobody_waits_when_nothing_is_under_way",
-        "tests/service_kit/bounded_pool/test_groups.py::test_what_waits_goes_together_in_its_order",
-        "tests/service_kit/bounded_pool/test_groups.py::test_an_item_that_cannot_go_together",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_defect_is_met_alone",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_late_group_holds_nobody_up",
+    "service_kit/group_commit/__init__.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_the_queue_is_bounded",
+    ),
+    "service_kit/group_commit/group.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_cannot_go_together",
+        "tests/service_kit/group_commit/test_group.py::test_a_defect_is_met_alone",
+        "tests/service_kit/group_commit/test_group.py::test_a_late_group_delays_no_other_one",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_writes_that_wait_for_locks_are_bounded",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
+    ),
+    "service_kit/group_commit/queue.py": (
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_goes_back",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
     ),
     "service_kit/http_guard/__init__.py": (
         "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",

@@ -693,7 +693,7 @@ async def test_two_replicas_of_which_one_charges_alone(
 
 async def test_a_concurrent_charges_is_halved(pool: BoundedPool, owner: Owner) -> None:
     """A batch leaves half of the waiting charges to the next one; a few charges share one batch."""
-    replica = Replica(pool, halved_from=4)
+    replica = Replica(pool, parted_from=4)
     await asyncio.gather(*(replica.charge(key, account="alice") for key in range(1, 17)))
     # 8 of 16; the other 8 together with the 8 that were answered are 16 again.
     assert replica.batches() == (2, 16)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 import order_service.app
 from order_service import orders
+from order_service.orders import Settlement
 from order_service.settings import Settings
 from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
@@ -485,15 +486,13 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
     """A second settlement changes nothing: neither the state nor the notification."""
     order = await settled(shop, (await shop.place()).json()["order_id"])
     connection = await asyncpg.connect(database.order)
-    again = await settling.settle(
+    order_id = UUID(order["order_id"])
+    again = await settling.settle_all(
         connection,  # a bare connection has the pool's methods
-        UUID(order["order_id"]),
-        Status.FAILED,
-        {},
-        None,
+        [Settlement(order_id, None, Status.FAILED, {}, None)],
     )
     await connection.close()
-    assert again is None
+    assert again == {order_id: None}
     assert await settled(shop, order["order_id"]) == order
 
 
