@@ -124,10 +124,10 @@ async def test_a_decline(shop: Shop) -> None:
 
 async def test_an_unknown_customer(shop: Shop) -> None:
     """422 with billing's reason; the order is failed, after one attempt, without a notification."""
-    response = await shop.place(customer="nobody")
+    response = await shop.place(customer="unknown")
     assert response.status_code == 422
     assert response.json()["type"].endswith("/problems/order-failed")
-    assert response.json()["detail"] == "There is no account nobody."
+    assert response.json()["detail"] == "There is no account unknown."
     order = response.json()["order"]
     assert order["status"] == "failed"
     assert order["notification"] is None
@@ -202,7 +202,7 @@ async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
     """A problem that is given again says so as well: declined, refused, cancelled."""
     for key, changes, status in (
         ("declined", {"amount_cents": OPENING_CENTS + 1}, 402),
-        ("failed", {"customer": "nobody"}, 422),
+        ("failed", {"customer": "unknown"}, 422),
     ):
         headers = {"Idempotency-Key": f'"{key}"'}
         first = await shop.place(headers=headers, **changes)
