@@ -52,7 +52,7 @@ ENVIRONMENT = {
 
 
 class Progress(Protocol):
-    """Who watches a run."""
+    """What a run reports to while it is played."""
 
     def shown(self) -> AbstractContextManager[None]:
         """For the length of the run."""
