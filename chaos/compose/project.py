@@ -1,7 +1,7 @@
 """One compose project: its containers, ports and secrets.
 
-Guarantee: it has a name, an image, ports and secrets of its own, so it disturbs no other project on the machine; at the end, with
-its volume, nothing of it is left.
+Guarantee: it has a name, an image, ports and secrets of its own, so it disturbs no other project on the machine, and each command
+that it gives to compose names it.
 """
 
 import asyncio
