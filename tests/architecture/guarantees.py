@@ -437,6 +437,19 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
         "tests/service_kit/http_guard/test_services.py::test_each_refusal_has_a_page",
     ),
+    "service_kit/pages/__init__.py": (
+        "tests/service_kit/pages/test_pages.py::test_a_page_loads_only_what_the_service_has",
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+        "tests/service_kit/pages/test_pages.py::test_a_page_is_no_operation",
+        "tests/browser/test_service_pages.py::test_the_operations_can_be_tried",
+    ),
+    "service_kit/pages/document.py": (
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+    ),
+    "service_kit/pages/install.py": (
+        "tests/service_kit/pages/test_pages.py::test_every_link_of_the_front_page_leads_somewhere",
+        "tests/service_kit/pages/test_pages.py::test_the_front_page_says_what_the_service_is",
+    ),
     "service_kit/problem_details/__init__.py": (
         "tests/service_kit/problem_details/test_problem_details.py::test_every_error_is_a_problem_with_a_page",
         "tests/test_openapi.py::test_documented_answers_only",
