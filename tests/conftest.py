@@ -17,6 +17,8 @@ from chaos.runner.run import open_harness
 from stack import environ, ports
 from stack.postgres import PostgresCluster
 from stack.schema import migrate
+from stack.servers import LentServers
+from tests import lanes
 from tests.databases import Database, Databases
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -28,15 +30,9 @@ def pytest_configure() -> None:
     environ.settle_own()
 
 
-# Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
-CHAOS_TIMEOUT_S = 900
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenarios wait for evidence, with bounds of their own; the timeout of pytest only ends what hangs."""
-    for item in items:
-        if item.get_closest_marker("chaos") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(CHAOS_TIMEOUT_S))
+    """Every test has its lane."""
+    lanes.mark(items)
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +102,13 @@ def serve() -> Serve:
             yield client
 
     return serving
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LentServers]:
+    """Postgres and Toxiproxy for the tests that start a stack of their own."""
+    async with LentServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")
