@@ -15,7 +15,7 @@ from notification_service import arrivals, problems
 from notification_service.arrivals import Arriving
 from notification_service.process import Notifications
 from notification_service.settings import Settings
-from notification_service.wire import Arrivals, Notification, Shown
+from notification_service.wire import Arrivals, Notification, Shown, Text
 from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
 from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
@@ -28,7 +28,7 @@ from service_kit.problem_details import (
     Problem,
     documented,
 )
-from service_kit.strict_input import CanonicalUUID
+from service_kit.strict_input import SHOWN, CanonicalUUID
 from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
@@ -105,6 +105,13 @@ def _token_in_production(request: Request) -> None:
         _client(request)
 
 
+class _ShownNotification(Notification):
+    """A notification as it is read: each character of its texts is visible."""
+
+    customer: Annotated[Text, SHOWN]
+    text: Annotated[Text, SHOWN]
+
+
 _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
 _router = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST)
 # Called thousands of times a second.
@@ -123,7 +130,7 @@ _hot = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST, route_clas
 async def post_notification(request: Request) -> Response:
     notifications = _notifications(request)
     client = _client(request)
-    notification = await read_body(request, Notification)
+    notification = await read_body(request, _ShownNotification)
     await notifications.show(Arriving(client, notification))
     shown = Shown(notification_id=notification.notification_id)
     return Response(shown.model_dump_json(), 202, media_type="application/json")

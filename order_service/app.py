@@ -23,6 +23,7 @@ from order_service.settings import Settings
 from order_service.wire import (
     REPLAYED_HEADER,
     Delivery,
+    Item,
     NewOrder,
     Order,
     Orders,
@@ -43,7 +44,7 @@ from service_kit.problem_details import (
     Problem,
     documented,
 )
-from service_kit.strict_input import CanonicalInteger, CanonicalUUID
+from service_kit.strict_input import SHOWN, CanonicalInteger, CanonicalUUID
 from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
@@ -100,6 +101,12 @@ def create(
     return app
 
 
+class _ShownOrder(NewOrder):
+    """An order as it is read: each character of its item is visible."""
+
+    item: Annotated[Item, SHOWN]
+
+
 _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
 _router = APIRouter(
     tags=["orders"], responses=_OF_EVERY_REQUEST, dependencies=[Depends(require_documented_url)]
@@ -144,7 +151,7 @@ def _process(request: Request) -> OrderProcess:
 async def post_order(request: Request) -> Response:
     process = _process(request)
     client = client_of(request)
-    new = await read_body(request, NewOrder)
+    new = await read_body(request, _ShownOrder)
     customer_key = headers.customer_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not process.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")

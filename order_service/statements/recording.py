@@ -91,9 +91,8 @@ async def record_all(
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
             raise
-        if len(recordings) > 1:
-            raise Alone from exc
-        return [CustomerKeyTaken()]
+        # What another replica has committed is found when each order is recorded again.
+        raise Alone from exc
     return [_recorded(each, row) for each, row in zip(recordings, rows, strict=True)]
 
 
