@@ -6,6 +6,7 @@ refused and never removed, so the caller learns of it.
 """
 
 import unicodedata
+
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
