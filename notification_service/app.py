@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
+from starlette.applications import Starlette
 
 from notification_service import arrivals, problems
 from notification_service.arrivals import Arriving
@@ -18,7 +19,13 @@ from notification_service.settings import Settings
 from notification_service.wire import Arrivals, Notification, Shown, Text
 from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 from service_kit.problem_details import (
     HOST_UNKNOWN,
     ORIGIN_FOREIGN,
@@ -36,20 +43,20 @@ log = structlog.get_logger()
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun."
 
 
-def create(settings: Settings | None = None) -> FastAPI:
+def create(settings: Settings | None = None) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given."""
     notifications = Notifications(settings or environment.read(Settings))
     telemetry.configure_logs("notification_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await notifications.pool.open()
         garbage_collector.spare_the_program()
         yield
         await notifications.drain()
         await notifications.pool.close()
 
-    app = DirectAPI(
+    app = application(
         title="notification_service",
         version="1",
         description="Shows each message that arrives. A message that arrives twice is listed twice.",
@@ -80,7 +87,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         registry=notifications.metrics.registry,
         ready=notifications.missing,
     )
-    return app
+    return served(app)
 
 
 def _notifications(request: Request) -> Notifications:

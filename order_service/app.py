@@ -11,8 +11,9 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
+from starlette.applications import Starlette
 
 from order_service import headers, listing, orders, problems
 from order_service.clients import Client, client_of
@@ -31,7 +32,13 @@ from order_service.wire import (
 )
 from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
 from service_kit.bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
@@ -58,7 +65,7 @@ PAGE_LENGTH_MAX = 100
 
 def create(
     settings: Settings | None = None, transport: Callable[[], Transport] | None = None
-) -> FastAPI:
+) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given.
 
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
@@ -67,12 +74,12 @@ def create(
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with process.running():
             garbage_collector.spare_the_program()
             yield
 
-    app = DirectAPI(
+    app = application(
         title="order_service",
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
@@ -98,7 +105,7 @@ def create(
     telemetry.install(
         app, service="order_service", registry=process.metrics.registry, ready=process.missing
     )
-    return app
+    return served(app)
 
 
 class _ShownOrder(NewOrder):

@@ -339,9 +339,9 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/direct_route/test_direct_route.py::test_a_name_twice",
         "tests/service_kit/direct_route/test_direct_route.py::test_an_endpoint_that_wants_more_is_refused",
     ),
-    "service_kit/direct_route/api.py": (
-        "tests/service_kit/direct_route/test_direct_api.py::test_the_same_answer",
-        "tests/service_kit/direct_route/test_direct_api.py::test_anything_else",
+    "service_kit/direct_route/served.py": (
+        "tests/service_kit/direct_route/test_served.py::test_the_same_answer",
+        "tests/service_kit/direct_route/test_served.py::test_anything_else",
     ),
     "service_kit/direct_route/route.py": (
         "tests/service_kit/direct_route/test_direct_route.py::test_it_accepts_what_fastapi_accepts",
