@@ -182,12 +182,16 @@ async def post_charge(request: Request) -> Response:
             # request that carries the key without the mark.
             await forgetting.move_mark(billing.pool, client, mark)
             raise answers.forgotten(sequence_key, mark)
-    outcome = await billing.charge(
-        client,
-        sequence_key,
-        charge,
-        lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
-    )
+    billing.admission.enter(client, charge.account)
+    try:
+        outcome = await billing.charge(
+            client,
+            sequence_key,
+            charge,
+            lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
+        )
+    finally:
+        billing.admission.leave(client, charge.account)
     log.info(
         "charge",
         client=client,

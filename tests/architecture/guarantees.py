@@ -189,7 +189,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
         "tests/order_service/test_writing.py::test_fates_are_recorded_together",
     ),
-    "billing_service/batching/admission.py": (
+    "billing_service/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
         "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
     ),

@@ -127,7 +127,7 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (
         rules.the_lesson_knows_no_batching,
         "billing_service/outcomes.py",
-        "if TYPE_CHECKING:\n    import billing_service.batching.admission as bounds",
+        "if TYPE_CHECKING:\n    import billing_service.batching.queue as bounds",
     ),
     (rules.examples_stand_alone, "examples/caller.py", "import caller"),
     (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
