@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
@@ -85,7 +85,7 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await databases.give_back(name)
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def serve() -> Serve:
     """Runs an application in this process, with its lifespan; gives a client for it."""
 
     @asynccontextmanager
-    async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async def serving(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),

@@ -201,7 +201,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
         "tests/order_service/test_writing.py::test_fates_are_recorded_together",
     ),
-    "billing_service/batching/admission.py": (
+    "billing_service/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
         "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
     ),
@@ -351,9 +351,9 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/direct_route/test_direct_route.py::test_a_name_twice",
         "tests/service_kit/direct_route/test_direct_route.py::test_an_endpoint_that_wants_more_is_refused",
     ),
-    "service_kit/direct_route/api.py": (
-        "tests/service_kit/direct_route/test_direct_api.py::test_the_same_answer",
-        "tests/service_kit/direct_route/test_direct_api.py::test_anything_else",
+    "service_kit/direct_route/served.py": (
+        "tests/service_kit/direct_route/test_served.py::test_the_same_answer",
+        "tests/service_kit/direct_route/test_served.py::test_anything_else",
     ),
     "service_kit/direct_route/route.py": (
         "tests/service_kit/direct_route/test_direct_route.py::test_it_accepts_what_fastapi_accepts",
