@@ -41,10 +41,17 @@ class Choice:
     """Chooses from one net for one state of the tree."""
 
     def __init__(self, project: Path, net: Net, budget_s: float = BUDGET_S) -> None:
-        self._project = project
         self._net = net
         self._budget_s = budget_s
         self._kills: Counter[tuple[str, str]] = Counter()
+        # Read at once: the tree may change while a long run plays its copies.
+        self._sources = {
+            path: (project / path).read_text(encoding="utf-8")
+            for path in (
+                *_python_files(project, PRODUCTS),
+                *{each.file for each in net.tests.values()},
+            )
+        }
         self._trees: dict[str, ast.Module] = {}
 
     def killed_by(self, mutant: Mutant, test: str) -> None:
@@ -99,8 +106,8 @@ class Choice:
         """The tests that execute a function with this word in its text, SQL included."""
         pattern = re.compile(rf"\b{re.escape(name)}\b")
         found: set[str] = set()
-        for path in _python_files(self._project, PRODUCTS):
-            source = (self._project / path).read_text(encoding="utf-8")
+        for path in self._products:
+            source = self._sources[path]
             if not pattern.search(source):
                 continue
             lines = source.splitlines()
@@ -157,14 +164,18 @@ class Choice:
 
     def _tree(self, path: str) -> ast.Module:
         if path not in self._trees:
-            self._trees[path] = ast.parse((self._project / path).read_text(encoding="utf-8"))
+            self._trees[path] = ast.parse(self._sources[path])
         return self._trees[path]
+
+    @property
+    def _products(self) -> list[str]:
+        return [path for path in self._sources if path.startswith(PRODUCTS)]
 
     @cached_property
     def _functions(self) -> dict[str, list[tuple[range, frozenset[str]]]]:
         """Of each file of the products: the lines of each function's body, and the names in it."""
         found: dict[str, list[tuple[range, frozenset[str]]]] = {}
-        for path in _python_files(self._project, PRODUCTS):
+        for path in self._products:
             for node in ast.walk(self._tree(path)):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     lines = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
@@ -174,10 +185,7 @@ class Choice:
     @cached_property
     def _words_of_tests(self) -> dict[str, frozenset[str]]:
         files = {test.file for test in self._net.tests.values()}
-        return {
-            file: frozenset(re.findall(r"\w+", (self._project / file).read_text(encoding="utf-8")))
-            for file in files
-        }
+        return {file: frozenset(re.findall(r"\w+", self._sources[file])) for file in files}
 
 
 def _python_files(project: Path, folders: Iterable[str]) -> list[str]:
