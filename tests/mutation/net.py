@@ -27,9 +27,13 @@ _OTHER_TESTS = (
     "tests/browser/",
     "tests/chaos/",
     "tests/compose/",
+    "tests/deploy/",
+    "tests/judge/",
+    "tests/lab/",
     "tests/mutation/",
     "tests/report/",
     "tests/stack/",
+    "tests/test_databases.py",
     "tests/test_making.py",
     "tests/test_progress.py",
 )

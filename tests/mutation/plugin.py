@@ -6,30 +6,35 @@ always; its durability is the default there too.
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import coverage
 import pytest
 from _pytest.fixtures import SubRequest
 
 from stack.postgres import PostgresCluster
+from tests.databases import Databases
 
 # Tests that crash the session's server, or read its log, need one that is theirs.
 _NEEDS_ITS_OWN = ("cluster.crash", "cluster.child")
 
+_OF_THE_WORKER = ("cluster", "template", "databases")
 # This tool: no test depends on it.
 _OWN = "tests/mutation/"
 
 
 @dataclass(frozen=True)
 class Server:
-    """The worker's Postgres, and the migrated database that is cloned for each test."""
+    """The worker's Postgres, the migrated database that is cloned for tests, and one such clone; empty when there is none."""
 
     port: int
     password: str
     template: str
+    spare: str = ""
 
 
 class AttachedCluster(PostgresCluster):
@@ -46,6 +51,24 @@ class AttachedCluster(PostgresCluster):
         """It belongs to the worker."""
 
 
+class ReusedDatabases(Databases):
+    """The first test gets the worker's spare database, which the process before has left empty."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(AttachedCluster(server), server.template)
+        self._spare = server.spare
+
+    async def take(self) -> str:
+        """As always, but the spare one first."""
+        name, self._spare = self._spare, ""
+        if name:
+            # It may have been dropped, because a test has changed its schema.
+            with suppress(OSError, asyncpg.PostgresError):
+                await self._read(name)
+                return name
+        return await super().take()
+
+
 def needs_its_own(path: Path) -> bool:
     """Whether a file of tests does to its server what no other test may meet."""
     text = path.read_text(encoding="utf-8")
@@ -53,7 +76,7 @@ def needs_its_own(path: Path) -> bool:
 
 
 class Attached:
-    """Gives `cluster` and `template` of the worker."""
+    """Gives `cluster`, `template` and `databases` of the worker."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -63,11 +86,13 @@ class Attached:
         self, fixturedef: pytest.FixtureDef[Any], request: SubRequest
     ) -> object | None:
         """In the place of tests/conftest.py, which would start a server."""
-        if fixturedef.scope != "session" or fixturedef.argname not in ("cluster", "template"):
+        if fixturedef.scope != "session" or fixturedef.argname not in _OF_THE_WORKER:
             return None
         value: object = self._server.template
         if fixturedef.argname == "cluster":
             value = AttachedCluster(self._server)
+        elif fixturedef.argname == "databases":
+            value = ReusedDatabases(self._server)
         fixturedef.cached_result = (value, fixturedef.cache_key(request), None)
         return value
 
@@ -144,7 +169,7 @@ class Measured:
         result = yield
         entry["seconds"] = round(time.monotonic() - start_s, 3)
         entry["database"] = bool(
-            {"cluster", "template", "database"} & set(getattr(item, "fixturenames", ()))
+            {*_OF_THE_WORKER, "database"} & set(getattr(item, "fixturenames", ()))
         )
         self._coverage.switch_context("between tests")
         lines = self._of_processes()

@@ -21,7 +21,7 @@ from stack import ports
 from stack.postgres import PostgresCluster
 from stack.processes import StackError, die_with
 from stack.schema import migrate
-from tests.conftest import PASSWORDS, TEMPLATE
+from tests.conftest import PASSWORDS, TEMPLATE, with_cheap_passwords
 from tests.mutation.plugin import Server
 from tests.mutation.worker import environ
 from tests.mutation.workspace import Workspace
@@ -29,6 +29,11 @@ from tests.mutation.workspace import Workspace
 # An answer is one line; that of a measured file of tests has some megabytes.
 _LINE_BYTES_MAX = 1 << 28
 _SCHEMA_CLONE = "mutated_schema"
+_SPARE = "test_spare"
+# Databases of tests: those of the fixture, and those that a test names itself, with 32 hexadecimal digits.
+_LEFT_BEHIND = (
+    "SELECT datname FROM pg_database WHERE datname ~ '^test_' OR datname ~ '_[0-9a-f]{32}$'"
+)
 
 
 @dataclass
@@ -56,8 +61,7 @@ class Worker:
         if not answer:
             raise StackError("a worker of the mutation tests has ended.")
         parsed: dict[str, Any] = json.loads(answer)
-        if "result" not in parsed:
-            await self._drop_leftovers()
+        await self.tidy(spare_is_empty="result" in parsed)
         return parsed
 
     @asynccontextmanager
@@ -75,17 +79,20 @@ class Worker:
         finally:
             await self.cluster.drop_database(_SCHEMA_CLONE)
 
-    async def _drop_leftovers(self) -> None:
-        """The databases of tests that were killed before they could drop them."""
+    async def tidy(self, *, spare_is_empty: bool) -> None:
+        """Drops the databases of tests that have ended, and makes a spare one when there is none that is empty."""
         connection = await asyncpg.connect(self.cluster.url("postgres"))
         try:
-            names = await connection.fetch(
-                "SELECT datname FROM pg_database WHERE datname ~ '^(test|empty)_' OR datname ~ '_[0-9a-f]{32}$'"
-            )
+            names = {row["datname"] for row in await connection.fetch(_LEFT_BEHIND)}
         finally:
             await connection.close()
-        for row in names:
-            await self.cluster.drop_database(row["datname"])
+        if not spare_is_empty:
+            await self.cluster.drop_database(_SPARE)
+            names.discard(_SPARE)
+        if _SPARE not in names:
+            await self.cluster.create_database(_SPARE, self.server.template)
+        for name in names - {_SPARE}:
+            await self.cluster.drop_database(name)
 
 
 @asynccontextmanager
@@ -112,9 +119,12 @@ async def _worker(project: Path, folder: Path) -> AsyncIterator[Worker]:
     try:
         await cluster.create_database(TEMPLATE)
         await migrate(cluster.url(TEMPLATE), PASSWORDS)
+        await with_cheap_passwords(cluster)
         async with forker(folder / "tree", folder / "tmp") as process:
-            server = Server(cluster.port, _password(cluster), TEMPLATE)
-            yield Worker(workspace, cluster, server, folder / "lines", process)
+            server = Server(cluster.port, _password(cluster), TEMPLATE, _SPARE)
+            worker = Worker(workspace, cluster, server, folder / "lines", process)
+            await worker.tidy(spare_is_empty=True)
+            yield worker
     finally:
         await cluster.stop()
 

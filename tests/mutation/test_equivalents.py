@@ -5,7 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import Database
+from tests.databases import Database
 from tests.mutation import equivalents
 from tests.mutation.equivalents import ListError
 from tests.mutation.mutant import SCHEMA, Mutant

@@ -49,6 +49,8 @@ _OURS = (
     "chaos",
     "stack",
     "report",
+    "lab",
+    "judge",
     "bench",
     "migrations",
     "examples",
