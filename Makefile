@@ -8,11 +8,13 @@ PYTHON ?= python3
 REPLICAS ?= 1
 DURATION_S ?= 60
 SEED ?=
-# For make mutation: mutants of each package (a number or all), packages or modules, and the branch to compare with.
+# For make mutation: mutants of each package (a number or all), packages or modules, the branch to compare with,
+# python, sql or survivors, and the files of tests that are played.
 SAMPLE ?= 40
 PACKAGE ?=
 CHANGED ?=
 ONLY ?=
+TESTS ?=
 # Test processes that run at the same time; each starts a Postgres, and a stack when it needs one.
 WORKERS ?= 2
 VENV := .venv
@@ -74,7 +76,7 @@ quick: $(STAMP) ## The tests that need no running stack
 	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not chaos" --lane "The tests that need no running stack: about five minutes on 2 cores."
 
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
-	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)")
+	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
 report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium

@@ -21,7 +21,7 @@ from stack.processes import StackError, exit_with_parent
 from tests.mutation import equivalents, selection, table
 from tests.mutation.choice import BUDGET_S, Choice
 from tests.mutation.mutant import Mutant
-from tests.mutation.net import Cache, Net
+from tests.mutation.net import Cache, Net, files_of_tests
 from tests.mutation.play import measure, play
 from tests.mutation.pool import Worker, workers
 from tests.mutation.schema_mutants import schema_mutants
@@ -51,6 +51,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", choices=("python", "sql", "survivors"), help="the last: of the last result"
+    )
+    parser.add_argument(
+        "--tests", default="", metavar="PATHS", help="only these files of tests, with commas"
     )
     parser.add_argument("--workers", type=_whole, default=2, metavar="N", help="at the same time")
     parser.add_argument(
@@ -124,7 +127,10 @@ class Run:
         return selection.sampled(found, options.sample, options.seed)
 
     async def _play(self, pool: Sequence[Worker], mutants: list[Mutant]) -> None:
-        net = await measure(PROJECT, Cache(PROJECT, FOLDER / "net"), pool, self._measured)
+        files = files_of_tests(PROJECT, [each for each in self._options.tests.split(",") if each])
+        if not files:
+            raise selection.SelectionError(f"no file of tests begins with {self._options.tests}.")
+        net = await measure(files, Cache(PROJECT, FOLDER / "net"), pool, self._measured)
         _say_refused(net)
         print(f"{len(net.tests)} tests are the net; {len(mutants)} mutants are played.", flush=True)
         self._total = len(mutants)

@@ -6,7 +6,7 @@ when it was measured. A test that failed without any mutant is not part of the n
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,14 @@ class Net:
         return self._of_file.get(path, set())
 
 
-def files_of_tests(project: Path) -> list[str]:
-    """Those whose tests can be part of the net."""
+def files_of_tests(project: Path, prefixes: Sequence[str] = ()) -> list[str]:
+    """Those whose tests can be part of the net; of these only what begins with one of the prefixes, if there are any."""
     found = (str(path.relative_to(project)) for path in (project / "tests").rglob("test_*.py"))
-    return sorted(path for path in found if not path.startswith(_OTHER_TESTS))
+    return sorted(
+        path
+        for path in found
+        if not path.startswith(_OTHER_TESTS) and path.startswith(tuple(prefixes) or "tests/")
+    )
 
 
 class Cache:

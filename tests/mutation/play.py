@@ -14,7 +14,7 @@ import asyncpg
 
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import SCHEMA, Mutant
-from tests.mutation.net import SOURCES, Cache, Net, Test, files_of_tests
+from tests.mutation.net import SOURCES, Cache, Net, Test
 from tests.mutation.plugin import Server
 from tests.mutation.pool import Worker
 from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
@@ -29,10 +29,12 @@ _TIMEOUT_MARK = "Timeout (>"
 
 
 async def measure(
-    project: Path, cache: Cache, pool: Sequence[Worker], told: Callable[[str, int, int], None]
+    files: Sequence[str],
+    cache: Cache,
+    pool: Sequence[Worker],
+    told: Callable[[str, int, int], None],
 ) -> Net:
-    """The net: from the cache, and from running what is not in it. `told` hears of each file of tests."""
-    files = files_of_tests(project)
+    """The net of these files of tests: from the cache, and from running what is not in it. `told` hears of each of those."""
     known = {file: cache.read(file) for file in files}
     missing = [file for file in files if known[file] is None]
     done = 0
