@@ -52,11 +52,11 @@ async def template(cluster: PostgresCluster) -> str:
     """A migrated database without connections, to be cloned."""
     await cluster.create_database(TEMPLATE)
     await migrate(cluster.url(TEMPLATE), PASSWORDS)
-    await _with_cheap_passwords(cluster)
+    await with_cheap_passwords(cluster)
     return TEMPLATE
 
 
-async def _with_cheap_passwords(cluster: PostgresCluster) -> None:
+async def with_cheap_passwords(cluster: PostgresCluster) -> None:
     """The same passwords, hashed once instead of 4,096 times at both ends of each connection; tests open thousands."""
     owner = await asyncpg.connect(cluster.url(TEMPLATE))
     try:
