@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from service_kit import pages
-from service_kit.direct_route import DirectAPI
+from service_kit.direct_route import application
 from tests.test_borders import SERVICE, client
 
 Create = Callable[..., FastAPI]
@@ -122,7 +122,7 @@ async def test_a_page_is_no_operation(create: Create) -> None:
     """Neither the pages nor their files stand in the OpenAPI document."""
     document = create().openapi()
     assert not {*PAGES, *FILES} & set(document["paths"])
-    bare = DirectAPI(title="x")
+    bare = application(title="x")
     before = bare.openapi()
     bare.openapi_schema = None
     pages.install(bare)
@@ -131,7 +131,7 @@ async def test_a_page_is_no_operation(create: Create) -> None:
 
 async def test_what_a_service_says_of_itself_is_escaped() -> None:
     """Its name, its description, the summary of an operation."""
-    app = DirectAPI(title="<b>tea</b>", description="<script>tea</script>")
+    app = application(title="<b>tea</b>", description="<script>tea</script>")
 
     @app.get("/cups/{cup}", summary="<i>Pour</i>")
     async def pour(cup: str) -> None: ...
@@ -146,7 +146,7 @@ async def test_what_a_service_says_of_itself_is_escaped() -> None:
 @pytest.mark.parametrize("path", ["/redoc", "/docs/", "/docs/oauth2-redirect", "/docs/../../x"])
 async def test_what_fastapi_would_add_is_not_there(path: str) -> None:
     """Its pages load from other servers."""
-    app = DirectAPI(title="x")
+    app = application(title="x")
     pages.install(app)
     async with client(app) as asking:
         assert (await asking.get(path)).status_code == 404
