@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from chaos.scenarios.catalogue import SCENARIOS
+from chaos.scenarios.table import TABLE
 from report.command import CHAOS
 from stack import run_directory
 from stack.schema import PROJECT
@@ -396,6 +398,12 @@ async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
     code, output, errors = await command("demo", "--run-dir", str(tmp_path), "--seed", "7")
     assert code == 0, errors
     assert "15 pass, 0 fail, 0 unknown" in output
+    rows_told = re.findall(r"^(\d) [a-z ,]+: ", output, re.MULTILINE)
+    assert rows_told == ["1", "2", "3", "4", "5"]
+    paid = re.findall(r"the caller .*  (\d) (paid \w+|lost)$", output, re.MULTILINE)
+    assert [int(figure) for figure, _ in paid] == [cell.effects for cell in TABLE]
+    (report,) = re.findall(r"^Report: file://(.*)$", output, re.MULTILINE)
+    assert Path(report).samefile(tmp_path / "results" / "latest" / "report.html")
     (path,) = (tmp_path / "results").glob("latest/result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["seed"], result["verdict"]) == (7, "pass")
