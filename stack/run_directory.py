@@ -1,4 +1,4 @@
-"""A run directory: who uses it, and what stack.json says of the stack in it.
+"""A run directory: whether a stack uses it, and what stack.json says of the stack in it.
 
 Guarantee: one stack at a time; it is known whether one runs, even after its process was killed; stack.json is there only
 while the stack can be used.

@@ -110,7 +110,7 @@ def who_stays_is_watched(compose: Definition) -> list[str]:
 
 
 def secrets_by_default_are_marked(compose: Definition) -> list[str]:
-    """What stands in the file is known to everybody, so it carries the mark that production refuses."""
+    """What stands in the file is public, so it carries the mark that production refuses."""
     return sorted(
         {
             variable

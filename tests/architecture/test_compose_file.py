@@ -205,7 +205,7 @@ def test_a_service_starts_with_the_defaults(name: str, monkeypatch: pytest.Monke
 def test_production_does_not_start_with_the_defaults(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has only set ENVIRONMENT has replaced nothing yet."""
+    """With ENVIRONMENT alone no secret has been replaced yet."""
     with pytest.raises(SystemExit):
         settings_of(name, monkeypatch, ENVIRONMENT="production")
 
