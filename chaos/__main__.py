@@ -53,6 +53,7 @@ from report import durations
 from report.command import Invocation, chaos
 from stack import environ, interruption, output
 from stack.processes import StackError, exit_with_parent
+from stack.servers import LentServers
 from stack.toxics import ToxiproxyError
 from stack.up import say, serve, up
 
@@ -173,19 +174,24 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
         return 0
     hunted: list[Hunted] = []
     try:
-        for bug in chosen:
-            with tempfile.TemporaryDirectory(prefix="bug-", dir=_made(options.run_dir)) as run_dir:
-                hunted.append(await hunt(bug, partial(_with_bug, Path(run_dir))))
-            console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
+        with tempfile.TemporaryDirectory(prefix="bugs-", dir=_made(options.run_dir)) as directory:
+            async with LentServers(Path(directory) / "servers") as servers:
+                for bug in chosen:
+                    open_with = partial(_with_bug, Path(directory) / bug.name, servers)
+                    hunted.append(await hunt(bug, open_with))
+                    console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
     finally:
         # Also of a hunt that was interrupted.
         console.print(report.hunted_table(hunted))
     return 0 if all(found.caught for found in hunted) else 1
 
 
-def _with_bug(run_dir: Path, factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+def _with_bug(
+    run_dir: Path, servers: LentServers, factories: Mapping[str, str]
+) -> AbstractAsyncContextManager[Harness]:
+    bugged = {**WRAPPED, **factories}
     return open_harness(
-        run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+        run_dir, lambda _: None, usual_ports=False, factories=bugged, servers=servers
     )
 
 
@@ -194,8 +200,12 @@ async def soak(options: argparse.Namespace, console: Console) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-soak-{seed}"
     directory = options.run_dir / "results" / run_name
-    with tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir)) as run_dir:
-        endurance = Endurance(Path(run_dir), say(console))
+    async with AsyncExitStack() as opened:
+        run_dir = opened.enter_context(
+            tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir))
+        )
+        servers = await opened.enter_async_context(LentServers(Path(run_dir) / "servers"))
+        endurance = Endurance(Path(run_dir), say(console), servers)
         if options.plan is not None:
             played = await endurance.once(_read_plan(options.plan))
             console.print(report.round_line(0, played), highlight=False, soft_wrap=True)

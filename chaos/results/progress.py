@@ -28,7 +28,6 @@ from chaos.runner.play import Played
 from chaos.scenarios.scenario import Scenario
 from chaos.soak.endurance import Endured
 from chaos.soak.rounds import Round
-from chaos.soak.shrink import REPLAYS
 from report import durations
 from report.command import Invocation, chaos
 
@@ -230,7 +229,7 @@ def soak_summary(endured: Endured, plan_file: str | None) -> str:
             + escape(
                 "; ".join(str(strike) for strike in endured.smallest.strikes) or "no strike at all"
             )
-            + f"\nIt failed in {endured.failures} of {REPLAYS} trials (the schedule of the operating system is not part of "
+            + f"\nIt failed in {endured.failures} of {endured.replays} trials (the schedule of the operating system is not part of "
             f"the seed)."
         )
     if plan_file is not None:

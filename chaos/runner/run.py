@@ -24,6 +24,7 @@ from chaos.runner.play import Played, play
 from chaos.scenarios.scenario import Scenario
 from stack.embedded import Stack
 from stack.processes import StackError
+from stack.servers import LentServers
 from stack.toxics import Toxiproxy
 
 WRAPPED = {
@@ -75,10 +76,12 @@ async def open_harness(
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
+    servers: LentServers | None = None,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
-    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
+    borrows `servers`, if there are any.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
@@ -96,6 +99,7 @@ async def open_harness(
             },
             progress=progress,
             usual_ports=usual_ports,
+            servers=servers,
         ) as stack,
     ):
         target = described(stack.description)

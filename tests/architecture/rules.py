@@ -23,8 +23,6 @@ EXAMPLE_LINES_MAX = 130
 
 HTTP_CLIENTS = {"httpx", "httpx_aiohttp", "aiohttp", "requests"}
 WIRE_IMPORTS = {"pydantic", "datetime", "enum", "typing", "uuid"}
-# Types for pydantic, and nothing else.
-WIRE_TYPES = "service_kit.strict_input"
 SQL_MODULES = {
     "order_service/app.py",
     "order_service/listing.py",
@@ -234,7 +232,6 @@ def wires_are_plain(files: Sources) -> list[str]:
         for found in imports(files)
         if found.path in {f"{service}/wire.py" for service in SERVICES}
         and found.top not in WIRE_IMPORTS
-        and found.module != WIRE_TYPES
     ]
 
 
