@@ -602,6 +602,11 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_programs.py::test_an_interrupted_program",
         "tests/stack/test_programs.py::test_one_at_a_time",
     ),
+    "stack/targets.py": (
+        "tests/stack/test_targets.py::test_each_process_by_its_own_address",
+        "tests/deploy/test_prometheus.py::test_every_process_is_found",
+        "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
+    ),
     "stack/run_directory.py": (
         "tests/stack/test_run_directory.py::test_one_stack_at_a_time",
         "tests/stack/test_run_directory.py::test_a_description_that_is_left_over",
@@ -818,6 +823,15 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_verdict.py::test_without_a_witness_it_is_unknown",
         "tests/chaos/test_verdict.py::test_money_lost_is_wrong_whatever_struck",
         "tests/chaos/test_verdict.py::test_nothing_judged_is_unknown",
+    ),
+    "chaos/results/latest.py": (
+        "tests/chaos/results/test_story.py::test_where_the_report_is",
+        "tests/chaos/results/test_story.py::test_without_a_link_a_run_is_as_good",
+    ),
+    "chaos/results/story.py": (
+        "tests/chaos/results/test_story.py::test_what_was_paid_has_its_colour_and_its_words",
+        "tests/chaos/results/test_story.py::test_a_cell_that_did_not_pass_has_its_reason_beside_it",
+        "tests/chaos/results/test_story.py::test_the_cells_are_told_in_the_order_of_the_table",
     ),
     "chaos/results/cells.py": (
         "tests/chaos/results/test_progress.py::test_a_cell_of_the_table_that_did_not_pass",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stack import targets
 from stack.embedded import Stack
 from stack.processes import Child, Command, StackError
 from stack.waiting import until
@@ -88,10 +89,14 @@ async def test_the_description_is_true_as_long_as_it_is_there(tmp_path: Path) ->
             assert child.pid != before
             # One after the other: the restart of one must not make up for another's.
             await until(partial(_tells, path, child), BOUND_S, f"{child.name} is in stack.json")
+        assert (tmp_path / targets.FILE).exists()
+    asked = tmp_path / targets.FILE
     assert not path.exists()
+    assert not asked.exists()
     # Nor while it is being stopped.
     stack._write_description()
     assert not path.exists()
+    assert not asked.exists()
 
 
 async def _tells(path: Path, child: Child) -> bool:
