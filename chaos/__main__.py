@@ -3,6 +3,8 @@
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
 not do its work, 130 when it was interrupted; whatever was started is stopped, and what was measured is written, however
 the command ends.
+
+Long because it holds all commands, which share their options and their exit codes.
 """
 
 from stack import early_signals

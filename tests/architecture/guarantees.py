@@ -91,6 +91,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_scenarios.py::test_a_scenario",
         "tests/chaos/test_interference.py::test_a_fault_that_is_there_only_when_it_is_looked_at",
     ),
+    "stack/readiness.py": (
+        "tests/stack/test_stack.py::test_an_interruption_ends_the_request_for_readiness",
+        "tests/stack/test_stack.py::test_a_request_that_fails_with_its_service_is_not_reported",
+    ),
     "stack/__main__.py": ("tests/chaos/test_command_line.py::test_no_process_is_left",),
     "stack/up.py": (
         "tests/stack/test_up.py::test_the_lines_to_paste_come_when_the_stack_is_ready",
