@@ -191,6 +191,21 @@ async def test_a_client_with_very_many_keys(
     assert [await rig.collector.run_once() for _ in range(4)] == [30, 30, 10, 0]
 
 
+async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owner) -> None:
+    """Of a client whose earlier keys are gone: the rest is deleted in the next round, although the mark moves no more."""
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 3)
+    assert await rig.collector.run_once() == 2
+    await rig.collector.announce("a", 6)
+    async with owner.transaction():
+        await owner.execute("SELECT 1 FROM billing.processed_keys WHERE client = 'a' FOR UPDATE")
+        assert await rig.collector.run_once() == 0
+    assert rig.failures("lock") == 1
+    assert await marks(owner) == [("a", 6)]
+    assert await rig.collector.run_once() == 3
+    assert await stored(owner, "a") == 0
+
+
 async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
     """However often the collector comes and however late it is, what no client has declared settled stays."""
     await store(owner, "a", 1, 3)
