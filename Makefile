@@ -8,6 +8,13 @@ PYTHON ?= python3
 REPLICAS ?= 1
 DURATION_S ?= 60
 SEED ?=
+# For make mutation: mutants of each package (a number or all), packages or modules, the branch to compare with,
+# python, sql or survivors, and the files of tests that are played.
+SAMPLE ?= 40
+PACKAGE ?=
+CHANGED ?=
+ONLY ?=
+TESTS ?=
 # Test processes that run at the same time; each starts a Postgres, and a stack when it needs one.
 WORKERS ?= 2
 VENV := .venv
@@ -18,7 +25,7 @@ RUN := $(VENV)/bin/python -E
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
 # The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
-TESTS := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -30,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -61,16 +68,22 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
 
-compose-quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
-	@exec $(TESTS) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
+compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
+	@exec $(COMMAND) chaos.compose
+
+quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
+	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
 
 test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
-	@exec $(TESTS) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
+	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
 
 test-mutants: $(STAMP) ## The planted bugs that make test leaves out
-	@exec $(TESTS) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
 
 test-all: test test-mutants ## make test, and the other planted bugs
+
+mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
+	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
 report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
@@ -52,11 +52,11 @@ async def template(cluster: PostgresCluster) -> str:
     """A migrated database without connections, to be cloned."""
     await cluster.create_database(TEMPLATE)
     await migrate(cluster.url(TEMPLATE), PASSWORDS)
-    await _with_cheap_passwords(cluster)
+    await with_cheap_passwords(cluster)
     return TEMPLATE
 
 
-async def _with_cheap_passwords(cluster: PostgresCluster) -> None:
+async def with_cheap_passwords(cluster: PostgresCluster) -> None:
     """The same passwords, hashed once instead of 4,096 times at both ends of each connection; tests open thousands."""
     owner = await asyncpg.connect(cluster.url(TEMPLATE))
     try:
@@ -85,7 +85,7 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await databases.give_back(name)
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def serve() -> Serve:
     """Runs an application in this process, with its lifespan; gives a client for it."""
 
     @asynccontextmanager
-    async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async def serving(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
