@@ -110,10 +110,10 @@ async def test_cancelling_races_with_billing(shop: Shop) -> None:
         shop.network.lose_responses = 2
         placing = asyncio.create_task(shop.place(amount_cents=7))
 
-        async def listed() -> Any:
+        async def orders() -> Any:
             return (await shop.orders.get("/orders?limit=1")).json()["orders"]
 
-        newest = (await seen(listed, "the order is listed"))[0]
+        newest = (await seen(orders, "the order is listed"))[0]
         cancelled = await shop.orders.post(f"/orders/{newest['order_id']}/cancel")
         await placing
         order = (await shop.orders.get(f"/orders/{newest['order_id']}")).json()
