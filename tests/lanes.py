@@ -21,8 +21,10 @@ SLOW = (
     "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
     "tests/billing_service/test_opening.py::test_a_malformed_argument_is_refused",
     "tests/compose/test_gateway.py",
+    "tests/deploy/",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/migrations/",
+    "tests/mutation/",
     "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",
@@ -31,7 +33,9 @@ SLOW = (
     "tests/stack/test_interruption.py",
     "tests/stack/test_servers.py",
     "tests/stack/test_toxics.py",
+    "tests/test_ci_page.py",
     "tests/test_databases.py",
+    "tests/test_making.py",
     "tests/test_progress.py",
 )
 
