@@ -206,6 +206,15 @@ async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owne
     assert await stored(owner, "a") == 0
 
 
+async def test_a_lower_mark_is_ignored(rig: Rig, owner: Owner) -> None:
+    """Charges arrive out of order: what was declared settled is forgotten, whatever was declared after it."""
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 5)
+    await rig.collector.announce("a", 2)
+    assert await rig.collector.run_once() == 4
+    assert await marks(owner) == [("a", 5)]
+
+
 async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
     """However often the collector comes and however late it is, what no client has declared settled stays."""
     await store(owner, "a", 1, 3)
