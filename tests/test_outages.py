@@ -11,8 +11,8 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.settings
@@ -67,7 +67,7 @@ class Service:
         return await self.client.post("/orders", json=order)
 
 
-def application(name: str, url: str, password: str = "") -> FastAPI:
+def application(name: str, url: str, password: str = "") -> Starlette:
     """The service on a database."""
     where: dict[str, Any] = {
         "database_url": SecretStr(url),
@@ -96,7 +96,7 @@ def application(name: str, url: str, password: str = "") -> FastAPI:
     )
 
 
-def pool_of(app: FastAPI) -> BoundedPool:
+def pool_of(app: Starlette) -> BoundedPool:
     (held,) = (
         each
         for each in vars(app.state)["_state"].values()
@@ -106,7 +106,7 @@ def pool_of(app: FastAPI) -> BoundedPool:
     return pool
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ class Project:
             "BILLED_ONCE_IMAGE": f"billed-once:{name}",
             **{name: str(ports.choose("", None)) for name in PORTS},
             **{name: secrets.token_hex(24) for name in SECRETS},
-            # Production wants to know who places orders.
+            # Production requires it.
             "ORDER_TOKENS": json.dumps({"harness": secrets.token_hex(24)}),
         }
 

@@ -99,6 +99,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_scenarios.py::test_a_scenario",
         "tests/chaos/test_interference.py::test_a_fault_that_is_there_only_when_it_is_looked_at",
     ),
+    "stack/readiness.py": (
+        "tests/stack/test_stack.py::test_an_interruption_ends_the_request_for_readiness",
+        "tests/stack/test_stack.py::test_a_request_that_fails_with_its_service_is_not_reported",
+    ),
     "stack/__main__.py": ("tests/chaos/test_command_line.py::test_no_process_is_left",),
     "stack/up.py": (
         "tests/stack/test_up.py::test_the_lines_to_paste_come_when_the_stack_is_ready",
@@ -106,8 +110,8 @@ MODULES: Mapping[str, Tests] = {
     ),
     "order_service/answers.py": (
         "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
-        "tests/order_service/test_answers.py::test_anybodys_success",
-        "tests/order_service/test_answers.py::test_anybodys_refusal",
+        "tests/order_service/test_answers.py::test_an_undocumented_success",
+        "tests/order_service/test_answers.py::test_an_undocumented_refusal",
         "tests/order_service/test_answers.py::test_a_201_that_is_not_whole",
     ),
     "order_service/app.py": (
@@ -136,7 +140,7 @@ MODULES: Mapping[str, Tests] = {
     ),
     "order_service/settlement.py": (
         "tests/order_service/test_settlement.py::test_an_answer_is_kept_until_it_is_written_down",
-        "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+        "tests/order_service/test_settlement.py::test_a_second_settlement_sends_no_notification",
         "tests/order_service/test_settlement.py::test_what_an_outcome_makes_of_an_order",
         "tests/order_service/test_settlement.py::test_at_least_once_is_not_certain_of_the_keys_before",
         "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
@@ -181,7 +185,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
         "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
         "tests/order_service/test_peers.py::test_a_reset_connection_is_unknown",
-        "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+        "tests/order_service/test_peers.py::test_a_closed_port_is_refused",
     ),
     "order_service/problems.py": (
         "tests/order_service/test_problems.py::test_each_says_what_became_of_the_order",
@@ -205,9 +209,11 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_statements.py::test_the_first_fate_stays",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
         "tests/order_service/test_writing.py::test_one_order_is_settled_twice_in_a_group",
+        "tests/order_service/test_writing.py::test_an_order_that_was_settled_before",
+        "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
         "tests/order_service/test_orders.py::test_settling_happens_once",
     ),
-    "billing_service/batching/admission.py": (
+    "billing_service/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
         "tests/billing_service/test_group_commit.py::test_held_accounts_fill_their_shares_of_the_queue",
     ),
@@ -357,9 +363,9 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/direct_route/test_direct_route.py::test_a_name_twice",
         "tests/service_kit/direct_route/test_direct_route.py::test_an_endpoint_that_wants_more_is_refused",
     ),
-    "service_kit/direct_route/api.py": (
-        "tests/service_kit/direct_route/test_direct_api.py::test_the_same_answer",
-        "tests/service_kit/direct_route/test_direct_api.py::test_anything_else",
+    "service_kit/direct_route/served.py": (
+        "tests/service_kit/direct_route/test_served.py::test_the_same_answer",
+        "tests/service_kit/direct_route/test_served.py::test_anything_else",
     ),
     "service_kit/direct_route/route.py": (
         "tests/service_kit/direct_route/test_direct_route.py::test_it_accepts_what_fastapi_accepts",
@@ -395,16 +401,30 @@ MODULES: Mapping[str, Tests] = {
     "service_kit/garbage_collector/__init__.py": (
         "tests/service_kit/test_garbage_collector.py::test_cycles_are_still_collected",
     ),
-    "service_kit/group_commit.py": (
-        "tests/service_kit/bounded_pool/test_groups.py::test_nobody_waits_when_nothing_is_under_way",
-        "tests/service_kit/bounded_pool/test_groups.py::test_what_waits_goes_together_in_its_order",
-        "tests/service_kit/bounded_pool/test_groups.py::test_an_item_that_cannot_go_together",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_defect_is_met_alone",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_late_group_holds_nobody_up",
+    "service_kit/group_commit/__init__.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_the_queue_is_bounded",
+    ),
+    "service_kit/group_commit/group.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_cannot_go_together",
+        "tests/service_kit/group_commit/test_group.py::test_a_defect_is_met_alone",
+        "tests/service_kit/group_commit/test_group.py::test_a_late_group_delays_no_other_one",
+        "tests/service_kit/group_commit/test_group.py::test_the_end_of_a_late_group_begins_the_next_one",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_writes_that_wait_for_locks_are_bounded",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
+    ),
+    "service_kit/group_commit/queue.py": (
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_goes_back",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
     ),
     "service_kit/http_guard/__init__.py": (
         "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",
-        "tests/service_kit/http_guard/test_attacks.py::test_large_answers_that_nobody_reads",
+        "tests/service_kit/http_guard/test_attacks.py::test_large_answers_that_are_not_read",
         "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
         "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
         "tests/service_kit/http_guard/test_waiting.py::test_a_refusal_waits_for_earlier_answers",
@@ -440,6 +460,19 @@ MODULES: Mapping[str, Tests] = {
     "service_kit/http_guard/refusals.py": (
         "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
         "tests/service_kit/http_guard/test_services.py::test_each_refusal_has_a_page",
+    ),
+    "service_kit/pages/__init__.py": (
+        "tests/service_kit/pages/test_pages.py::test_a_page_loads_only_what_the_service_has",
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+        "tests/service_kit/pages/test_pages.py::test_a_page_is_no_operation",
+        "tests/browser/test_service_pages.py::test_the_operations_can_be_tried",
+    ),
+    "service_kit/pages/document.py": (
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+    ),
+    "service_kit/pages/install.py": (
+        "tests/service_kit/pages/test_pages.py::test_every_link_of_the_front_page_leads_somewhere",
+        "tests/service_kit/pages/test_pages.py::test_the_front_page_says_what_the_service_is",
     ),
     "service_kit/problem_details/__init__.py": (
         "tests/service_kit/problem_details/test_problem_details.py::test_every_error_is_a_problem_with_a_page",
@@ -580,6 +613,11 @@ MODULES: Mapping[str, Tests] = {
     "stack/programs.py": (
         "tests/stack/test_programs.py::test_an_interrupted_program",
         "tests/stack/test_programs.py::test_one_at_a_time",
+    ),
+    "stack/targets.py": (
+        "tests/stack/test_targets.py::test_each_process_by_its_own_address",
+        "tests/deploy/test_prometheus.py::test_every_process_is_found",
+        "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
     ),
     "stack/run_directory.py": (
         "tests/stack/test_run_directory.py::test_one_stack_at_a_time",
@@ -798,6 +836,15 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_verdict.py::test_money_lost_is_wrong_whatever_struck",
         "tests/chaos/test_verdict.py::test_nothing_judged_is_unknown",
     ),
+    "chaos/results/latest.py": (
+        "tests/chaos/results/test_story.py::test_where_the_report_is",
+        "tests/chaos/results/test_story.py::test_without_a_link_a_run_is_as_good",
+    ),
+    "chaos/results/story.py": (
+        "tests/chaos/results/test_story.py::test_what_was_paid_has_its_colour_and_its_words",
+        "tests/chaos/results/test_story.py::test_a_cell_that_did_not_pass_has_its_reason_beside_it",
+        "tests/chaos/results/test_story.py::test_the_cells_are_told_in_the_order_of_the_table",
+    ),
     "chaos/results/cells.py": (
         "tests/chaos/results/test_progress.py::test_a_cell_of_the_table_that_did_not_pass",
     ),
@@ -902,7 +949,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "`Request-Timeout: 2.0`": (
             "tests/billing_service/test_headers.py::test_the_timeout_is_a_number_of_seconds",
             "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "| 201 |": (
             "tests/billing_service/test_charges.py::test_the_same_key_again",
@@ -955,7 +1002,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/billing_service/test_admission.py::test_shares",
         ),
         "`deadline-passed`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "`unavailable`": (
             "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
@@ -1063,7 +1110,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "one hard deadline": (
             "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
             "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
-            "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+            "tests/order_service/test_peers.py::test_a_closed_port_is_refused",
             "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
         ),
         "full jitter": (
@@ -1080,12 +1127,12 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "status = 'pending'": (
             "tests/order_service/test_orders.py::test_settling_happens_once",
             "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
-            "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+            "tests/order_service/test_settlement.py::test_a_second_settlement_sends_no_notification",
             "tests/order_service/test_settlement.py::test_the_customer_does_not_wait_for_the_notification",
         ),
         "believes only documented answers": (
-            "tests/order_service/test_answers.py::test_anybodys_success",
-            "tests/order_service/test_answers.py::test_anybodys_refusal",
+            "tests/order_service/test_answers.py::test_an_undocumented_success",
+            "tests/order_service/test_answers.py::test_an_undocumented_refusal",
             "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
             "tests/order_service/test_restored.py::test_a_gateway_answers_for_billing",
         ),
@@ -1197,7 +1244,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_writing.py::test_the_window_is_kept_within_a_group",
         ),
         "`Request-Timeout: 2.0`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
     },
 }

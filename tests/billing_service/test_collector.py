@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
@@ -250,7 +250,7 @@ async def test_the_mark_is_moved_before_a_key_is_deleted(
 
 
 async def test_memory_is_bounded_by_the_clients(
-    settings: Settings, serve: Callable[[FastAPI], Any]
+    settings: Settings, serve: Callable[[Starlette], Any]
 ) -> None:
     """A request without a token leaves nothing in memory: client names come from tokens, never from requests."""
     app = billing_service.app.create(settings.model_copy(update={"forget_pause_s": 0.01}))
@@ -323,7 +323,7 @@ async def marks(owner: Owner) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 async def eager(
-    settings: Settings, serve: Callable[[FastAPI], Any]
+    settings: Settings, serve: Callable[[Starlette], Any]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The running service, which forgets without pause; alice has an account."""
     quick = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -390,7 +390,7 @@ async def test_a_mark_that_does_not_leap(eager: httpx.AsyncClient, owner: Owner)
 
 
 async def test_the_setting(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Owner
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Owner
 ) -> None:
     """BILLING_MARK_LEAP_MAX is the bound."""
     near = settings.model_copy(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,12 @@ AFTER_A_BODY = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 IN_CHUNKS = (
     b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
 )
-TIMEOUTS = {"head_timeout_s": 30, "body_timeout_s": 50, "keep_alive_s": 70, "send_timeout_s": 110}
+TIMEOUTS: dict[str, Any] = {
+    "head_timeout_s": 30,
+    "body_timeout_s": 50,
+    "keep_alive_s": 70,
+    "send_timeout_s": 110,
+}
 
 
 async def nothing(_: Connection) -> None:
