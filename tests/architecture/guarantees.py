@@ -632,6 +632,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_serve.py::test_it_answers_as_under_uvicorns_command_line",
         "tests/stack/test_serve.py::test_a_service_that_cannot_start",
     ),
+    "stack/servers.py": (
+        "tests/stack/test_lent_servers.py::test_a_stack_leaves_nothing_for_the_next_one",
+        "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
+    ),
     "stack/service_environ.py": (
         "tests/stack/test_service_environ.py::test_what_a_person_has_set",
         "tests/stack/test_service_environ.py::test_the_environment_of_each_process",

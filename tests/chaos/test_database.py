@@ -41,7 +41,7 @@ async def test_a_connection_waits_while_postgres_restarts(
     finally:
         await cluster.stop()
     tries = 0
-    monkeypatch.setattr(module, "BOUND_S", 0.3)
+    monkeypatch.setattr("chaos.harness.database.BOUND_S", 0.3)
     with pytest.raises(NotSeen, match="Postgres accepts connections"):
         await database.value("SELECT 1")
     assert tries > 1

@@ -8,11 +8,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from order_service.orders import Beginning, LeaseLost
+from order_service.orders import Beginning, LeaseLost, Settlement
 from order_service.statements import attempts, leases, settling
 from order_service.wire import Attempt, Fate, Status
 from service_kit.bounded_pool import Connection
-from service_kit.group_commit import Alone
 
 OWN, OTHER = UUID(int=1), UUID(int=2)
 ORDER = UUID(int=7)
@@ -56,7 +55,8 @@ async def left(connection: Connection) -> timedelta:
 
 async def settle(connection: Connection, status: Status = Status.BILLED) -> object:
     fate = Fate.ATTEMPTED if status is Status.BILLED else None
-    return await settling.settle(connection, ORDER, status, {"charge_id": status.value}, fate)
+    settlement = Settlement(ORDER, None, status, {"charge_id": status.value}, fate)
+    return (await settling.settle_all(connection, [settlement]))[ORDER]
 
 
 @pytest.mark.parametrize(("over", "taken"), [(-EDGE, 1), (timedelta(), 0), (EDGE, 0)])
@@ -88,20 +88,9 @@ async def test_a_lease_is_renewed_early_enough(
 Begin = Callable[[Connection, int, UUID], Awaitable[bool]]
 
 
-async def alone(connection: Connection, attempt: int, owner: UUID) -> bool:
-    try:
-        await attempts.begin_attempt(connection, ORDER, attempt, owner, LEASE_S)
-    except LeaseLost:
-        return False
-    return True
-
-
 async def together(connection: Connection, attempt: int, owner: UUID) -> bool:
-    (result,) = await attempts.begin_attempts(
-        connection, [Beginning(ORDER, attempt)], owner, LEASE_S
-    )
-    assert result is None or isinstance(result, Alone)
-    return result is None
+    begun = await attempts.begin_attempts(connection, [Beginning(ORDER, attempt)], owner, LEASE_S)
+    return begun[ORDER]
 
 
 async def with_a_fresh_key(connection: Connection, attempt: int, owner: UUID) -> bool:
@@ -114,7 +103,7 @@ async def with_a_fresh_key(connection: Connection, attempt: int, owner: UUID) ->
     return True
 
 
-BEGIN = pytest.mark.parametrize("begin", [alone, together, with_a_fresh_key])
+BEGIN = pytest.mark.parametrize("begin", [together, with_a_fresh_key])
 
 
 @BEGIN
@@ -134,13 +123,10 @@ async def test_no_attempt_begins_without_the_lease(connection: Connection, begin
     assert await connection.fetchval("SELECT attempts FROM orders.orders") == 2
 
 
-@pytest.mark.parametrize("begin", [alone, together])
 @pytest.mark.parametrize(("attempt", "begins"), [(1, False), (2, True), (3, True), (4, False)])
-async def test_attempts_begin_in_turn(
-    connection: Connection, begin: Begin, attempt: int, begins: bool
-) -> None:
+async def test_attempts_begin_in_turn(connection: Connection, attempt: int, begins: bool) -> None:
     """The next one, or the latest one again after a commit whose answer was lost; none is left out or taken back."""
-    assert await begin(connection, attempt, OWN) is begins
+    assert await together(connection, attempt, OWN) is begins
     counted = await connection.fetchval("SELECT attempts FROM orders.orders")
     assert counted == (attempt if begins else 2)
 
@@ -172,12 +158,10 @@ async def test_the_first_settlement_stays(connection: Connection) -> None:
 
 
 async def test_the_first_fate_stays(connection: Connection) -> None:
-    """Alone and with others; an order without a notification has none."""
-    await settling.record_fate(connection, ORDER, Fate.UNKNOWN)
-    assert isinstance((await settling.record_fates(connection, [(ORDER, Fate.UNKNOWN)]))[0], Alone)
+    """And an order without a notification has none."""
+    await settling.record_fates(connection, [(ORDER, Fate.UNKNOWN)])
     assert await connection.fetchval("SELECT notification FROM orders.orders") is None
     await settle(connection)
-    await settling.record_fate(connection, ORDER, Fate.ACKNOWLEDGED)
-    await settling.record_fate(connection, ORDER, Fate.UNKNOWN)
-    assert isinstance((await settling.record_fates(connection, [(ORDER, Fate.REFUSED)]))[0], Alone)
+    for fate in (Fate.ACKNOWLEDGED, Fate.UNKNOWN, Fate.REFUSED):
+        assert await settling.record_fates(connection, [(ORDER, fate)]) == {ORDER}
     assert await connection.fetchval("SELECT notification FROM orders.orders") == "acknowledged"
