@@ -953,7 +953,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "`Request-Timeout: 2.0`": (
             "tests/billing_service/test_headers.py::test_the_timeout_is_a_number_of_seconds",
             "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "| 201 |": (
             "tests/billing_service/test_charges.py::test_the_same_key_again",
@@ -1006,7 +1006,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/billing_service/test_admission.py::test_shares",
         ),
         "`deadline-passed`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "`unavailable`": (
             "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
@@ -1248,7 +1248,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_writing.py::test_the_window_is_kept_within_a_group",
         ),
         "`Request-Timeout: 2.0`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
     },
 }
