@@ -206,6 +206,39 @@ async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owne
     assert await stored(owner, "a") == 0
 
 
+async def test_rounds_that_fail_have_pauses_between_them(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away is not asked again without a pause."""
+    failed = 0
+
+    async def fails(_: Connection) -> dict[str, int]:
+        nonlocal failed
+        failed += 1
+        # A turn of the loop, so that a loop without a pause ends this test and not the test run.
+        await asyncio.sleep(0)
+        raise DatabaseTrouble("away")
+
+    monkeypatch.setattr(forgetting, "read_marks", fails)
+    running = asyncio.create_task(rig.collector.run())
+    try:
+        async with asyncio.timeout(20):
+            for count in (1, 2, 3):
+                assert await rig.pauses.get() == 60
+                assert failed == count
+    finally:
+        running.cancel()
+
+
+async def test_a_lower_mark_is_ignored(rig: Rig, owner: Owner) -> None:
+    """Charges arrive out of order: what was declared settled is forgotten, whatever was declared after it."""
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 5)
+    await rig.collector.announce("a", 2)
+    assert await rig.collector.run_once() == 4
+    assert await marks(owner) == [("a", 5)]
+
+
 async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
     """However often the collector comes and however late it is, what no client has declared settled stays."""
     await store(owner, "a", 1, 3)

@@ -61,6 +61,7 @@ async def was_answered_after_a_stall(connection: Connection) -> None:
 
 WAITS: dict[str, tuple[Callable[[Connection], Awaitable[None]], int]] = {
     "for the first byte": (nothing, 30),
+    "for the first byte after empty lines": (receives(b"\r\n", b"\r\n"), 30),
     "for the rest of a head": (receives(HALF_A_HEAD), 30),
     "for the rest of a later head": (receives(GET, HALF_A_HEAD), 30),
     "for the rest of a head after a body": (receives(AFTER_A_BODY + HALF_A_HEAD), 30),
