@@ -18,6 +18,7 @@ from billing_service.outcomes import VOIDED, KeyForgotten, MarkLeap
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.replica import Owner, sample
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 MARK = "Idempotency-First-Incomplete"
@@ -374,10 +375,11 @@ async def collected(client: httpx.AsyncClient, owner: Owner) -> None:
         return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
     before = await rounds()
-    async with asyncio.timeout(20):
-        while await rounds() < before + 2:
-            # A request within this process need not yield to the collector; a question to Postgres does.
-            await owner.fetchval("SELECT 1")
+
+    async def two_more() -> bool:
+        return await rounds() >= before + 2
+
+    await seen(two_more, "two rounds of the collector")
 
 
 @pytest.mark.parametrize("mark", [KEY_MAX, 1_000_012, 10**12])
