@@ -30,6 +30,8 @@ from tests.mutation.verdict import EQUIVALENT, Verdict
 PROJECT = Path(__file__).resolve().parent.parent.parent
 FOLDER = PROJECT / ".run" / "mutation"
 RESULT = FOLDER / "result.json"
+# So many verdicts may be lost when the run is killed.
+_KEPT_AFTER = 20
 # The exit code of a score that is too low; 2 is a command that could not do its work.
 TOO_LOW = 1
 
@@ -149,6 +151,10 @@ class Run:
         left = _left(pace_s * (self._total - done))
         place = f"{verdict.mutant.path}:{verdict.mutant.line}"
         print(f"{done:5}/{self._total}  {left}  {verdict.outcome:9} {place}", flush=True)
+        if not verdict.caught:
+            print(verdict.mutant.diff(), flush=True)
+        if done % _KEPT_AFTER == 0:
+            self._keep()
 
     def _end(self) -> int:
         self.report()
@@ -158,7 +164,16 @@ class Run:
         return TOO_LOW if low else 0
 
     def report(self) -> None:
-        """Prints the survivors and the table, and writes result.json beside."""
+        """Prints the survivors and the table, and writes result.json."""
+        self._keep()
+        survived = table.survivors(self.verdicts)
+        if survived:
+            print(f"\nSurvivors\n\n{survived}\n")
+        print(f"\n{table.table(self.verdicts)}")
+        print(f"Result: {RESULT.relative_to(PROJECT)}", flush=True)
+
+    def _keep(self) -> None:
+        """Writes result.json: also a run that is killed keeps what it has measured."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         options = self._options
         result = {
@@ -172,11 +187,6 @@ class Run:
             "mutants": [verdict.as_json() for verdict in self.verdicts],
         }
         RESULT.write_text(json.dumps(result, indent=1), encoding="utf-8")
-        survived = table.survivors(self.verdicts)
-        if survived:
-            print(f"\nSurvivors\n\n{survived}\n")
-        print(f"\n{table.table(self.verdicts)}")
-        print(f"Result: {RESULT.relative_to(PROJECT)}", flush=True)
 
 
 async def _schema(worker: Worker) -> list[Mutant]:
