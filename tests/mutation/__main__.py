@@ -90,6 +90,8 @@ class Run:
         self._options = options
         self._started_s = time.monotonic()
         self._total = 0
+        # Of tests that were played without any mutant: the name of the one that failed, or nothing.
+        self._controls: list[str] = []
 
     async def main(self) -> int:
         """Returns the exit code."""
@@ -138,7 +140,7 @@ class Run:
         self._total = len(mutants)
         self._started_s = time.monotonic()
         choice = Choice(PROJECT, net, self._options.budget)
-        await play(mutants, choice, pool, self._judged)
+        self._controls = await play(mutants, choice, pool, self._judged)
 
     def _measured(self, file: str, done: int, total: int) -> None:
         pace_s = (time.monotonic() - self._started_s) / done
@@ -158,6 +160,12 @@ class Run:
 
     def _end(self) -> int:
         self.report()
+        failed = [name for name in self._controls if name]
+        print(
+            f"Controls without any mutant: {len(self._controls)}, of which failed: {len(failed)}."
+        )
+        for name in failed:
+            print(f"  failed by itself: {name}")
         low = table.below(self.verdicts)
         for sentence in low:
             print(sentence)
@@ -184,6 +192,7 @@ class Run:
             "only": options.only or "",
             "budget_s": options.budget,
             "planned": self._total,
+            "controls": self._controls,
             "mutants": [verdict.as_json() for verdict in self.verdicts],
         }
         RESULT.write_text(json.dumps(result, indent=1), encoding="utf-8")
