@@ -234,3 +234,21 @@ async def test_a_token_is_taken_when_the_pause_is_over(
     replica.peers.charges = [LOST, LOST]
     await replica.delivered(await replica.recorded())
     assert done == ["paused", "taken"] * 2
+
+
+@pytest.mark.parametrize("delivery", [Delivery.EXACTLY_ONCE, Delivery.AT_LEAST_ONCE])
+async def test_an_outcome_is_recorded_before_the_next_attempt_begins(
+    replica: Replica, owner: Any, delivery: Delivery
+) -> None:
+    """A process that takes the order over knows what was sent: this one may die in the pause, or in the next attempt."""
+    recorded = []
+
+    async def sleep(_: float) -> None:
+        rows = await owner.fetch("SELECT attempt, outcome FROM orders.attempts ORDER BY attempt")
+        begun = await owner.fetchval("SELECT attempts FROM orders.orders")
+        recorded.append(([tuple(row) for row in rows], begun))
+
+    replica.context.sleep = sleep
+    replica.peers.charges = [LOST, UNREACHABLE]
+    await replica.delivered(await replica.recorded(delivery))
+    assert recorded == [([(1, "unknown")], 1), ([(1, "unknown"), (2, "refused")], 2)]
