@@ -1,6 +1,8 @@
 """The HTTP routes of billing_service: charges, their keys, and accounts.
 
 Guarantee: an answer leaves only after its transaction has committed, and a 4xx other than 402 spends no key.
+
+Long because it holds all routes: six operations with the problems that each documents.
 """
 
 import asyncio

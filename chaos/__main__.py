@@ -3,6 +3,8 @@
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
 not do its work, 130 when it was interrupted; whatever was started is stopped, and what was measured is written, however
 the command ends.
+
+Long because it holds all commands, which share their options and their exit codes.
 """
 
 from stack import early_signals
@@ -187,11 +189,16 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
 
 
 def _with_bug(
-    run_dir: Path, servers: LentServers, factories: Mapping[str, str]
+    run_dir: Path, servers: LentServers, factories: Mapping[str, str], bound_s: float
 ) -> AbstractAsyncContextManager[Harness]:
     bugged = {**WRAPPED, **factories}
     return open_harness(
-        run_dir, lambda _: None, usual_ports=False, factories=bugged, servers=servers
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories=bugged,
+        servers=servers,
+        bound_s=bound_s,
     )
 
 

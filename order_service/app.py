@@ -2,6 +2,8 @@
 
 Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a retry with the same
 customer key gets the same order.
+
+Long because it holds all routes, with the answers and problems that each documents.
 """
 
 import asyncio

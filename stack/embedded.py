@@ -2,6 +2,8 @@
 
 Guarantee: a start that fails stops what it had started and says which part failed; while it runs, stack.json describes
 what runs; at the end, however it comes, no process is left.
+
+Long because one class starts and stops all parts, in the order in which they need each other.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from stack import (
     environ,
     interruption,
     ports,
+    readiness,
     run_directory,
     service_environ,
     targets,
@@ -30,7 +33,6 @@ from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT
 from stack.servers import LentServers, Servers
 from stack.toxics import Toxiproxy
-from stack.waiting import NotSeen, until
 
 OPENING_BALANCE_CENTS = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol")
@@ -310,36 +312,7 @@ class Stack:
         return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
 
     async def _ready(self, child: Child) -> None:
-        last = "no answer"
-
-        async def ready() -> bool:
-            nonlocal last
-            if child.failure.done():
-                child.failure.result()
-            try:
-                response = await self._or_failure(child, client.get(f"{self.url_of(child)}/readyz"))
-            except httpx.TransportError:
-                return False
-            last = response.text
-            return response.status_code == httpx.codes.OK
-
-        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
-            try:
-                await until(ready, _READY_TIMEOUT_S, "the service is ready")
-            except NotSeen as exc:
-                raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
-
-    async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
-        """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
-        asking: asyncio.Future[httpx.Response] = asyncio.ensure_future(request)
-        try:
-            await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
-            if child.failure.done():
-                child.failure.result()
-            return await asking
-        finally:
-            # On an interruption the request ends with its caller; a child that failed already is reported by its failure alone.
-            asking.cancel()
+        await readiness.wait(child, self.url_of(child), _READY_TIMEOUT_S)
 
     async def _open_accounts(self) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:

@@ -98,7 +98,7 @@ def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Excep
 
 
 async def prove_writable(connection: Connection) -> None:
-    """Succeeds when this role could record an order in this session. It names all tables and columns and writes no row."""
+    """Succeeds when this role could record an order in this session. It names all tables and columns that an order writes, and writes no row."""
     await connection.execute(
         """
         WITH minted AS (
@@ -108,9 +108,13 @@ async def prove_writable(connection: Connection) -> None:
           SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         ), recorded AS (
           INSERT INTO orders.orders
-            (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint, lease_owner, lease_until)
-          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+            (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
+             lease_owner, lease_until, client)
+          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         )
-        UPDATE orders.orders SET status = status, answer = answer, settled_at = settled_at WHERE false
+        UPDATE orders.orders
+        SET status = status, answer = answer, notification = notification, settled_at = settled_at, attempts = attempts,
+            sequence_key = sequence_key, lease_owner = lease_owner, lease_until = lease_until
+        WHERE false
         """
     )

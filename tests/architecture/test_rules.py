@@ -129,6 +129,12 @@ DISGUISES: list[tuple[Rule, str, str]] = [
         "billing_service/outcomes.py",
         "if TYPE_CHECKING:\n    import billing_service.batching.queue as bounds",
     ),
+    (rules.modules_are_short, "chaos/long.py", '"""What it is."""\n' + "x = 1\n" * 300),
+    (
+        rules.modules_are_short,
+        "chaos/long.py",
+        '"""What it is.\n\nLong because it is a list.\n"""\n' + "x = 1\n" * 400,
+    ),
     (rules.examples_stand_alone, "examples/caller.py", "import caller"),
     (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
     (rules.text_files_are_utf_8, "chaos/runner/play.py", "open(path)"),

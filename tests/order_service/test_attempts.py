@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from order_service.attempts import charge_of
+from order_service.attempts import Attempts, charge_of
 from order_service.outcomes import (
     DECLINED_UNNAMED,
     KEY_OF_ANOTHER,
@@ -185,3 +185,15 @@ async def test_an_answer_to_another_charge_is_an_alarm(replica: Replica) -> None
     registry = replica.context.metrics.registry
     value = registry.get_sample_value("order_alarms_total", {"alarm": "answer_misdirected"})
     assert value == 1.0
+
+
+async def test_a_fresh_key_whose_commit_had_no_answer(replica: Replica, owner: Any) -> None:
+    """It is found when the write is repeated: no second key is spent for one attempt."""
+    attempts = Attempts(await replica.recorded(Delivery.AT_LEAST_ONCE), replica.context)
+    keys = []
+    for _ in range(2):
+        async with replica.context.pool.transaction() as connection:
+            keys.append(await attempts._mint(connection, 2))
+    assert keys == [2, 2]
+    assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 2
+    assert await attempts.begin_with_fresh_key(3) == 3

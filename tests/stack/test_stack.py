@@ -12,6 +12,7 @@ import pytest
 from stack import targets
 from stack.embedded import Stack
 from stack.processes import Child, Command, StackError
+from stack.readiness import or_failure
 from stack.waiting import until
 
 BOUND_S = 30.0
@@ -29,7 +30,7 @@ async def test_an_interruption_ends_the_request_for_readiness(tmp_path: Path) ->
             ended.set()
 
     child = Child("child", Command([sys.executable], {}, tmp_path), tmp_path / "child.log")
-    waiting = asyncio.create_task(Stack(tmp_path)._or_failure(child, request()))
+    waiting = asyncio.create_task(or_failure(child, request()))
     async with asyncio.timeout(10):
         await asking.wait()
         waiting.cancel()
@@ -45,7 +46,7 @@ async def given_up(tmp_path: Path) -> str:
         raise ConnectionResetError
 
     try:
-        await Stack(tmp_path)._or_failure(child, request())
+        await or_failure(child, request())
     except StackError as exc:
         return str(exc)
     return "nothing"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,12 @@ AFTER_A_BODY = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 IN_CHUNKS = (
     b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
 )
-TIMEOUTS = {"head_timeout_s": 30, "body_timeout_s": 50, "keep_alive_s": 70, "send_timeout_s": 110}
+TIMEOUTS: dict[str, Any] = {
+    "head_timeout_s": 30,
+    "body_timeout_s": 50,
+    "keep_alive_s": 70,
+    "send_timeout_s": 110,
+}
 
 
 async def nothing(_: Connection) -> None:
@@ -55,6 +61,7 @@ async def was_answered_after_a_stall(connection: Connection) -> None:
 
 WAITS: dict[str, tuple[Callable[[Connection], Awaitable[None]], int]] = {
     "for the first byte": (nothing, 30),
+    "for the first byte after empty lines": (receives(b"\r\n", b"\r\n"), 30),
     "for the rest of a head": (receives(HALF_A_HEAD), 30),
     "for the rest of a later head": (receives(GET, HALF_A_HEAD), 30),
     "for the rest of a head after a body": (receives(AFTER_A_BODY + HALF_A_HEAD), 30),

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service_kit import pages
-from service_kit.direct_route import application, served
+from service_kit.direct_route import application
 from tests.behind import fastapi_behind
 from tests.test_borders import SERVICE, client
 
@@ -139,7 +139,7 @@ async def test_what_a_service_says_of_itself_is_escaped() -> None:
     async def pour(cup: str) -> None: ...
 
     pages.install(app)
-    async with client(served(app)) as asking:
+    async with client(app) as asking:
         for path in ("/", "/docs"):
             page = (await get(asking, path)).text
             assert not re.search(r"<(b|i|script)>", page)
@@ -150,5 +150,5 @@ async def test_what_fastapi_would_add_is_not_there(path: str) -> None:
     """Its pages load from other servers."""
     app = application(title="x")
     pages.install(app)
-    async with client(served(app)) as asking:
+    async with client(app) as asking:
         assert (await asking.get(path)).status_code == 404
