@@ -31,6 +31,7 @@ SLOW = (
     "tests/service_kit/telemetry/test_logs.py",
     "tests/stack/test_bootstrap.py",
     "tests/stack/test_interruption.py",
+    "tests/stack/test_lent_servers.py",
     "tests/stack/test_servers.py",
     "tests/stack/test_toxics.py",
     "tests/test_ci_page.py",
