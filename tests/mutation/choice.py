@@ -58,6 +58,19 @@ class Choice:
         """What has killed one mutant of a file is played first against the next one."""
         self._kills[mutant.path + mutant.scope, test] += 1
 
+    @property
+    def files(self) -> list[str]:
+        """The files of tests that can be chosen from."""
+        return sorted({test.file for test in self._net.tests.values()})
+
+    def at_import(self, mutant: Mutant) -> bool:
+        """Whether importing modules executes the mutated statement."""
+        if mutant.kind == SCHEMA:
+            return False
+        place = _place(self._tree(mutant.path), mutant.line)
+        imported = self._net.imported.get(mutant.path, set())
+        return place is None or place.at_import or not imported.isdisjoint(place.lines)
+
     def tests(self, mutant: Mutant) -> list[Test]:
         """In the order in which they are played; none when no test executes the line."""
         if mutant.kind == SCHEMA:

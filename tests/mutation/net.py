@@ -65,11 +65,15 @@ class Net:
 
     tests: dict[str, Test] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    # Lines that are executed while modules are imported and tests collected, by file.
+    imported: dict[str, set[int]] = field(default_factory=dict)
     _of_line: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     _of_file: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, measured: Mapping[str, Any]) -> None:
         """The tests of one file."""
+        for path, numbers in measured.get("imported", {}).items():
+            self.imported.setdefault(path, set()).update(numbers)
         for name, entry in measured["tests"].items():
             if not entry["passed"]:
                 self.refused.append(name)
