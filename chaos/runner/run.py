@@ -17,13 +17,14 @@ from chaos.evidence.journal import Journal
 from chaos.evidence.readings import connect
 from chaos.faults.control import Control
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE
-from chaos.harness.harness import Harness
+from chaos.harness.harness import BOUND_S, Harness
 from chaos.harness.target import Target, described
 from chaos.promises.audit import audit
 from chaos.runner.play import Played, play
 from chaos.scenarios.scenario import Scenario
 from stack.embedded import Stack
 from stack.processes import StackError
+from stack.servers import LentServers
 from stack.toxics import Toxiproxy
 
 WRAPPED = {
@@ -75,10 +76,13 @@ async def open_harness(
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
+    servers: LentServers | None = None,
+    bound_s: float = BOUND_S,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
-    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
+    borrows `servers`, if there are any.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
@@ -96,6 +100,7 @@ async def open_harness(
             },
             progress=progress,
             usual_ports=usual_ports,
+            servers=servers,
         ) as stack,
     ):
         target = described(stack.description)
@@ -105,6 +110,7 @@ async def open_harness(
             control=control,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
+            bound_s=bound_s,
         )
         try:
             yield harness
@@ -136,17 +142,24 @@ async def _found_before(target: Target) -> frozenset[tuple[str, str]]:
 
 
 async def play_all(
-    harness: Harness, scenarios: Iterable[Scenario], seed: int, progress: Progress
+    harness: Harness,
+    scenarios: Iterable[Scenario],
+    seed: int,
+    progress: Progress,
+    *,
+    shuffled: bool = True,
 ) -> list[Played]:
     """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order.
+
+    Not `shuffled`, they are played in their own order: that tells a story and finds less.
 
     It ends early when a process of the stack does not become ready any more; what was not played is not returned.
     """
     order = list(scenarios)
-    shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
+    drawn = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
     with progress.shown():
-        for scenario in shuffled:
+        for scenario in drawn if shuffled else order:
             progress.started(scenario)
             played[scenario.name] = await play(harness, scenario)
             progress.ended(played[scenario.name])

@@ -7,14 +7,15 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
 from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -93,7 +94,7 @@ async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> N
 
 
 async def test_a_mark_of_a_client_that_never_charged(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:
     """Declared before the first charge, it holds all the same: 410 for what lies below, after a restart too."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -101,9 +102,8 @@ async def test_a_mark_of_a_client_that_never_charged(
         client.headers["Authorization"] = "Bearer token-of-order_service"
         response = await client.delete("/charges", params={"below": 5})
         assert response.status_code == 202
-        async with asyncio.timeout(20):
-            while await owner.fetchval("SELECT first_incomplete FROM billing.clients") != 5:
-                pass
+        moved = "SELECT first_incomplete = 5 FROM billing.clients"
+        await seen(lambda: owner.fetchval(moved), "the mark is moved")
     async with serve(billing_service.app.create(settings)) as client:
         client.headers["Authorization"] = "Bearer token-of-order_service"
         assert (await client.get("/charges/4")).json()["state"] == "forgotten"
@@ -118,7 +118,7 @@ async def test_a_charge_below_its_own_mark(charge: Charge, balance: Balance) -> 
 
 
 async def test_the_announced_mark_is_acted_upon(
-    settings: Settings, database: Any, owner: Any, serve: Callable[[FastAPI], Any]
+    settings: Settings, database: Any, owner: Any, serve: Callable[[Starlette], Any]
 ) -> None:
     """The header alone makes the collector forget, in the running service."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -132,10 +132,11 @@ async def test_the_announced_mark_is_acted_upon(
                 headers={"Idempotency-Key": f'"{key}"', MARK: str(key)},
             )
             assert response.status_code == 201
-        async with asyncio.timeout(20):
-            while "billing_keys_forgotten_total 2.0" not in (await client.get("/metrics")).text:
-                # A request within this process need not yield to the collector; a question to Postgres does.
-                await stored(owner)
+
+        async def forgotten() -> bool:
+            return "billing_keys_forgotten_total 2.0" in (await client.get("/metrics")).text
+
+        await seen(forgotten, "two keys are forgotten")
         assert await stored(owner) == [3]
 
 
@@ -158,11 +159,8 @@ async def late_duplicate_meets_collector(
     collecting = asyncio.create_task(forgetting.forget(pool, "order_service", 2))
     if waits:
         # Evidence that the collector stands before the lock: Postgres lists it as not granted.
-        async with asyncio.timeout(10):
-            while not await owner.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            ):
-                pass
+        stands = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        await seen(lambda: owner.fetchval(stands), "the collector waits")
         assert await stored(owner) == [1]
     else:
         await collecting
@@ -237,7 +235,7 @@ async def test_purging_everything_and_replaying_everything(
 
 
 async def test_many_charges_while_the_collector_runs(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:
     """Each charge is sent twice at once while keys are forgotten as fast as possible: balances are exact."""
     eager = settings.model_copy(
