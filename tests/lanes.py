@@ -23,6 +23,7 @@ SLOW = (
     "tests/compose/test_gateway.py",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/migrations/",
+    "tests/mutation/test_play.py",
     "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",

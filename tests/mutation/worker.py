@@ -45,8 +45,6 @@ _OPTIONS = (
     "-p",
     "no:cacheprovider",
     "-p",
-    "no:xdist",
-    "-p",
     "no:faulthandler",
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
