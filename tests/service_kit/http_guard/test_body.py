@@ -107,6 +107,16 @@ async def test_an_extension_and_a_trailer_have_a_bound_each() -> None:
     assert (answer.status, len(answer.json["body"])) == (200, 2048)
 
 
+async def test_each_request_of_a_connection_has_its_own_bounds() -> None:
+    """The control: what earlier requests needed for their framing counts for none of the later ones."""
+    connection = Connection()
+    one = CHUNKED + b"1;" + b"x" * 600 + b"\r\na\r\n0\r\n\r\n"
+    for _ in range(60):
+        await connection.receive(one)
+    assert [answer.status for answer in await connection.answers()] == [200] * 60
+    assert connection.server.total_requests == 60
+
+
 async def test_a_malformed_chunk_is_refused() -> None:
     """400, and no part of the body counts as a whole one."""
     for data in (b"x\r\nabc\r\n", b"3\r\nabcd\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"0x3\r\nabc\r\n"):
