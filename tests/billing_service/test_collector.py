@@ -18,6 +18,8 @@ from billing_service.outcomes import VOIDED, KeyForgotten, MarkLeap
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.replica import Owner, sample
+from tests.evidence import seen
+from tests.service_kit.http_guard.connection import next_turn
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 MARK = "Idempotency-First-Incomplete"
@@ -216,7 +218,7 @@ async def test_rounds_that_fail_have_pauses_between_them(
         nonlocal failed
         failed += 1
         # A turn of the loop, so that a loop without a pause ends this test and not the test run.
-        await asyncio.sleep(0)
+        await next_turn()
         raise DatabaseTrouble("away")
 
     monkeypatch.setattr(forgetting, "read_marks", fails)
@@ -374,10 +376,11 @@ async def collected(client: httpx.AsyncClient, owner: Owner) -> None:
         return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
     before = await rounds()
-    async with asyncio.timeout(20):
-        while await rounds() < before + 2:
-            # A request within this process need not yield to the collector; a question to Postgres does.
-            await owner.fetchval("SELECT 1")
+
+    async def two_more() -> bool:
+        return await rounds() >= before + 2
+
+    await seen(two_more, "two rounds of the collector")
 
 
 @pytest.mark.parametrize("mark", [KEY_MAX, 1_000_012, 10**12])
