@@ -117,6 +117,16 @@ async def test_each_request_of_a_connection_has_its_own_bounds() -> None:
     assert connection.server.total_requests == 60
 
 
+async def test_a_trailer_counts_for_its_own_request() -> None:
+    """The control: the extension of the next request has the whole bound again."""
+    connection = Connection()
+    x = b"x" * 10_000
+    body = b"800;" + x + b"\r\n" + b"x" * 2048 + b"\r\n0\r\nA: " + x + b"\r\n\r\n"
+    for _ in range(3):
+        await connection.receive(CHUNKED + body)
+    assert [answer.status for answer in await connection.answers()] == [200] * 3
+
+
 async def test_a_malformed_chunk_is_refused() -> None:
     """400, and no part of the body counts as a whole one."""
     for data in (b"x\r\nabc\r\n", b"3\r\nabcd\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"0x3\r\nabc\r\n"):

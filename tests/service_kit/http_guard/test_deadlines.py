@@ -121,6 +121,8 @@ async def test_a_peer_that_is_still_sending_can_read_its_answer() -> None:
     (answer,) = await connection.answers()
     assert answer.status == 200
     assert (connection.transport.half_closed, connection.transport.ended) == (True, False)
+    # What the application did not read is not kept.
+    assert len(connection.protocol.cycle.body) == 0
     connection.protocol.check(asyncio.get_running_loop().time() + 1.5)
     assert connection.transport.aborted
 
