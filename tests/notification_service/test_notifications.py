@@ -208,6 +208,11 @@ async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
         await arrivals.insert_all(connection, group)
     of_order = [row.text for row in await arrivals.of_order(connection, UUID(ORDER))]
     latest = [row.text for row in await arrivals.latest(connection)]
+    for _ in range(5):
+        await arrivals.insert_all(connection, sent)
+    page = await arrivals.latest(connection)
     await connection.close()
     assert of_order == [str(n) for n in range(20)]
     assert latest == of_order[::-1]
+    # A page has an end, however many there are: the oldest are left out.
+    assert [row.text for row in page] == of_order[::-1] * 5

@@ -62,6 +62,11 @@ ENDLESS: dict[str, bytes] = {
     "extensions": CHUNKED + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 60,
     "zeros of a size": CHUNKED + b"0" * 60_000,
     "a trailer's value": CHUNKED + b"1\r\na\r\n0\r\nA: " + b"x" * 60_000,
+    "a trailer after a large body": CHUNKED
+    + b"ea60\r\n"
+    + b"x" * 60_000
+    + b"\r\n0\r\nA: "
+    + b"x" * 60_000,
     "a trailer's name": CHUNKED + b"0\r\n" + b"x" * 60_000,
     "a trailer's fields": CHUNKED + b"0\r\n" + b"a:b\r\n" * 12_000,
 }
