@@ -23,6 +23,7 @@ import order_service.app
 import order_service.metrics
 import order_service.settings
 from tests.architecture.rules import PROJECT
+from tests.behind import fastapi_behind
 
 FOLDER = PROJECT / "docs" / "contracts"
 # Never connected to.
@@ -31,26 +32,32 @@ _TOKENS = {"curl": (SecretStr("token-of-client-curl"),)}
 
 
 def _order() -> FastAPI:
-    return order_service.app.create(
-        order_service.settings.Settings(
-            database_url=_DATABASE,
-            billing_url="http://127.0.0.1:9",
-            billing_token=SecretStr("token-for-billing-01"),
-            notification_url="http://127.0.0.1:9",
-            notification_token=SecretStr("token-for-notification"),
+    return fastapi_behind(
+        order_service.app.create(
+            order_service.settings.Settings(
+                database_url=_DATABASE,
+                billing_url="http://127.0.0.1:9",
+                billing_token=SecretStr("token-for-billing-01"),
+                notification_url="http://127.0.0.1:9",
+                notification_token=SecretStr("token-for-notification"),
+            )
         )
     )
 
 
 def _billing() -> FastAPI:
-    return billing_service.app.create(
-        billing_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+    return fastapi_behind(
+        billing_service.app.create(
+            billing_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+        )
     )
 
 
 def _notification() -> FastAPI:
-    return notification_service.app.create(
-        notification_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+    return fastapi_behind(
+        notification_service.app.create(
+            notification_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+        )
     )
 
 
