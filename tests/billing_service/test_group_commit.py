@@ -171,7 +171,7 @@ async def test_twins_of_a_key_that_is_refused_for_ever(
     else:
         await forgetting.forget(pool, "order_service", 5)
     outcomes = await asyncio.gather(replica.charge(1), replica.charge(1), replica.charge(1, 11))
-    assert outcomes == [refusal] * 3
+    assert list(outcomes) == [refusal] * 3
     assert replica.batches() == (1, 1)
 
 
@@ -606,7 +606,8 @@ async def test_a_held_account_over_http(
         ended = await asyncio.gather(*held)
     assert {status for status, _ in others} == {201}
     assert {status for status, _ in ended} == {503}
-    assert max(seconds for _, seconds in ended) < 2.5
+    # One after the other they would take five minutes.
+    assert max(seconds for _, seconds in ended) < 30
     assert await moved(owner) == 100
 
 
@@ -680,12 +681,13 @@ async def test_two_replicas_and_one_hot_account(
     assert await owner.fetchval(deadlocks) == before
 
 
-async def test_two_replicas_of_which_one_charges_alone(
-    database: Any, pool: BoundedPool, owner: Owner
-) -> None:
+async def test_two_replicas_of_which_one_charges_alone(database: Any, owner: Owner) -> None:
     """Batches of one and single charges of the other on one account: each balance of the ledger follows from the one before."""
-    async with opened(database.billing) as other:
-        replica = Replica(pool, size_max=5)
+    async with (
+        opened(database.billing, lock_timeout_s=15) as one,
+        opened(database.billing, lock_timeout_s=15) as other,
+    ):
+        replica = Replica(one, size_max=5, wait_s=15)
 
         async def alone(key: int) -> ChargeOutcome:
             charge = Charge(order_id=UUID(int=key), account="alice", amount_cents=1 + key % 3)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from billing_service import process
+from billing_service import process, readiness
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge
@@ -35,7 +35,7 @@ def settings(**changes: Any) -> Settings:
         "group_commit": True,
         **changes,
     }
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)
 
 
 @pytest.fixture
@@ -127,7 +127,8 @@ async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def awaited() -> bool:
         return True
 
-    assert await billing.charge("curl", 7, request, awaited) == "outcome"
+    outcome: object = await billing.charge("curl", 7, request, awaited)
+    assert outcome == "outcome"
     assert asked == [(billing.pool, "curl", 7, request, billing.decline_body, awaited)]
 
 
@@ -154,4 +155,4 @@ async def test_readiness_asks_the_database_to_write(monkeypatch: pytest.MonkeyPa
     billing = Billing(settings())
     assert await billing.missing() == "the database: it cannot be reached"
     assert await billing.missing() is None
-    assert proofs == [process.readiness.prove_writable] * 2
+    assert proofs == [readiness.prove_writable] * 2
