@@ -684,10 +684,10 @@ async def test_two_replicas_and_one_hot_account(
 async def test_two_replicas_of_which_one_charges_alone(database: Any, owner: Owner) -> None:
     """Batches of one and single charges of the other on one account: each balance of the ledger follows from the one before."""
     async with (
-        opened(database.billing, lock_timeout_s=15) as one,
+        opened(database.billing, lock_timeout_s=15) as patient,
         opened(database.billing, lock_timeout_s=15) as other,
     ):
-        replica = Replica(one, size_max=5, wait_s=15)
+        replica = Replica(patient, size_max=5, wait_s=15)
 
         async def alone(key: int) -> ChargeOutcome:
             charge = Charge(order_id=UUID(int=key), account="alice", amount_cents=1 + key % 3)
