@@ -681,7 +681,9 @@ async def test_two_replicas_and_one_hot_account(
     assert await owner.fetchval(deadlocks) == before
 
 
-async def test_two_replicas_of_which_one_charges_alone(database: Any, owner: Owner) -> None:
+async def test_two_replicas_of_which_one_charges_alone(
+    database: Any, pool: BoundedPool, owner: Owner
+) -> None:
     """Batches of one and single charges of the other on one account: each balance of the ledger follows from the one before."""
     async with (
         opened(database.billing, lock_timeout_s=15) as patient,
