@@ -334,15 +334,16 @@ async def test_one_order_is_settled_twice_in_a_group(writes: GroupedWrites, owne
 
 async def test_a_wait_that_a_stop_ends_is_given_up() -> None:
     """What was waited for is cancelled, so that it takes no token of the budget from an order that goes on."""
-    stopping, token = asyncio.Event(), asyncio.get_running_loop().create_future()
+    stopping, begun = asyncio.Event(), asyncio.Event()
+    token = asyncio.get_running_loop().create_future()
 
     async def taken() -> None:
+        begun.set()
         await token
 
     waiting = asyncio.create_task(unless_stopping(stopping, taken()))
-    await asyncio.sleep(0)
+    await begun.wait()
     stopping.set()
     with pytest.raises(LeaseLost):
         await waiting
-    await asyncio.sleep(0)
     assert token.cancelled()
