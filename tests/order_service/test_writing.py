@@ -24,7 +24,6 @@ from order_service.wire import Attempt, Fate, NewOrder, Status
 from order_service.writing import GroupedWrites, unless_stopping
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import usual_bounds
-from tests.service_kit.http_guard.connection import next_turn
 
 WINDOW = 1_000
 
@@ -335,15 +334,16 @@ async def test_one_order_is_settled_twice_in_a_group(writes: GroupedWrites, owne
 
 async def test_a_wait_that_a_stop_ends_is_given_up() -> None:
     """What was waited for is cancelled, so that it takes no token of the budget from an order that goes on."""
-    stopping, token = asyncio.Event(), asyncio.get_running_loop().create_future()
+    stopping, begun = asyncio.Event(), asyncio.Event()
+    token = asyncio.get_running_loop().create_future()
 
     async def taken() -> None:
+        begun.set()
         await token
 
     waiting = asyncio.create_task(unless_stopping(stopping, taken()))
-    await next_turn()
+    await begun.wait()
     stopping.set()
     with pytest.raises(LeaseLost):
         await waiting
-    await next_turn()
     assert token.cancelled()
