@@ -1173,6 +1173,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_takeover_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "for this very charge": (
             "tests/order_service/test_answers.py::test_an_executed_key",
@@ -1225,6 +1226,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "A refusal after an attempt without an answer": (
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "restored or cloned": (
             "tests/order_service/test_cancel.py::test_a_restored_caller_meets_keys_of_other_orders",
