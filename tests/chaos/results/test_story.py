@@ -164,7 +164,7 @@ def test_where_the_report_is(tmp_path: Path) -> None:
 def test_the_link_is_no_run_of_its_own(tmp_path: Path) -> None:
     """The estimate reads the last ten runs; the link takes the place of none."""
     for number in range(10):
-        run = tmp_path / f"run {number}"
+        run = tmp_path / f"2026112{number}T000000Z-7"
         run.mkdir()
         text = f'{{"scenarios": [{{"name": "{number}", "seconds": 1}}]}}'
         (run / "result.json").write_text(text, encoding="utf-8")
