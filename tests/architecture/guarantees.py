@@ -11,6 +11,7 @@ Tests = tuple[str, ...]
 
 MODULES: Mapping[str, Tests] = {
     "order_service/attempts.py": (
+        "tests/order_service/test_attempts.py::test_an_outcome_is_recorded_before_the_next_attempt_begins",
         "tests/order_service/test_attempts.py::test_an_executed_key_that_billing_calls_reused",
         "tests/order_service/test_attempts.py::test_a_refusal_that_was_made_sure_of_keeps_its_reason",
         "tests/order_service/test_attempts.py::test_a_voiding_without_an_answer",

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
@@ -116,7 +116,7 @@ async def test_a_charge_under_way_is_never_called_too_late(
 
 
 @pytest.fixture
-async def app(settings: Settings, serve: Callable[[FastAPI], Any]) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings, serve: Callable[[Starlette], Any]) -> AsyncIterator[Starlette]:
     """The service, with alice's account."""
     app = billing_service.app.create(settings)
     async with serve(app) as client:
@@ -126,7 +126,7 @@ async def app(settings: Settings, serve: Callable[[FastAPI], Any]) -> AsyncItera
         yield app
 
 
-async def sent(app: FastAPI, body: AsyncIterator[bytes]) -> httpx.Response:
+async def sent(app: Starlette, body: AsyncIterator[bytes]) -> httpx.Response:
     """The answer to a charge whose caller waits 5 seconds, and whose body comes bit by bit."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -145,7 +145,7 @@ async def sent(app: FastAPI, body: AsyncIterator[bytes]) -> httpx.Response:
 
 @pytest.mark.parametrize(("seconds", "status"), [(4.9, 201), (5.0, 503)])
 async def test_the_time_of_a_slow_body_counts(
-    app: FastAPI, clock: Clock, seconds: float, status: int
+    app: Starlette, clock: Clock, seconds: float, status: int
 ) -> None:
     """The caller has been waiting since its request began, not since it was complete."""
 
@@ -159,7 +159,7 @@ async def test_the_time_of_a_slow_body_counts(
 
 @pytest.mark.parametrize(("seconds", "status"), [(4.9, 201), (5.0, 503)])
 async def test_the_time_of_a_slow_mark_counts(
-    app: FastAPI, clock: Clock, seconds: float, status: int
+    app: Starlette, clock: Clock, seconds: float, status: int
 ) -> None:
     """So does what the service does before the charge: looking up the keys of the client."""
     collector = app.state.billing.collector

@@ -19,6 +19,7 @@ from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.replica import Owner, sample
 from tests.evidence import seen
+from tests.service_kit.http_guard.connection import next_turn
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 MARK = "Idempotency-First-Incomplete"
@@ -217,7 +218,7 @@ async def test_rounds_that_fail_have_pauses_between_them(
         nonlocal failed
         failed += 1
         # A turn of the loop, so that a loop without a pause ends this test and not the test run.
-        await asyncio.sleep(0)
+        await next_turn()
         raise DatabaseTrouble("away")
 
     monkeypatch.setattr(forgetting, "read_marks", fails)

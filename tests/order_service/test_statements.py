@@ -138,7 +138,7 @@ async def test_the_first_record_of_an_attempt_stays(connection: Connection) -> N
             attempt=2,
             sequence_key=1,
             retry=True,
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,
             caller_saw=outcome,
             seconds=0.1,
         )
