@@ -85,7 +85,7 @@ test-all: test test-mutants ## make test, and the other planted bugs
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
 	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
-report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
+report-test: $(STAMP) ## The chaos report and the pages of the services in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium
 	@exec $(RUN) -m pytest tests/browser
 
