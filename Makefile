@@ -99,6 +99,7 @@ docs: $(STAMP) ## Write the generated parts of the documents again
 	@$(RUN) -m tests.architecture.settings_page
 	@$(RUN) -m tests.architecture.guarantees_page
 	@$(RUN) -m tests.architecture.map_page
+	@$(RUN) -m tests.architecture.contracts
 	@exec $(RUN) -m bench.page
 
 format: $(STAMP) ## Format the code

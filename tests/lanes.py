@@ -24,7 +24,7 @@ SLOW = (
     "tests/deploy/",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/migrations/",
-    "tests/mutation/",
+    "tests/mutation/test_play.py",
     "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",

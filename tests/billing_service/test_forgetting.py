@@ -313,3 +313,17 @@ async def test_the_mark_moves_in_a_transaction(
     monkeypatch.setattr(forgetting, "advance_mark", watched)
     await forgetting.forget(pool, "order_service", 4)
     assert states == ["idle in transaction"]
+
+
+@pytest.mark.parametrize("timeout_s, shown", [(0.2, "200ms"), (1.5, "1500ms")])
+async def test_how_long_the_collector_waits_for_a_lock(
+    pool: BoundedPool, timeout_s: float, shown: str
+) -> None:
+    """To the millisecond, and in its own transaction alone."""
+    async with pool.transaction() as connection:
+        before = await connection.fetchval("SHOW lock_timeout")
+    async with pool.transaction() as connection:
+        await forgetting.limit_lock_waits(connection, timeout_s)
+        assert await connection.fetchval("SHOW lock_timeout") == shown
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == before

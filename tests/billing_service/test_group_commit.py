@@ -161,6 +161,20 @@ async def test_twins_of_one_that_spent_nothing(replica: Replica, owner: Owner) -
     assert await moved(owner) == 10
 
 
+@pytest.mark.parametrize("refusal", [Voided(), KeyForgotten(5)], ids=["voided", "forgotten"])
+async def test_twins_of_a_key_that_is_refused_for_ever(
+    pool: BoundedPool, replica: Replica, refusal: Voided | KeyForgotten
+) -> None:
+    """All get the refusal of the one that was asked for: Postgres is not asked again."""
+    if refusal == Voided():
+        await keys.void(pool, "order_service", 1)
+    else:
+        await forgetting.forget(pool, "order_service", 5)
+    outcomes = await asyncio.gather(replica.charge(1), replica.charge(1), replica.charge(1, 11))
+    assert outcomes == [refusal] * 3
+    assert replica.batches() == (1, 1)
+
+
 async def test_the_same_number_of_two_clients_in_one_batch(replica: Replica, owner: Owner) -> None:
     """The client is part of the key's name, in a batch too; both are new to the service."""
     outcomes = await asyncio.gather(
