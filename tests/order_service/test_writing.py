@@ -25,6 +25,7 @@ from order_service.writing import GroupedWrites, unless_stopping
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import usual_bounds
 from tests.evidence import seen
+from tests.service_kit.http_guard.connection import next_turn
 
 WINDOW = 1_000
 
@@ -338,9 +339,9 @@ async def test_a_wait_that_a_stop_ends_is_given_up() -> None:
         await token
 
     waiting = asyncio.create_task(unless_stopping(stopping, taken()))
-    await asyncio.sleep(0)
+    await next_turn()
     stopping.set()
     with pytest.raises(LeaseLost):
         await waiting
-    await asyncio.sleep(0)
+    await next_turn()
     assert token.cancelled()
