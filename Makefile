@@ -72,13 +72,13 @@ compose-test: $(STAMP) ## Build the compose stack, play the table, kill containe
 	@exec $(COMMAND) chaos.compose
 
 quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
-	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
+	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests."
 
 test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
-	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
+	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise."
 
 test-mutants: $(STAMP) ## The planted bugs that make test leaves out
-	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out."
 
 test-all: test test-mutants ## make test, and the other planted bugs
 
