@@ -26,6 +26,7 @@ _SAME_FOLDER = 0.5
 _SAME_NAME = 0.3
 _HAS_KILLED = 0.2
 _NAMED = 0.1
+_WRITTEN_DOWN = 0.01
 # Words of SQL are shorter than the names of this schema.
 _SHORT_NAME = 4
 
@@ -177,6 +178,9 @@ class Choice:
             cost *= _SAME_FOLDER if schema.rstrip("s") in test.file else 1
             # Parameters of a test name the table, the column and the constraint that it is about.
             cost *= _NAMED ** _named(test, mutant)
+        if test.file.startswith("tests/architecture/"):
+            # It compares all that a service says of itself with what is written down.
+            cost *= _WRITTEN_DOWN
         if test.file.startswith(f"tests/{folder}/"):
             cost *= _SAME_FOLDER
         if test.file.rpartition("/")[2].removeprefix("test_").removesuffix(".py") == module:
