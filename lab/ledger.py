@@ -34,6 +34,7 @@ class Reading:
     attempts: tuple[Ended, ...]
     told: int
     order_id: str
+    notification: str
 
 
 class Ledger:
@@ -60,6 +61,7 @@ class Ledger:
                          WHERE ledger.account = accounts.account ORDER BY charge_id) AS keys,
                    coalesce(orders.status, '') AS status,
                    coalesce(orders.order_id::text, '') AS order_id,
+                   coalesce(orders.notification, '') AS notification,
                    (SELECT coalesce(json_agg(json_build_object(
                              'attempt', attempt, 'sequence_key', attempts.sequence_key, 'retry', retry,
                              'outcome', outcome, 'caller_saw', caller_saw) ORDER BY attempt), '[]')
@@ -82,4 +84,5 @@ def _reading(row: "asyncpg.Record") -> Reading:
         tuple(Ended(**each) for each in json.loads(row["attempts"])),
         row["told"],
         row["order_id"],
+        row["notification"],
     )

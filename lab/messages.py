@@ -105,6 +105,7 @@ class Messages:
     def caller_died(self, current: Round) -> None:
         """The order service was killed: what it had in hand has ended."""
         for lane in current.lanes.values():
+            lane.is_caller_dead = True
             for attempt in lane.attempts:
                 if not attempt.ended.is_set():
                     attempt.saw = attempt.saw or "the order service died"
@@ -120,7 +121,9 @@ class Messages:
                 before.over.set()
         key = int(str(event["sequence_key"]).strip('"') or 0)
         retry = event.get("retry") == "?1"
-        attempt = Attempt(len(lane.attempts) + 1, key, retry, str(event["span"]))
+        attempt = Attempt(
+            len(lane.attempts) + 1, key, retry, str(event["span"]), str(event.get("order_id", ""))
+        )
         lane.attempts.append(attempt)
         self._note("sends", lane, attempt, pid=event["pid"])
         return await self._barrier(found, lane, attempt, Seam.SEND, event)
@@ -155,6 +158,8 @@ class Messages:
             replayed=attempt.replayed,
             late=attempt.ended.is_set(),
         )
+        if not attempt.ended.is_set():
+            await lane.may_answer.wait()
         return await self._barrier(found, lane, attempt, Seam.REPLY, event)
 
     async def _barrier(

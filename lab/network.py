@@ -14,8 +14,9 @@ from stack.toxics import Latency, Refused, Timeout, Toxic, ToxiproxyError
 
 # The caller sees its connection end after this time, while its request is still on the way.
 GIVEN_UP_AFTER_MS = 500
-# Then its retry is billed, the order is settled and its key may be forgotten, before the original arrives.
-LATE_MS = 6_000
+# Then its retry is billed before the original arrives; and, with the longer one, the order is settled and its key forgotten.
+LATE_MS = 1_800
+FORGOTTEN_MS = 6_000
 
 Curl = Callable[[str], None]
 
@@ -59,13 +60,13 @@ class Network:
         self._harness.journal.note("healed", account, proxy="billing")
         return seen
 
-    async def open_late(self, column: Column, account: str) -> tuple[str, str]:
+    async def open_late(self, column: Column, account: str, late_ms: int) -> tuple[str, str]:
         """A second proxy, on which a request takes long and its caller is cut off soon: its name, and host:port."""
         self._late += 1
         name = f"{column.proxy}-late-{self._late}"
         state = await self._toxiproxy.create(name, self._upstream(column))
         for toxic in (
-            Latency(latency_ms=LATE_MS, stream="upstream"),
+            Latency(latency_ms=late_ms, stream="upstream"),
             Timeout(timeout_ms=GIVEN_UP_AFTER_MS),
         ):
             await self._toxiproxy.arm(name, toxic)

@@ -24,6 +24,8 @@ _SETTINGS = {
     "ORDER_BACKOFF_BASE_S": "0.3",
     "ORDER_BACKOFF_CAP_S": "0.8",
     "ORDER_LEASE_S": "64.5",
+    # A copy and its original wait for the account together, on a busy machine too.
+    "BILLING_LOCK_TIMEOUT_S": "2.5",
 }
 
 

@@ -4,7 +4,8 @@ Guarantee: what is written can be read again and means the same; a text that is 
 
 Orders are separated by `;`. An order is a list of decisions separated by `.`, or `-` when nothing struck it. A decision is
 the column (m, l, k, or * for all three), the seam (s: before sending, a: on arrival, r: before the reply), the number of
-the attempt, and the action (l: lose, d: delay, c: copy, k: kill). `!name` restarts the services with a planted bug, `!`
+the attempt, and the action (l: lose, d: delay, f: delay until its
+key is forgotten, c: copy, k: kill). `!name` restarts the services with a planted bug, `!`
 with none. `*r1l;!dedupe_in_memory;*r1k` is a play of two orders.
 """
 
@@ -36,17 +37,26 @@ class Action(StrEnum):
     PASS = "p"  # noqa: S105 - a letter, no password
     LOSE = "l"
     DELAY = "d"
+    FORGET = "f"
     COPY = "c"
     KILL = "k"
 
 
-# What is possible where: what has arrived cannot be lost any more, and a reply is never copied by a network.
+# What is possible where: what has arrived cannot be lost any more. A request that is copied before its reply arrives again
+# after it was executed.
 POSSIBLE: Mapping[Seam, tuple[Action, ...]] = {
-    Seam.SEND: (Action.PASS, Action.LOSE, Action.DELAY, Action.COPY, Action.KILL),
+    Seam.SEND: (
+        Action.PASS,
+        Action.LOSE,
+        Action.DELAY,
+        Action.FORGET,
+        Action.COPY,
+        Action.KILL,
+    ),
     Seam.ARRIVAL: (Action.PASS, Action.COPY, Action.KILL),
-    Seam.REPLY: (Action.PASS, Action.LOSE, Action.KILL),
+    Seam.REPLY: (Action.PASS, Action.LOSE, Action.COPY, Action.KILL),
 }
-_DECISION = re.compile(r"([mlk*])([sar])([1-9][0-9]{0,2})([ldck])")
+_DECISION = re.compile(r"([mlk*])([sar])([1-9][0-9]{0,2})([ldfck])")
 _BUG = re.compile(r"!([a-z_]{0,60})")
 
 
@@ -85,7 +95,9 @@ SITUATIONS: Mapping[str, str] = {
     "crash_before_execution": "*a1k",
     "request_lost": "*s1l",
     "late": "*s1d",
+    "forgotten": "*s1f",
     "twin": "*a1c",
+    "copied": "*r1c",
 }
 
 

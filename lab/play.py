@@ -57,7 +57,7 @@ class Play:
         self._harness = harness
         self._network = Network(harness, self._told)
         self._strikes = Strikes(harness, self._network, self.history, self.complain)
-        self._watch = Watch(harness, self.history, self._open, self._may_end, self._end)
+        self._watch = Watch(harness, self.history, self._watched, self._may_end, self._end)
         self._messages = Messages(
             self,
             self.holds,
@@ -261,7 +261,8 @@ class Play:
         self.rounds.append(placed)
         self.entries = [*self.entries, placed][-2 * plans.ORDERS_MAX :]
         self.history.note("placed", number=placed.number)
-        self.shell.tell(self.shell.order(lanes[COLUMNS[2].name].account, COLUMNS[2].delivery))
+        for lane in lanes.values():
+            self._told(self.shell.order(lane.account, lane.column.delivery))
         for lane in lanes.values():
             self._spawn(self._customer(lane))
         self.history.changed()
@@ -341,6 +342,11 @@ class Play:
     def _open(self) -> list[Round]:
         return [each for each in self.rounds if not each.over]
 
+    def _watched(self) -> list[Round]:
+        """Those in play, and the one that is shown: its rows may change after all."""
+        last = [self.current] if self.current and self.current.over else []
+        return [*self._open(), *last]
+
     def _find(self, account: str) -> Round | None:
         return next((r for r in reversed(self.rounds) if r.lane_of(account)), None)
 
@@ -367,7 +373,6 @@ class Play:
         }
 
     def _told(self, line: str) -> None:
-        self.shell.tell(line)
         self.history.note("shell", line=line)
 
     def _spawn(self, doing: Any) -> None:

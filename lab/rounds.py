@@ -13,7 +13,7 @@ from chaos.harness.harness import AMOUNT_CENTS
 from lab.columns import Column
 from lab.ledger import Reading
 from lab.plans import Action, Decision, Seam
-from order_service.wire import Status
+from order_service.wire import Fate, Status
 from report.situations import SITUATIONS
 
 # A diagram with more events cannot be read; and the memory of one order stays bounded.
@@ -31,6 +31,7 @@ class Attempt:
     key: int
     retry: bool
     span: str
+    order_id: str = ""
     arrivals: int = 0
     # Whether its key's withdrawal was committed when the attempt ended.
     executed: bool = False
@@ -87,9 +88,15 @@ class Lane:
     events_left_out: int = 0
     reading: Reading | None = None
     late: int = 0
+    # Clear while the answers of later attempts wait for one that was delayed.
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     # The order service answered, or died, without having recorded the order.
     is_unrecorded: bool = False
+    is_caller_dead: bool = False
     decisions: list[Decision] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     def attempt_of(self, span: str) -> Attempt | None:
         """The attempt whose request this is; None for a copy that the lab has sent."""
@@ -122,7 +129,16 @@ class Lane:
         """Whether nothing of it is under way any more."""
         if self.is_unrecorded:
             return True
-        return self.status not in ("", Status.PENDING) and not self.late
+        open_still = self.status in ("", Status.PENDING) or self.late
+        # Its notification has one attempt, which is over soon; of a process that died it stays attempted for ever.
+        telling = self.reading is not None and self.reading.notification == Fate.ATTEMPTED
+        return not (open_still or (telling and not self.is_caller_dead))
+
+    @property
+    def caller_saw(self) -> str:
+        """What the first attempt showed to its caller; empty before it has ended."""
+        ended = self.reading.attempts if self.reading else ()
+        return ended[0].caller_saw if ended else ""
 
     @property
     def faults(self) -> list[Attempt]:
@@ -137,7 +153,7 @@ class Lane:
         first = self.attempts[0]
         if not (first.answered or first.struck):
             return None
-        if any(a.struck in (Action.DELAY, Action.COPY) for a in self.faults):
+        if any(a.struck in (Action.DELAY, Action.FORGET, Action.COPY) for a in self.faults):
             return None
         if first.struck is Action.KILL and first.seam is Seam.SEND:
             return None
@@ -154,6 +170,7 @@ class Lane:
             "effects": self.effects,
             "status": self.status,
             "order_id": reading.order_id if reading else "",
+            "caller_saw": self.caller_saw,
             "told": reading.told if reading else 0,
             "attempts": [attempt.shown() for attempt in self.attempts[-ATTEMPTS_SHOWN_MAX:]],
             "attempts_count": len(self.attempts),

@@ -4,26 +4,17 @@ Guarantee: a line holds no token; where one is needed it stands as a variable.
 """
 
 import json
-from collections import deque
 
 from chaos.harness.harness import AMOUNT_CENTS
 from chaos.harness.target import Target
 from order_service.wire import Delivery
 
-# The last ones are shown; the others are in the log of the page.
-_LINES_MAX = 20
-
 
 class Shell:
-    """Keeps the last lines."""
+    """Knows where everything is."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self.lines: deque[str] = deque(maxlen=_LINES_MAX)
-
-    def tell(self, line: str) -> None:
-        """A line."""
-        self.lines.append(line)
 
     def order(self, account: str, delivery: Delivery) -> str:
         """Places an order."""

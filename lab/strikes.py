@@ -17,7 +17,7 @@ from chaos.faults.account_lock import AccountLock
 from chaos.faults.wrapped_services import KILLED
 from chaos.harness.harness import AMOUNT_CENTS, Harness
 from lab.history import History
-from lab.network import Network
+from lab.network import FORGOTTEN_MS, LATE_MS, Network
 from lab.plans import Action, Seam
 from lab.rounds import Attempt, Lane
 from stack.processes import StackError
@@ -27,7 +27,7 @@ from stack.waiting import NotSeen, until
 # A lost message ends its connection at once; on a busy machine the caller needs longer to see it.
 _SEEN_BOUND_S = 15.0
 # A copy and its original wait for the account together; in one batch they wait as one.
-_BOTH_WAIT_BOUND_S = 0.6
+_BOTH_WAIT_BOUND_S = 1.2
 # Until a message that comes late has arrived and was executed.
 _LATE_BOUND_S = 30.0
 ANSWERS_CUT = LimitData(bytes=0)
@@ -70,10 +70,13 @@ class Strikes:
             match action:
                 case Action.LOSE:
                     await self._lose(lane, attempt, seam)
-                case Action.DELAY:
-                    route = {"via": await self._delay(lane, attempt)}
+                case Action.DELAY | Action.FORGET:
+                    route = {"via": await self._delay(lane, attempt, action)}
                 case Action.COPY if seam is Seam.ARRIVAL:
                     await self._copy(lane, attempt)
+                case Action.COPY:
+                    attempt.strike(seam, action)
+                    await self._copy_later(lane, attempt)
                 case Action.KILL:
                     attempt.strike(seam, action)
                     attempt.is_one_shot = True
@@ -123,9 +126,13 @@ class Strikes:
             claim = "the row was committed before the toxic was removed"
             attempt.witnesses.append((claim, attempt.executed))
 
-    async def _delay(self, lane: Lane, attempt: Attempt) -> str:
-        name, via = await self._network.open_late(lane.column, lane.account)
-        attempt.strike(Seam.SEND, Action.DELAY)
+    async def _delay(self, lane: Lane, attempt: Attempt, action: Action) -> str:
+        late_ms = LATE_MS if action is Action.DELAY else FORGOTTEN_MS
+        name, via = await self._network.open_late(lane.column, lane.account, late_ms)
+        attempt.strike(Seam.SEND, action)
+        if action is Action.DELAY:
+            # The order stays open until the late message has come: so long no key of it is forgotten.
+            lane.may_answer.clear()
         attempt.witnesses.append((f"latency and timeout read back from proxy {name}", True))
         lane.late += 1
         self._watch(self._see_late(lane, attempt, name))
@@ -142,6 +149,7 @@ class Strikes:
         after = attempt.ended.is_set() and attempt.arrivals > 0
         attempt.witnesses.append(("the request arrived after its caller had given up", after))
         lane.late -= 1
+        lane.may_answer.set()
         try:
             await self._network.close_late(name, lane.account)
         except ToxiproxyError as exc:
@@ -163,13 +171,24 @@ class Strikes:
         async with asyncio.timeout(_SEEN_BOUND_S):
             await arrived.wait()
 
-    async def _see_copy(
-        self, lane: Lane, attempt: Attempt, lock: AccountLock, connection: Any
-    ) -> None:
+    async def _copy_later(self, lane: Lane, attempt: Attempt) -> None:
+        """The network delivers the request once more, when the first one was executed."""
+        arrived = self.copies[lane.account] = asyncio.Event()
+        try:
+            response = await self._send_copy(lane, attempt)
+            claim = "a copy of the request arrived after it was executed"
+            attempt.witnesses.append((claim, arrived.is_set()))
+            self._note_copy(lane, attempt, response)
+        except httpx.TransportError as exc:
+            attempt.witnesses.append((f"the copy was served ({type(exc).__name__})", False))
+        finally:
+            self.copies.pop(lane.account, None)
+
+    async def _send_copy(self, lane: Lane, attempt: Attempt) -> httpx.Response:
         key, retry = f'"{attempt.key}"', "?1" if attempt.retry else "?0"
         child = self._harness.stack.children("billing_service")[lane.column.number]
         body = {
-            "order_id": lane.reading.order_id if lane.reading else "",
+            "order_id": attempt.order_id,
             "account": lane.account,
             "amount_cents": AMOUNT_CENTS,
         }
@@ -177,11 +196,26 @@ class Strikes:
             "sent", lane.account, sequence_key=key, retry=retry, peer="charges"
         )
         url = self._harness.stack.url_of(child)
-        sending = asyncio.create_task(self._harness.charge(body, key, "order_service", retry, url))
+        return await self._harness.charge(body, key, "order_service", retry, url)
+
+    def _note_copy(self, lane: Lane, attempt: Attempt, response: httpx.Response) -> None:
+        self._history.note(
+            "copied",
+            column=lane.column.name,
+            attempt=attempt.number,
+            status=response.status_code,
+            replayed="Idempotency-Replayed" in response.headers,
+        )
+
+    async def _see_copy(
+        self, lane: Lane, attempt: Attempt, lock: AccountLock, connection: Any
+    ) -> None:
+        sending = asyncio.create_task(self._send_copy(lane, attempt))
         try:
             arrived = self.copies[lane.account]
             async with asyncio.timeout(_SEEN_BOUND_S):
                 await arrived.wait()
+            attempt.witnesses.append(("a copy of the request arrived beside it", True))
 
             async def both_wait() -> bool:
                 return await lock.count_waiting() >= 2
@@ -191,17 +225,9 @@ class Strikes:
                 await until(both_wait, _BOTH_WAIT_BOUND_S, "both wait")
             await lock.release()
             response = await sending
-            claim = "a copy of the request arrived beside it, and was answered"
-            attempt.witnesses.append((claim, response.status_code < 500))
-            self._history.note(
-                "copied",
-                column=lane.column.name,
-                attempt=attempt.number,
-                status=response.status_code,
-                replayed="Idempotency-Replayed" in response.headers,
-            )
+            self._note_copy(lane, attempt, response)
         except (httpx.TransportError, TimeoutError, OSError, asyncpg.PostgresError) as exc:
-            attempt.witnesses.append((f"the copy was answered ({type(exc).__name__})", False))
+            attempt.witnesses.append((f"the copy was served ({type(exc).__name__})", False))
         finally:
             sending.cancel()
             self.copies.pop(lane.account, None)

@@ -59,6 +59,7 @@ class Tally:
                     "effects": lane.effects,
                     "round": ended.number,
                     "faults": len(lane.faults),
+                    "saw": lane.caller_saw,
                 }
         safe = ended.lanes[SAFE.name]
         challenge = self._challenges[ended.bug]

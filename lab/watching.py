@@ -24,7 +24,7 @@ _UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 
 
 class Watch:
-    """`rounds` are those that are not over; `ended` is called when one is; `may_end` says whether one may."""
+    """`rounds` are those that are not over, and the last one; `ended` is called when one is; `may_end` says whether one may."""
 
     def __init__(
         self,
@@ -110,6 +110,8 @@ class Watch:
         while True:
             for current in self._rounds():
                 await self._read(list(current.lanes.values()))
+                if current.over:
+                    continue
                 settled = all(lane.is_settled for lane in current.lanes.values())
                 if settled and self._may_end(current):
                     await self._read(list(current.lanes.values()))
