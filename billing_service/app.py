@@ -37,7 +37,14 @@ from billing_service.wire import (
     KeyState,
     OpenAccount,
 )
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from service_kit.problem_details import (
@@ -103,6 +110,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     telemetry.install(
         app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
+    pages.install(app)
     return app
 
 

@@ -9,7 +9,7 @@ import time
 import billing_service.charge
 from billing_service import problems, readiness
 from billing_service.batching.admission import Admission
-from billing_service.batching.group_commit import Bounds, GroupCommit
+from billing_service.batching.group_commit import GroupCommit
 from billing_service.charge import Awaited
 from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
@@ -18,10 +18,13 @@ from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Bounds
 from service_kit.problem_details import Problem, ProblemCatalogue
 
 # Below this number of charges, a second transaction costs more than the waiting time that it saves.
 _HALVED_FROM = 16
+# Postgres executes one batch while this process reads and answers the other.
+_SIDE_BY_SIDE = 2
 # The parts of the queue that one account and one client may fill: three locked accounts leave a quarter to all others, and
 # one client leaves half to the other clients.
 _ACCOUNT_SHARE, _CLIENT_SHARE = 4, 2
@@ -67,11 +70,13 @@ class Billing:
             self.decline_body,
             Bounds(
                 size_max=settings.batch_size_max,
-                halved_from=_HALVED_FROM,
+                under_way_max=max(1, settings.pool_size_max - slow_max),
+                slow_max=slow_max,
+                queue_max=settings.queue_max,
                 wait_s=settings.lock_timeout_s,
                 patience_s=settings.batch_patience_s,
-                batches_max=max(1, settings.pool_size_max - slow_max),
-                slow_max=slow_max,
+                side_by_side=_SIDE_BY_SIDE,
+                parted_from=_HALVED_FROM,
             ),
             self.metrics,
         )

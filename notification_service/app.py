@@ -16,7 +16,14 @@ from notification_service.arrivals import Arriving
 from notification_service.process import Notifications
 from notification_service.settings import Settings
 from notification_service.wire import Arrivals, Notification, Shown
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
 from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from service_kit.problem_details import (
@@ -80,6 +87,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         registry=notifications.metrics.registry,
         ready=notifications.missing,
     )
+    pages.install(app)
     return app
 
 

@@ -28,7 +28,14 @@ from order_service.wire import (
     Orders,
     Status,
 )
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
 from service_kit.problem_details import (
@@ -97,6 +104,7 @@ def create(
     telemetry.install(
         app, service="order_service", registry=process.metrics.registry, ready=process.missing
     )
+    pages.install(app)
     return app
 
 

@@ -23,6 +23,7 @@ from stack import (
     ports,
     run_directory,
     service_environ,
+    targets,
     toxiproxy,
 )
 from stack.credentials import Credentials
@@ -402,6 +403,7 @@ class Stack:
     def _write_description(self) -> None:
         # A process may be started again before the stack is up, and while it is being stopped.
         if self._described:
+            targets.write(self._run_dir, self._processes(), FACTORIES)
             credentials.write_private(
                 self._run_dir / run_directory.DESCRIPTION,
                 json.dumps(self.description, indent=2) + "\n",
@@ -410,6 +412,7 @@ class Stack:
     def _forget_description(self) -> None:
         self._described = False
         (self._run_dir / run_directory.DESCRIPTION).unlink(missing_ok=True)
+        targets.forget(self._run_dir)
 
     def _service_children(self) -> list[Child]:
         return [child for children in self._services.values() for child in children]

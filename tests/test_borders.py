@@ -54,7 +54,8 @@ SERVICES = {
 SERVICE = pytest.mark.parametrize("create", SERVICES.values(), ids=SERVICES.keys())
 OUTSIDE_OF_THE_DOCUMENT = [
     ("GET", "/docs"),
-    ("GET", "/redoc"),
+    ("GET", "/"),
+    ("GET", "/docs/swagger-ui.css"),
     ("GET", "/openapi.json"),
     ("GET", "/problems/"),
     ("GET", "/problems/validation"),

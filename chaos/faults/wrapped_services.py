@@ -43,19 +43,19 @@ def order() -> ASGIApp:
     """order_service with its arrivals journaled and its attempts under control."""
     seams = Seams("order_service")
     app = order_service.app.create(
-        transport=lambda: SabotagedTransport(open_transport(CONNECTIONS_MAX), seams)
+        transport=lambda: WrappedTransport(open_transport(CONNECTIONS_MAX), seams)
     )
-    return SabotagedApp(app, seams)
+    return WrappedApp(app, seams)
 
 
 def billing() -> ASGIApp:
     """billing_service with its arrivals and replies under control."""
-    return SabotagedApp(billing_service.app.create(), Seams("billing_service"))
+    return WrappedApp(billing_service.app.create(), Seams("billing_service"))
 
 
 def notification() -> ASGIApp:
     """notification_service with its arrivals and replies under control."""
-    return SabotagedApp(notification_service.app.create(), Seams("notification_service"))
+    return WrappedApp(notification_service.app.create(), Seams("notification_service"))
 
 
 class Seams:
@@ -96,7 +96,7 @@ class Seams:
         return decision
 
 
-class SabotagedApp:
+class WrappedApp:
     """The ASGI seam."""
 
     def __init__(self, app: ASGIApp, seams: Seams) -> None:
@@ -173,7 +173,7 @@ class _Reply:
         }
 
 
-class SabotagedTransport(httpx.AsyncBaseTransport):
+class WrappedTransport(httpx.AsyncBaseTransport):
     """The seam to the network."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, seams: Seams) -> None:

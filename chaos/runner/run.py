@@ -1,6 +1,7 @@
 """One run: a stack with wrapped services, the scenarios in their order, a result.
 
-Guarantee: the wrapped stack differs from the bare one in its three factories and in shorter pauses, in nothing else.
+Guarantee: a seed decides the order in which the scenarios are played, and each result stands in the place of its scenario. The
+wrapped stack differs from the bare one in its factories, in `REPLICAS` and in `ENVIRONMENT`: no durability is among them.
 """
 
 import random
@@ -52,7 +53,7 @@ ENVIRONMENT = {
 
 
 class Progress(Protocol):
-    """Who watches a run."""
+    """What a run reports to while it is played."""
 
     def shown(self) -> AbstractContextManager[None]:
         """For the length of the run."""

@@ -1,4 +1,4 @@
-"""The statements that record orders: one alone, and many at once.
+"""The statement that records orders.
 
 Guarantee: an order, its key and its first attempt are committed together before anything is sent; keys are gap-free and
 become visible in their order, because only what is inserted spends one.
@@ -20,60 +20,6 @@ from service_kit.bounded_pool import Connection
 from service_kit.group_commit import Alone
 
 
-async def record(
-    connection: Connection,
-    recording: Recording,
-    owner: UUID,
-    lease_s: float,
-    window_max: int,
-) -> PendingOrder:
-    """Commits the order, its sequence key and its first attempt in one statement.
-
-    The counter row is locked from here to the commit, so keys become visible in their order; the statement is alone in
-    its transaction to keep that time short. Raises `CustomerKeyTaken` and `WindowFull`, which spend no key.
-    """
-    order = recording.order
-    try:
-        row = await connection.fetchrow(
-            """
-            WITH unsettled AS (
-              SELECT count(*) AS orders
-              FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
-            ), minted AS (
-              UPDATE orders.sequence_counter
-              SET last_key = last_key + 1
-              FROM unsettled
-              WHERE unsettled.orders < $10
-              RETURNING last_key
-            )
-            INSERT INTO orders.orders
-              (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-               lease_owner, lease_until, client)
-            SELECT $1, $2, $3, $4, $5, last_key, $6, $7, $8, now() + make_interval(secs => $9), $11
-            FROM minted
-            RETURNING sequence_key, created_at
-            """,
-            recording.order_id,
-            order.customer,
-            order.item,
-            order.amount_cents,
-            order.delivery.value,
-            recording.customer_key,
-            fingerprint(order),
-            owner,
-            lease_s,
-            window_max,
-            recording.client,
-        )
-    except asyncpg.UniqueViolationError as exc:
-        if exc.constraint_name != "orders_shopper_key_once":
-            raise
-        raise CustomerKeyTaken from exc
-    if row is None:
-        raise WindowFull
-    return recording.pending(row["sequence_key"], row["created_at"])
-
-
 async def record_all(
     connection: Connection,
     recordings: Sequence[Recording],
@@ -83,8 +29,9 @@ async def record_all(
 ) -> list[PendingOrder | Exception]:
     """Commits all orders with their keys and first attempts: the order of arrival is the order of their keys.
 
-    For each one the order, `WindowFull` or `CustomerKeyTaken`. Raises `Alone` when another replica has just taken one of the
-    customers' keys.
+    For each one the order, `WindowFull` or `CustomerKeyTaken`. The counter row is locked from here to the commit, so keys
+    become visible in their order; the statement is alone in its transaction to keep that time short. Raises `Alone` when
+    another replica has just taken one of the customers' keys.
     """
     try:
         rows = await connection.fetch(
@@ -144,7 +91,9 @@ async def record_all(
     except asyncpg.UniqueViolationError as exc:
         if exc.constraint_name != "orders_shopper_key_once":
             raise
-        raise Alone from exc
+        if len(recordings) > 1:
+            raise Alone from exc
+        return [CustomerKeyTaken()]
     return [_recorded(each, row) for each, row in zip(recordings, rows, strict=True)]
 
 

@@ -28,6 +28,9 @@ class DirectAPI(FastAPI):
         super().__init__(
             # A redirect that adds or removes a final slash would lead to any host that the caller names.
             redirect_slashes=False,
+            # FastAPI's pages load their scripts from other servers; service_kit.pages has one that does not.
+            docs_url=None,
+            redoc_url=None,
             # The services have their own metrics, logs and traces; FastAPI would call OpenTelemetry in each request.
             telemetry={"tracing": False, "metrics": False, "logs": False},
             **options,

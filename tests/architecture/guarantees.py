@@ -90,8 +90,8 @@ MODULES: Mapping[str, Tests] = {
     "stack/up.py": NO_TEST_YET,
     "order_service/answers.py": (
         "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
-        "tests/order_service/test_answers.py::test_anybodys_success",
-        "tests/order_service/test_answers.py::test_anybodys_refusal",
+        "tests/order_service/test_answers.py::test_an_undocumented_success",
+        "tests/order_service/test_answers.py::test_an_undocumented_refusal",
         "tests/order_service/test_answers.py::test_a_201_that_is_not_whole",
     ),
     "order_service/app.py": (
@@ -120,7 +120,7 @@ MODULES: Mapping[str, Tests] = {
     ),
     "order_service/settlement.py": (
         "tests/order_service/test_settlement.py::test_an_answer_is_kept_until_it_is_written_down",
-        "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+        "tests/order_service/test_settlement.py::test_a_second_settlement_sends_no_notification",
         "tests/order_service/test_settlement.py::test_what_an_outcome_makes_of_an_order",
         "tests/order_service/test_settlement.py::test_at_least_once_is_not_certain_of_the_keys_before",
         "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
@@ -167,7 +167,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
         "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
         "tests/order_service/test_peers.py::test_a_reset_connection_is_unknown",
-        "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+        "tests/order_service/test_peers.py::test_a_closed_port_is_refused",
     ),
     "order_service/problems.py": NO_TEST_YET,
     "order_service/process.py": (
@@ -183,11 +183,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
     ),
     "order_service/statements/settling.py": (
-        "tests/order_service/test_writing.py::test_orders_are_recorded_together",
-        "tests/order_service/test_writing.py::test_customers_keys_within_a_group",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
-        "tests/order_service/test_writing.py::test_an_order_that_is_held_elsewhere",
-        "tests/order_service/test_writing.py::test_attempts_begin_together",
+        "tests/order_service/test_writing.py::test_one_order_is_settled_twice_in_a_group",
+        "tests/order_service/test_writing.py::test_an_order_that_was_settled_before",
+        "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
         "tests/order_service/test_writing.py::test_fates_are_recorded_together",
     ),
     "billing_service/batching/admission.py": (
@@ -378,16 +377,30 @@ MODULES: Mapping[str, Tests] = {
     "service_kit/garbage_collector/__init__.py": (
         "tests/service_kit/test_garbage_collector.py::test_cycles_are_still_collected",
     ),
-    "service_kit/group_commit.py": (
-        "tests/service_kit/bounded_pool/test_groups.py::test_nobody_waits_when_nothing_is_under_way",
-        "tests/service_kit/bounded_pool/test_groups.py::test_what_waits_goes_together_in_its_order",
-        "tests/service_kit/bounded_pool/test_groups.py::test_an_item_that_cannot_go_together",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_defect_is_met_alone",
-        "tests/service_kit/bounded_pool/test_groups.py::test_a_late_group_holds_nobody_up",
+    "service_kit/group_commit/__init__.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_the_queue_is_bounded",
+    ),
+    "service_kit/group_commit/group.py": (
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_finds_nothing_under_way",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_cannot_go_together",
+        "tests/service_kit/group_commit/test_group.py::test_a_defect_is_met_alone",
+        "tests/service_kit/group_commit/test_group.py::test_a_late_group_delays_no_other_one",
+        "tests/service_kit/group_commit/test_group.py::test_the_end_of_a_late_group_begins_the_next_one",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_is_not_begun_in_time",
+        "tests/service_kit/group_commit/test_group.py::test_writes_that_wait_for_locks_are_bounded",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
+    ),
+    "service_kit/group_commit/queue.py": (
+        "tests/service_kit/group_commit/test_group.py::test_what_waits_goes_together_in_its_order",
+        "tests/service_kit/group_commit/test_group.py::test_an_item_that_goes_back",
+        "tests/service_kit/group_commit/test_group.py::test_a_caller_that_gives_up",
     ),
     "service_kit/http_guard/__init__.py": (
         "tests/service_kit/http_guard/test_attacks.py::test_a_service_under_attack",
-        "tests/service_kit/http_guard/test_attacks.py::test_large_answers_that_nobody_reads",
+        "tests/service_kit/http_guard/test_attacks.py::test_large_answers_that_are_not_read",
         "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
         "tests/service_kit/http_guard/test_waiting.py::test_a_request_that_is_not_complete_in_time",
         "tests/service_kit/http_guard/test_waiting.py::test_a_refusal_waits_for_earlier_answers",
@@ -423,6 +436,19 @@ MODULES: Mapping[str, Tests] = {
     "service_kit/http_guard/refusals.py": (
         "tests/service_kit/http_guard/test_head.py::test_a_head_is_refused",
         "tests/service_kit/http_guard/test_services.py::test_each_refusal_has_a_page",
+    ),
+    "service_kit/pages/__init__.py": (
+        "tests/service_kit/pages/test_pages.py::test_a_page_loads_only_what_the_service_has",
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+        "tests/service_kit/pages/test_pages.py::test_a_page_is_no_operation",
+        "tests/browser/test_service_pages.py::test_the_operations_can_be_tried",
+    ),
+    "service_kit/pages/document.py": (
+        "tests/service_kit/pages/test_pages.py::test_the_policy_of_each_page",
+    ),
+    "service_kit/pages/install.py": (
+        "tests/service_kit/pages/test_pages.py::test_every_link_of_the_front_page_leads_somewhere",
+        "tests/service_kit/pages/test_pages.py::test_the_front_page_says_what_the_service_is",
     ),
     "service_kit/problem_details/__init__.py": (
         "tests/service_kit/problem_details/test_problem_details.py::test_every_error_is_a_problem_with_a_page",
@@ -855,7 +881,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "`Request-Timeout: 2.0`": (
             "tests/billing_service/test_headers.py::test_the_timeout_is_a_number_of_seconds",
             "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "| 201 |": (
             "tests/billing_service/test_charges.py::test_the_same_key_again",
@@ -908,7 +934,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/billing_service/test_admission.py::test_shares",
         ),
         "`deadline-passed`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "`unavailable`": (
             "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
@@ -1016,7 +1042,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "one hard deadline": (
             "tests/order_service/test_peers.py::test_a_slow_drip_ends_at_the_deadline",
             "tests/order_service/test_peers.py::test_a_silent_peer_ends_at_the_deadline",
-            "tests/order_service/test_peers.py::test_nobody_listening_is_refused",
+            "tests/order_service/test_peers.py::test_a_closed_port_is_refused",
             "tests/order_service/test_peers.py::test_a_closed_connection_is_unknown",
         ),
         "full jitter": (
@@ -1033,12 +1059,12 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "status = 'pending'": (
             "tests/order_service/test_orders.py::test_settling_happens_once",
             "tests/order_service/test_orders.py::test_a_notification_is_never_sent_twice",
-            "tests/order_service/test_settlement.py::test_who_settles_second_tells_nobody",
+            "tests/order_service/test_settlement.py::test_a_second_settlement_sends_no_notification",
             "tests/order_service/test_settlement.py::test_the_customer_does_not_wait_for_the_notification",
         ),
         "believes only documented answers": (
-            "tests/order_service/test_answers.py::test_anybodys_success",
-            "tests/order_service/test_answers.py::test_anybodys_refusal",
+            "tests/order_service/test_answers.py::test_an_undocumented_success",
+            "tests/order_service/test_answers.py::test_an_undocumented_refusal",
             "tests/order_service/test_answers.py::test_an_answer_to_another_charge",
             "tests/order_service/test_restored.py::test_a_gateway_answers_for_billing",
         ),
@@ -1150,7 +1176,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_writing.py::test_the_window_is_kept_within_a_group",
         ),
         "`Request-Timeout: 2.0`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_that_nobody_waits_for_is_not_begun",
+            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
     },
 }

@@ -224,7 +224,7 @@ def test_every_top_level_package_is_known() -> None:
 
 
 def test_the_locks_hold_no_address() -> None:
-    """Names, versions and hashes only: where packages come from is everybody's own matter."""
+    """Names, versions and hashes only: each installation has its own source of packages."""
     for lock in PROJECT.glob("requirements*.lock"):
         text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text

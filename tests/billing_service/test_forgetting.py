@@ -266,7 +266,7 @@ async def test_many_charges_while_the_collector_runs(
     assert cents == OPENING_CENTS - 700
 
 
-async def test_the_vacuum_after_a_purge_locks_nobody_out(database: Any) -> None:
+async def test_the_vacuum_after_a_purge_delays_no_charge(database: Any) -> None:
     """It leaves the empty tail of the table alone: to cut it off, it would lock the table against every charge."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute(

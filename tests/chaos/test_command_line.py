@@ -156,7 +156,7 @@ async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals
 
 
 async def test_a_hangup_under_nohup(up: Up, tmp_path: Path) -> None:
-    """Who was started to ignore the hang-up does: the stack stays up, and stops at SIGTERM."""
+    """A command that was started to ignore the hang-up does: the stack stays up, and stops at SIGTERM."""
     process, stack = await up(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     (ignored,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
@@ -303,7 +303,7 @@ async def test_a_second_stack_in_the_same_folder(up: Up, tmp_path: Path) -> None
 
 
 async def test_a_named_port_that_is_taken(tmp_path: Path) -> None:
-    """Who names a port gets this one or a sentence."""
+    """A named port is used, or its refusal is a sentence."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, _, errors = await command(

@@ -1,5 +1,6 @@
 """Every notification that arrives is shown, duplicates included."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -164,3 +165,32 @@ async def test_the_list_in_development(notifications: httpx.AsyncClient) -> None
     """The counterpart: in development the list needs no token."""
     del notifications.headers["Authorization"]
     assert await listed(notifications) == []
+
+
+async def counted(client: httpx.AsyncClient) -> float:
+    """The arrivals that the process has counted."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    (value,) = (
+        line.split()[1] for line in lines if line.startswith("notification_arrivals_total ")
+    )
+    return float(value)
+
+
+async def test_what_is_counted(database: Any, notifications: httpx.AsyncClient) -> None:
+    """Each answer of 202 once, duplicates included, also when they arrive together; and no answer of another status."""
+    assert await counted(notifications) == 0
+    together = [notifications.post("/notifications", json=GOOD) for _ in range(7)]
+    shown = await asyncio.gather(*together)
+    assert [response.status_code for response in shown] == [202] * 7
+    assert await counted(notifications) == 7
+    malformed = await notifications.post("/notifications", json={**GOOD, "order_id": "x"})
+    unknown = await notifications.post(
+        "/notifications", json=GOOD, headers={"Authorization": "Bearer x"}
+    )
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("REVOKE INSERT ON notifications.arrivals FROM notification_service")
+    failed = await notifications.post("/notifications", json=GOOD)
+    await owner.execute("GRANT INSERT ON notifications.arrivals TO notification_service")
+    await owner.close()
+    assert [each.status_code for each in (malformed, unknown, failed)] == [422, 401, 500]
+    assert await counted(notifications) == 7 == len(await listed(notifications))

@@ -168,7 +168,7 @@ def test_a_201_that_is_not_whole(body: Any) -> None:
 @EVERY
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 301, 302, 303, 304, 307, 308, 500, 502])
 @pytest.mark.parametrize("media_type", ["", "text/html", JSON, PROBLEM])
-def test_anybodys_success(judge: Judge, status: int, media_type: str) -> None:
+def test_an_undocumented_success(judge: Judge, status: int, media_type: str) -> None:
     """A login page, a health check, an empty body."""
     for body in ({}, {"status": "ok"}, b"", b"<html>"):
         assert isinstance(judge(status, body, media_type), Unknown)
@@ -188,7 +188,7 @@ def test_anybodys_success(judge: Judge, status: int, media_type: str) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_anybodys_refusal(judge: Judge, status: int, body: Any, media_type: str) -> None:
+def test_an_undocumented_refusal(judge: Judge, status: int, body: Any, media_type: str) -> None:
     """A gateway, in whatever JSON."""
     if isinstance(body, dict) and "status" in body:
         body = {**body, "status": status}

@@ -91,14 +91,14 @@ class Connection:
     async def turn(self) -> None:
         """Everything that can happen without the peer happens."""
         for _ in range(4 * (1 + len(self.protocol.pipeline))):
-            await _next_turn()
+            await next_turn()
 
     async def close(self) -> None:
         """The peer is gone; no request of it is left."""
         self.echo.go.set()
         self.protocol.connection_lost(None)
         while self.server.tasks:
-            await _next_turn()
+            await next_turn()
 
     async def answers(self) -> list[Answer]:
         """What the peer has been told so far."""
@@ -106,7 +106,7 @@ class Connection:
         return parsed(self.transport.written)
 
 
-async def _next_turn() -> None:
+async def next_turn() -> None:
     """Returns when everything that is ready now has run."""
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(turn.set_result, None)

@@ -16,7 +16,7 @@ def create() -> "Echo":
 
 
 class Echo:
-    """`/echo` tells of its request, `/wait` answers after `/go` was asked for, `/large` has a long answer.
+    """`/echo` tells of its request, `/wait` and `/readyz` answer after `/go` was asked for, `/large` has a long answer.
 
     `/early` answers before it has read its body.
     """
@@ -40,7 +40,7 @@ class Echo:
             body += message["body"]
             whole = not message["more_body"]
         self.complete += 1
-        if scope["path"] == "/wait":
+        if scope["path"] in ("/wait", "/readyz"):
             await self.go.wait()
         if scope["path"] == "/go":
             self.go.set()

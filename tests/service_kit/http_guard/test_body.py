@@ -99,7 +99,7 @@ async def test_a_malformed_chunk_is_refused() -> None:
             assert connection.echo.complete == 0
 
 
-async def test_a_body_that_nobody_wants() -> None:
+async def test_a_body_that_is_not_read() -> None:
     """The answer came early: what is still sent is read for a while and then cut, and never kept."""
     connection = Connection()
     head = b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"

@@ -140,10 +140,31 @@ async def test_a_head_is_accepted(data: bytes, told: dict[str, str]) -> None:
         assert {name: seen[name] for name in told} == told
 
 
-async def test_http_0_9() -> None:
-    """505 at once: a peer that speaks it sends this line only and waits for the answer."""
-    for segments in cuts(b"GET /echo\r\n"):
+OF_LENGTH = POST + b"Content-Length: 3\r\n\r\nabc"
+IN_CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "before", [b"", GOOD, OF_LENGTH, IN_CHUNKS, GOOD + b"\r\n", OF_LENGTH + b"\r\n"], ids=str
+)
+@pytest.mark.parametrize("line", [b"GET /echo\r\n", b"GET /HTTP/1.1\r\n"], ids=str)
+async def test_http_0_9(before: bytes, line: bytes) -> None:
+    """505 at once, also on a connection that is kept: a peer that speaks it sends this line only and waits."""
+    answered = [200] if before else []
+    for segments in [*cuts(before + line), (before, *(line[i : i + 1] for i in range(len(line))))]:
         connection = Connection()
         await connection.receive(*segments)
-        (answer,) = await connection.answers()
-        assert answer.status == 505
+        answers = await connection.answers()
+        assert [answer.status for answer in answers] == [*answered, 505], segments
+
+
+@pytest.mark.parametrize("before", [b"", GOOD, OF_LENGTH, IN_CHUNKS], ids=str)
+async def test_a_line_with_a_version_is_waited_for(before: bytes) -> None:
+    """The control: the rest of the head may come later, and then the request is answered."""
+    first, rest = GOOD.split(b"\r\n", 1)
+    for segments in cuts(before + first + b"\r\n"):
+        connection = Connection()
+        await connection.receive(*segments)
+        assert len(await connection.answers()) == bool(before)
+        await connection.receive(rest)
+        assert [a.status for a in await connection.answers()] == [200] * (1 + bool(before))
