@@ -18,7 +18,7 @@ from lab.serving import serve
 from stack import environ, interruption, output
 from stack.processes import StackError, exit_with_parent
 from stack.toxics import ToxiproxyError
-from stack.up import add_arguments
+from stack.up import RUN_DIR, add_arguments
 
 
 def main(words: list[str] | None = None) -> int:
@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Starts the wrapped stack and serves a page on which one strikes it by hand.",
     )
     add_arguments(parser)
+    # A database of its own: what is done to it here, no other stack has to answer for.
+    parser.set_defaults(run_dir=RUN_DIR / "lab")
     parser.add_argument(
         "--no-browser",
         action="store_true",

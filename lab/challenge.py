@@ -10,13 +10,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from chaos.evidence import readings
 from chaos.mutation import Bug, planted
 from stack.schema import PROJECT
+
+_NET_ON = "ALTER TABLE billing.processed_keys ENABLE TRIGGER processed_keys_answer_stays"
+_NET_OFF = "ALTER TABLE billing.processed_keys DISABLE TRIGGER processed_keys_answer_stays"
 
 
 @dataclass(frozen=True)
 class Protection:
-    """What a planted bug takes away. `hint` is what makes it hurt, as a situation of a plan; `code` is MODULE.py:NAME."""
+    """What a planted bug takes away. `hint` is what makes it hurt, as a situation of a plan; `code` is MODULE.py:NAME.
+
+    `second_net` is a trigger that would hide the hole; it is switched off with the bug.
+    """
 
     bug: str
     title: str
@@ -24,6 +31,7 @@ class Protection:
     hint: str
     hint_says: str
     code: str
+    second_net: bool = False
 
 
 PROTECTIONS = (
@@ -40,8 +48,10 @@ PROTECTIONS = (
         "Believe the retry flag",
         "The flag is evidence and no protection: a network can copy a first attempt, and the copy says that it is no retry.",
         "copied",
-        "Deliver the request once more: the copy says that it is no retry.",
+        "Deliver the request once more: the copy says that it is no retry. (The trigger that keeps a stored answer from "
+        "changing would stop the second withdrawal; it is off as well.)",
         "billing_service/charge.py:claim",
+        second_net=True,
     ),
     Protection(
         "retry_flag_means_seen",
@@ -133,6 +143,15 @@ def _assigns(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Assign) and any(
         isinstance(target, ast.Name) and target.id == name for target in node.targets
     )
+
+
+async def set_second_net(owner: str, *, on: bool) -> None:
+    """Switches the trigger of stored answers. Raises `OSError`, `TimeoutError` or `asyncpg.PostgresError`."""
+    connection = await readings.connect(owner)
+    try:
+        await connection.execute(_NET_ON if on else _NET_OFF)
+    finally:
+        await connection.close()
 
 
 def _bugs() -> Mapping[str, Bug]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import httpx
 
 from chaos.harness.harness import AMOUNT_CENTS, Harness
@@ -35,7 +36,15 @@ ROUNDS_MAX = 40
 _CUT_LEASE_S = 5.0
 # An order of a plan that does not settle: longer than a lease of the order service.
 _ENTRY_BOUND_S = 120.0
-_TROUBLE = (ToxiproxyError, StackError, NotSeen, OSError, TimeoutError, httpx.TransportError)
+_TROUBLE = (
+    ToxiproxyError,
+    StackError,
+    NotSeen,
+    OSError,
+    TimeoutError,
+    httpx.TransportError,
+    asyncpg.PostgresError,
+)
 
 
 class Play:
@@ -74,6 +83,8 @@ class Play:
         self._one = asyncio.Lock()
 
     async def __aenter__(self) -> "Play":
+        # A lab that was killed in the middle of a challenge may have left it switched off.
+        await challenge.set_second_net(self._harness.target.owner, on=True)
         await self._network.open()
         self._watch.start(self._messages)
         control = self._harness.control
@@ -287,6 +298,8 @@ class Play:
         self.history.note("restarts", bug=bug)
         self.history.changed()
         try:
+            net = not (bug and challenge.BY_BUG[bug].second_net)
+            await self._try(challenge.set_second_net(self._harness.target.owner, on=net))
             for service in {**had, **has}:
                 factory = has.get(service, WRAPPED[service])
                 await self._try(self._harness.stack.exchange(service, factory))
