@@ -5,7 +5,6 @@ the right Host, and no foreign Origin. Every error is one sentence, as a problem
 """
 
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,7 +137,7 @@ def _add_page(app: FastAPI, play: Play, token: str) -> None:
     async def events(last_event_id: Annotated[str, Header()] = "") -> Response:
         if play.history.is_full:
             raise Problem(TOO_MANY_PAGES, "No further page can watch this lab.")
-        stream: AsyncIterator[str] = play.history.stream(last_event_id[:40])
+        stream = play.history.stream(last_event_id[:40])
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     @app.get("/protections")

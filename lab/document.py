@@ -12,6 +12,7 @@ from lab.columns import COLUMNS
 from lab.play import Play
 from lab.rounds import Lane, Round
 from report import diagram
+from report.markup import xml
 from report.replay import Figure, replay
 
 _REPORT = Path(report.__file__).parent
@@ -25,8 +26,10 @@ def shared_files() -> Mapping[str, Path]:
 
 
 def diagram_of(played: Round, column: str) -> str:
-    """An SVG picture of one order."""
-    return diagram.svg(_events(played.lanes[column]), _title(played, played.lanes[column]), 1)
+    """An SVG picture of one order, for a page that has the report's style."""
+    lane = played.lanes[column]
+    told = diagram.condensed(_events(lane))
+    return xml(diagram.svg_element(told, _title(played, lane), "order-diagram", 1))
 
 
 def saved(play: Play) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class History:
             listener.gone = True
             listener.arrived.set()
 
-    async def stream(self, last_heard: str) -> AsyncIterator[str]:
+    async def stream(self, last_heard: str) -> AsyncGenerator[str, None]:
         """Server-sent events, from the one after `last_heard` on. Raises `TooManyPages` before the first."""
         with self._listening() as listener:
             boot, _, number = last_heard.partition("-")

@@ -10,8 +10,6 @@ export async function openDiagram(number, column, fail) {
     const text = await response.text();
     if (!response.ok) throw new Error(JSON.parse(text).detail);
     const picture = new DOMParser().parseFromString(text, SVG).documentElement;
-    // Its style is in the page already; inside the picture the page's policy would refuse it.
-    picture.querySelector("style")?.remove();
     const figure = $("diagram").querySelector("figure");
     figure.querySelector(".player")?.remove();
     figure.querySelector(".scroll").replaceChildren(document.importNode(picture, true));

@@ -19,12 +19,13 @@ let mine = null;
 // Events of a round that is veiled are shown once more after the guess.
 let recorded = [];
 
+let local = "";
+let lastShell = "nothing yet";
 const fail = (error) => {
   say($("notice"), error.message);
   $("notice").hidden = false;
   local = error.message;
 };
-let local = "";
 const isVeiled = () => Boolean(state?.round) && veil.number === state.round.number && veil.guess === "";
 
 async function order(situation, guess = $("hide").checked) {
@@ -76,7 +77,8 @@ function render() {
   columns.show(state, veiled);
   panels.halves(state, veil.number === state.round?.number ? veil.guess : null);
   panels.table(state, (number, column) => openDiagram(number, column, fail), order, veiled);
-  panels.harm(state);
+  panels.harm(state, veiled);
+  say($("shell"), veiled ? "shown after your guess" : lastShell);
   panels.challenge(state, protections, fail);
   tour.show(state, veiled);
   const busy = state.busy || (state.round && !state.round.over);
@@ -96,7 +98,7 @@ function heard(event) {
     log.append(make("li", { text }));
     if (log.childElementCount > LOG_MAX) log.firstElementChild.remove();
   }
-  if (event.kind === "shell") say($("shell"), event.line);
+  if (event.kind === "shell") lastShell = event.line;
   if (event.past) return;
   if (event.kind === "placed") {
     columns.clear();

@@ -3,11 +3,12 @@ import { act } from "./stream.js";
 import { $, make, money, rebuild, say, times } from "./dom.js";
 import { COLUMNS, happened, titleOf } from "./words.js";
 
-const REPLIES = {
-  yes: "You said yes.",
-  no: "You said no.",
-  unknown: "Right: from this text nobody can know.",
-};
+// The text that the caller sees does not say whether the customer has paid.
+function reply(guess, paid) {
+  if (guess === "unknown") return `Right: the text does not say. In truth the customer has ${paid ? "" : "not "}paid.`;
+  if ((guess === "yes") === paid) return "You are right, by luck: other situations show the same text.";
+  return `No: the customer has ${paid ? "" : "not "}paid. The text does not say.`;
+}
 
 // The halves tell of the round that is over; `guess` is what was guessed, "" while it is open, null when nobody asked.
 export function halves(state, guess) {
@@ -25,7 +26,7 @@ export function halves(state, guess) {
   for (const button of $("guess").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.guess === guess));
   const hidden = guess === "" && !answered;
   const paid = COLUMNS.map(({ name, title }) => `${title}: paid ${times(round.columns[name].effects)}`).join("; ");
-  say($("happened"), hidden ? "Shown after your guess." : `${guess ? `${REPLIES[guess]} ` : ""}${happened(lane)} ${round.over ? `${paid}.` : ""}`);
+  say($("happened"), hidden ? "Shown after your guess." : `${guess ? `${reply(guess, lane.moved_cents > 0)} ` : ""}${happened(lane)} ${round.over ? `${paid}.` : ""}`);
   const witnesses = hidden ? [] : (lane.attempts[0]?.witnesses ?? []);
   rebuild($("witnesses"), witnesses, () => witnesses.map(({ claim, seen }) => make("li", { text: `${seen ? "✓ seen" : "✗ not seen"}: ${claim}` })));
 }
@@ -63,9 +64,9 @@ function cell(row, name, open, hidden) {
   return make("td", {}, button);
 }
 
-export function harm(state) {
+export function harm(state, veiled) {
   const { taken_cents: taken, lost } = state.harm;
-  rebuild($("harm"), [taken, lost], () => [
+  rebuild($("harm"), [taken, lost, veiled], () => veiled ? ["Harm so far: shown after your guess."] : [
     "Harm so far: ",
     make("b", { className: taken ? "bad" : "", text: `${money(taken)} taken too much` }),
     ", ",
@@ -78,7 +79,7 @@ export function challenge(state, protections, fail) {
   const { tries, faults, hurt, promise, claim } = state.challenge;
   const planted = protections.find((each) => each.bug === state.bug);
   const counted = `${tries} ${tries === 1 ? "try" : "tries"}, ${faults} witnessed ${faults === 1 ? "fault" : "faults"}, hurt ${hurt} ${hurt === 1 ? "time" : "times"}.`;
-  say($("challenge"), planted ? `With this protection taken away: ${counted}` : `Every fault is allowed. So far: ${counted} ${tries ? "It does not succeed: the key is older than the first attempt, and billing knows it. " : ""}So take a protection away, and see what it was good for:`);
+  say($("challenge"), planted ? `With this protection taken away: ${counted}` : `Every fault is allowed. So far: ${counted} ${tries ? "It does not succeed: the key was written down before the first attempt, and billing remembers it. " : ""}So take a protection away, and see what it was good for:`);
   const box = $("planted");
   box.hidden = !planted;
   rebuild(box, [state.bug, hurt, promise, claim, state.busy], () => (planted ? [...explain(planted, hurt, promise, claim, fail)] : []));

@@ -13,24 +13,24 @@ export const STEPS = [
     after: (s) => `Nothing went wrong, so all rules look alike: ${all(s)}.`,
   },
   {
-    text: "Now Toxiproxy loses billing's answer. The caller sees only that the connection ended. Has the customer paid? Guess from what the caller saw.",
-    label: "Order a book, lose the answer", situation: "response_lost", guess: true,
-    after: (s) => `It was paid, and only the answer was lost. Sending again with a fresh key withdraws again: ${all(s)}.`,
+    text: "Now something goes wrong between the two services. The caller sees one line of text, below. Has the customer paid? Guess.",
+    label: "Order a book; something goes wrong", situation: "response_lost", guess: true,
+    after: (s) => `The charge was executed, and only its answer was lost. Sending again with a fresh key withdraws again: ${all(s)}.`,
   },
   {
-    text: "Another order, another fault, and the caller sees the same text. Has this customer paid?",
-    label: "Order a book, lose the request", situation: "request_lost", guess: true,
-    after: (s) => `This request never arrived. Not sending again loses the order: ${all(s)}.`,
+    text: "Something else goes wrong, and the caller sees the same text. Has this customer paid?",
+    label: "Order a book; something else goes wrong", situation: "request_lost", guess: true,
+    after: (s) => `This time the request was lost, and nothing was executed. Not sending again loses the order: ${all(s)}.`,
   },
   {
-    text: "A process dies. The text is the same again. Did it die before or after it took the money?",
-    label: "Order a book, crash after executing", situation: "crash_after_execution", guess: true,
-    after: (s) => `The row was committed, and then billing died. The next process finds the key in Postgres and replays the answer: ${all(s)}.`,
+    text: "A third fault, and the same text again. Has this customer paid?",
+    label: "Order a book; a third fault", situation: "crash_after_execution", guess: true,
+    after: (s) => `Billing committed the charge and died. The next process finds the key in Postgres and replays the answer: ${all(s)}.`,
   },
   {
-    text: "And once more a process dies, with the same text.",
-    label: "Order a book, crash before executing", situation: "crash_before_execution", guess: true,
-    after: (s) => `This time it died before it did anything. Your table is full: four situations, one text. Only the key makes it safe to send again: ${all(s)}.`,
+    text: "The fourth and last fault. The text is the same. What should a caller do that cannot know?",
+    label: "Order a book; a fourth fault", situation: "crash_before_execution", guess: true,
+    after: (s) => `Billing died before it executed anything. Four faults, one text: only a key that stays the same makes it safe to send again. ${all(s)}.`,
   },
   {
     text: "Keep the button pressed (or hold the space bar on it). Every answer is lost while you do. Watch the column in the middle, then let go.",
@@ -45,7 +45,7 @@ export const STEPS = [
   {
     text: "Why is the right column safe? Take its unique index away. Billing restarts without it, and the answer is lost once more.",
     label: "Take the unique index away, lose the answer", plan: "!no_unique_constraint;*r1l;!",
-    after: (s) => `Without the index the right column pays too: ${all(s)}. The index is back now. The table of promises is free: try the challenge below.`,
+    after: (s) => `Without the index the right column pays too: ${all(s)}. The index is back now. The challenge below has seven more protections to take away.`,
   },
 ];
 

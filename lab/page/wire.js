@@ -3,7 +3,7 @@
 import { make, reduced, say } from "./dom.js";
 
 // Where the stations stand, in percent of the width and pixels from the top.
-const PLACE = { customer: [6, 49], order: [28, 49], toxi: [50, 49], billing: [72, 49], pg: [94, 49], side: [50, 99], told: [72, 99], leg: [28, 99] };
+const PLACE = { customer: [9, 49], order: [29.5, 49], toxi: [50, 49], billing: [70.5, 49], pg: [91, 49], side: [50, 99], told: [70.5, 99], leg: [29.5, 99] };
 const HOP_MS = 420;
 // With more waiting than this the dots hurry, so that the wire does not stay behind what is true already.
 const LAG = 8;
@@ -27,7 +27,7 @@ export class Wire {
       this.element.append(node);
     }
     const told = make("div", { className: "node low right" }, make("i"), make("span", { text: "notification" }));
-    told.style.left = "82%";
+    told.style.left = "70.5%";
     this.element.append(told);
     this.width = 0;
     new ResizeObserver(([entry]) => { this.width = entry.contentRect.width; this.settle(); }).observe(this.element);

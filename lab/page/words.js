@@ -22,15 +22,15 @@ export const ACTIONS = {
   pass: "let it pass",
   lose: "lose it",
   delay: "delay it",
-  forget: "delay it for long",
+  forget: "delay it until its key is forgotten",
   copy: "copy it",
   kill: "kill the process",
 };
 
 export const SEAMS = {
-  send: "before it is sent",
+  send: "before sending",
   arrival: "on arrival at billing",
-  reply: "after the commit, before the reply",
+  reply: "after the commit and before the reply",
 };
 
 const HAPPENED = {
