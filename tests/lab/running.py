@@ -5,6 +5,7 @@ Guarantee: every wait has a bound; a lab that does not start shows what it print
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -112,15 +113,16 @@ class RunningLab:
             return await self.process.wait()
 
 
-async def start(run_dir: Path, *options: str) -> RunningLab:
-    """Starts a lab and returns when its page can be used."""
+async def start(run_dir: Path, port: str = "") -> RunningLab:
+    """Starts a lab, at a port if one is named, and returns when its page can be used."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-E", "-m", "lab", "--own-ports", "--no-browser", "--exit-with-parent"),
-        *("--run-dir", str(run_dir), *options),
+        *("--run-dir", str(run_dir)),
         cwd=PROJECT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **({"LAB_PORT": port} if port else {})},
     )
     assert process.stdout is not None
     said = b""
@@ -138,9 +140,9 @@ async def start(run_dir: Path, *options: str) -> RunningLab:
 
 
 @asynccontextmanager
-async def running(run_dir: Path) -> AsyncIterator[RunningLab]:
+async def running(run_dir: Path, port: str = "") -> AsyncIterator[RunningLab]:
     """A lab for the length of a block."""
-    lab = await start(run_dir)
+    lab = await start(run_dir, port)
     try:
         yield lab
     finally:
