@@ -8,12 +8,12 @@ import time
 
 import billing_service.charge
 from billing_service import problems, readiness
-from billing_service.batching.admission import Admission
+from billing_service.admission import Admission
 from billing_service.batching.group_commit import GroupCommit
 from billing_service.charge import Awaited
 from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
-from billing_service.outcomes import ChargeOutcome, QueueFull
+from billing_service.outcomes import ChargeOutcome
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bearer_tokens import BearerTokens
@@ -58,7 +58,7 @@ class Billing:
             clock=time.monotonic,
             metrics=self.metrics,
         )
-        self._admission = Admission(
+        self.admission = Admission(
             settings.queue_max,
             of_account_max=_share(settings.queue_max, _ACCOUNT_SHARE),
             of_client_max=_share(settings.queue_max, _CLIENT_SHARE),
@@ -80,6 +80,8 @@ class Billing:
             ),
             self.metrics,
         )
+        # As `charge.charge`, with its errors, and `QueueFull`. By default a charge shares a batch with others.
+        self.charge = self._group_commit.charge if settings.group_commit else self._charge_alone
         self.metrics.watch(
             "billing_queue_length",
             "Charges that wait for a transaction",
@@ -89,23 +91,12 @@ class Billing:
             "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
         )
 
-    async def charge(
+    async def _charge_alone(
         self, client: str, sequence_key: int, charge: Charge, awaited: Awaited
     ) -> ChargeOutcome:
-        """As `charge.charge`, with its errors, and `QueueFull`. By default the charge shares a batch with others."""
-        try:
-            self._admission.enter(client, charge.account)
-            try:
-                if self.settings.group_commit:
-                    return await self._group_commit.charge(client, sequence_key, charge, awaited)
-                return await billing_service.charge.charge(
-                    self.pool, client, sequence_key, charge, self.decline_body, awaited
-                )
-            finally:
-                self._admission.leave(client, charge.account)
-        except QueueFull:
-            self.metrics.charges_shed.inc()
-            raise
+        return await billing_service.charge.charge(
+            self.pool, client, sequence_key, charge, self.decline_body, awaited
+        )
 
     async def drain(self) -> None:
         """Accepts no more charges into batches, and returns when every accepted charge has its outcome."""

@@ -10,13 +10,15 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
 from stack import environ, ports
 from stack.postgres import PostgresCluster
 from stack.schema import migrate
+from stack.servers import LentServers
+from tests import lanes
 from tests.databases import Database, Databases
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
@@ -28,15 +30,9 @@ def pytest_configure() -> None:
     environ.settle_own()
 
 
-# Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
-CHAOS_TIMEOUT_S = 900
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenarios wait for evidence, with bounds of their own; the timeout of pytest only ends what hangs."""
-    for item in items:
-        if item.get_closest_marker("chaos") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(CHAOS_TIMEOUT_S))
+    """Every test has its lane."""
+    lanes.mark(items)
 
 
 @pytest.fixture(scope="session")
@@ -56,11 +52,11 @@ async def template(cluster: PostgresCluster) -> str:
     """A migrated database without connections, to be cloned."""
     await cluster.create_database(TEMPLATE)
     await migrate(cluster.url(TEMPLATE), PASSWORDS)
-    await _with_cheap_passwords(cluster)
+    await with_cheap_passwords(cluster)
     return TEMPLATE
 
 
-async def _with_cheap_passwords(cluster: PostgresCluster) -> None:
+async def with_cheap_passwords(cluster: PostgresCluster) -> None:
     """The same passwords, hashed once instead of 4,096 times at both ends of each connection; tests open thousands."""
     owner = await asyncpg.connect(cluster.url(TEMPLATE))
     try:
@@ -89,7 +85,7 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await databases.give_back(name)
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -97,7 +93,7 @@ def serve() -> Serve:
     """Runs an application in this process, with its lifespan; gives a client for it."""
 
     @asynccontextmanager
-    async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async def serving(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
@@ -106,6 +102,13 @@ def serve() -> Serve:
             yield client
 
     return serving
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LentServers]:
+    """Postgres and Toxiproxy for the tests that start a stack of their own."""
+    async with LentServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

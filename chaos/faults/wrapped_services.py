@@ -17,11 +17,6 @@ from typing import Any, cast
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import billing_service.app
-import notification_service.app
-import order_service.app
-from order_service.peers import open_transport
-
 JOURNAL_VARIABLE = "CHAOS_JOURNAL"
 CONTROL_VARIABLE = "CHAOS_CONTROL"
 
@@ -41,6 +36,10 @@ CONNECTIONS_MAX = 128
 
 def order() -> ASGIApp:
     """order_service with its arrivals journaled and its attempts under control."""
+    # A process imports its own service alone: that is most of the time that its start takes.
+    import order_service.app
+    from order_service.peers import open_transport
+
     seams = Seams("order_service")
     app = order_service.app.create(
         transport=lambda: WrappedTransport(open_transport(CONNECTIONS_MAX), seams)
@@ -50,11 +49,15 @@ def order() -> ASGIApp:
 
 def billing() -> ASGIApp:
     """billing_service with its arrivals and replies under control."""
+    import billing_service.app
+
     return WrappedApp(billing_service.app.create(), Seams("billing_service"))
 
 
 def notification() -> ASGIApp:
     """notification_service with its arrivals and replies under control."""
+    import notification_service.app
+
     return WrappedApp(notification_service.app.create(), Seams("notification_service"))
 
 

@@ -24,6 +24,7 @@ from chaos.runner.play import Played, play
 from chaos.scenarios.scenario import Scenario
 from stack.embedded import Stack
 from stack.processes import StackError
+from stack.servers import LentServers
 from stack.toxics import Toxiproxy
 
 WRAPPED = {
@@ -75,12 +76,13 @@ async def open_harness(
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
+    servers: LentServers | None = None,
     control: Callable[[], Control] = Control,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
-    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. `control`
-    makes the server that decides what the wrapped services do.
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
+    borrows `servers`, if there are any. `control` makes the server that decides what the wrapped services do.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
@@ -98,6 +100,7 @@ async def open_harness(
             },
             progress=progress,
             usual_ports=usual_ports,
+            servers=servers,
         ) as stack,
     ):
         target = described(stack.description)
@@ -138,17 +141,24 @@ async def _found_before(target: Target) -> frozenset[tuple[str, str]]:
 
 
 async def play_all(
-    harness: Harness, scenarios: Iterable[Scenario], seed: int, progress: Progress
+    harness: Harness,
+    scenarios: Iterable[Scenario],
+    seed: int,
+    progress: Progress,
+    *,
+    shuffled: bool = True,
 ) -> list[Played]:
     """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order.
+
+    Not `shuffled`, they are played in their own order: that tells a story and finds less.
 
     It ends early when a process of the stack does not become ready any more; what was not played is not returned.
     """
     order = list(scenarios)
-    shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
+    drawn = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
     with progress.shown():
-        for scenario in shuffled:
+        for scenario in drawn if shuffled else order:
             progress.started(scenario)
             played[scenario.name] = await play(harness, scenario)
             progress.ended(played[scenario.name])

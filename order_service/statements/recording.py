@@ -17,7 +17,6 @@ from order_service.orders import (
     fingerprint,
 )
 from service_kit.bounded_pool import Connection
-from service_kit.group_commit import Alone
 
 
 async def record_all(
@@ -30,70 +29,63 @@ async def record_all(
     """Commits all orders with their keys and first attempts: the order of arrival is the order of their keys.
 
     For each one the order, `WindowFull` or `CustomerKeyTaken`. The counter row is locked from here to the commit, so keys
-    become visible in their order; the statement is alone in its transaction to keep that time short. Raises `Alone` when
-    another replica has just taken one of the customers' keys.
+    become visible in their order; the statement is alone in its transaction to keep that time short. When another
+    replica records the same customer's key at this moment, the unique constraint fails the statement; repeated, it finds the key.
     """
-    try:
-        rows = await connection.fetch(
-            """
-            WITH wanted AS (
-              SELECT *
-              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[],
-                          $11::text[])
-                WITH ORDINALITY
-                AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, client, position)
-            ), fresh AS (
-              SELECT wanted.*, row_number() OVER (ORDER BY wanted.position) AS place
-              FROM wanted
-              WHERE NOT EXISTS (
-                SELECT 1
-                FROM orders.orders
-                WHERE orders.client = wanted.client AND orders.customer = wanted.customer
-                  AND orders.shopper_key = wanted.shopper_key
-              )
-            ), unsettled AS (
-              SELECT count(*) AS orders
-              FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
-            ), admitted AS (
-              SELECT fresh.* FROM fresh, unsettled WHERE fresh.place <= $10 - unsettled.orders
-            ), minted AS (
-              UPDATE orders.sequence_counter
-              SET last_key = last_key + (SELECT count(*) FROM admitted)
-              RETURNING last_key - (SELECT count(*) FROM admitted) AS key_before
-            ), recorded AS (
-              INSERT INTO orders.orders
-                (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-                 lease_owner, lease_until, client)
-              SELECT order_id, customer, item, amount_cents, delivery, key_before + place, shopper_key, fingerprint,
-                     $8, now() + make_interval(secs => $9), client
-              FROM admitted, minted
-              ORDER BY place
-              RETURNING order_id, sequence_key, created_at
-            )
-            SELECT fresh.order_id IS NULL AS taken, recorded.sequence_key, recorded.created_at
-            FROM wanted
-            LEFT JOIN fresh ON fresh.order_id = wanted.order_id
-            LEFT JOIN recorded ON recorded.order_id = wanted.order_id
-            ORDER BY wanted.position
-            """,
-            [each.order_id for each in recordings],
-            [each.order.customer for each in recordings],
-            [each.order.item for each in recordings],
-            [each.order.amount_cents for each in recordings],
-            [each.order.delivery.value for each in recordings],
-            [each.customer_key for each in recordings],
-            [fingerprint(each.order) for each in recordings],
-            owner,
-            lease_s,
-            window_max,
-            [each.client for each in recordings],
+    rows = await connection.fetch(
+        """
+        WITH wanted AS (
+          SELECT *
+          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[],
+                      $11::text[])
+            WITH ORDINALITY
+            AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, client, position)
+        ), fresh AS (
+          SELECT wanted.*, row_number() OVER (ORDER BY wanted.position) AS place
+          FROM wanted
+          WHERE NOT EXISTS (
+            SELECT 1
+            FROM orders.orders
+            WHERE orders.client = wanted.client AND orders.customer = wanted.customer
+              AND orders.shopper_key = wanted.shopper_key
+          )
+        ), unsettled AS (
+          SELECT count(*) AS orders
+          FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
+        ), admitted AS (
+          SELECT fresh.* FROM fresh, unsettled WHERE fresh.place <= $10 - unsettled.orders
+        ), minted AS (
+          UPDATE orders.sequence_counter
+          SET last_key = last_key + (SELECT count(*) FROM admitted)
+          RETURNING last_key - (SELECT count(*) FROM admitted) AS key_before
+        ), recorded AS (
+          INSERT INTO orders.orders
+            (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
+             lease_owner, lease_until, client)
+          SELECT order_id, customer, item, amount_cents, delivery, key_before + place, shopper_key, fingerprint,
+                 $8, now() + make_interval(secs => $9), client
+          FROM admitted, minted
+          ORDER BY place
+          RETURNING order_id, sequence_key, created_at
         )
-    except asyncpg.UniqueViolationError as exc:
-        if exc.constraint_name != "orders_shopper_key_once":
-            raise
-        if len(recordings) > 1:
-            raise Alone from exc
-        return [CustomerKeyTaken()]
+        SELECT fresh.order_id IS NULL AS taken, recorded.sequence_key, recorded.created_at
+        FROM wanted
+        LEFT JOIN fresh ON fresh.order_id = wanted.order_id
+        LEFT JOIN recorded ON recorded.order_id = wanted.order_id
+        ORDER BY wanted.position
+        """,
+        [each.order_id for each in recordings],
+        [each.order.customer for each in recordings],
+        [each.order.item for each in recordings],
+        [each.order.amount_cents for each in recordings],
+        [each.order.delivery.value for each in recordings],
+        [each.customer_key for each in recordings],
+        [fingerprint(each.order) for each in recordings],
+        owner,
+        lease_s,
+        window_max,
+        [each.client for each in recordings],
+    )
     return [_recorded(each, row) for each, row in zip(recordings, rows, strict=True)]
 
 
@@ -106,7 +98,7 @@ def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Excep
 
 
 async def prove_writable(connection: Connection) -> None:
-    """Succeeds when this role could record an order in this session. It names all tables and columns and writes no row."""
+    """Succeeds when this role could record an order in this session. It names all tables and columns that an order writes, and writes no row."""
     await connection.execute(
         """
         WITH minted AS (
@@ -116,9 +108,13 @@ async def prove_writable(connection: Connection) -> None:
           SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         ), recorded AS (
           INSERT INTO orders.orders
-            (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint, lease_owner, lease_until)
-          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+            (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
+             lease_owner, lease_until, client)
+          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         )
-        UPDATE orders.orders SET status = status, answer = answer, settled_at = settled_at WHERE false
+        UPDATE orders.orders
+        SET status = status, answer = answer, notification = notification, settled_at = settled_at, attempts = attempts,
+            sequence_key = sequence_key, lease_owner = lease_owner, lease_until = lease_until
+        WHERE false
         """
     )

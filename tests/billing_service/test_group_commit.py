@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
@@ -504,7 +504,7 @@ def narrow(settings: Settings) -> Settings:
 
 @pytest.mark.parametrize("form", ["in batches"], indirect=True)
 async def test_held_accounts_fill_their_shares_of_the_queue(
-    database: Any, narrow: Settings, serve: Callable[[FastAPI], Any], owner: Owner
+    database: Any, narrow: Settings, serve: Callable[[Starlette], Any], owner: Owner
 ) -> None:
     """503 at once for what does not fit: of the account, of the client, in all. All that wait count; others are charged."""
     accounts = ("alice", "bob", "carol", "dave", "erin")
@@ -567,7 +567,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
 
 @pytest.mark.parametrize("form", ["in batches"], indirect=True)
 async def test_a_held_account_over_http(
-    database: Any, settings: Settings, serve: Callable[[FastAPI], Any], owner: Owner
+    database: Any, settings: Settings, serve: Callable[[Starlette], Any], owner: Owner
 ) -> None:
     """Hundreds of its charges end at the lock timeout, and the charges of another account do not notice them."""
     patient = settings.model_copy(update={"lock_timeout_s": 1.0})

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from chaos.harness import database as module
+from chaos.evidence import readings
 from chaos.harness.database import Database
 from stack import ports
 from stack.postgres import PostgresCluster
@@ -23,14 +23,14 @@ async def test_a_connection_waits_while_postgres_restarts(
     await cluster.start()
     database = Database(cluster.url("postgres"))
     tries = 0
-    connect = module.readings.connect
+    connect = readings.connect
 
     async def counted(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         nonlocal tries
         tries += 1
         return await connect(url)
 
-    monkeypatch.setattr(module.readings, "connect", counted)
+    monkeypatch.setattr(readings, "connect", counted)
     try:
         assert await database.value("SELECT 1") == 1
         # An immediate shutdown; the server recovers and comes back by itself.
@@ -41,7 +41,7 @@ async def test_a_connection_waits_while_postgres_restarts(
     finally:
         await cluster.stop()
     tries = 0
-    monkeypatch.setattr(module, "BOUND_S", 0.3)
+    monkeypatch.setattr("chaos.harness.database.BOUND_S", 0.3)
     with pytest.raises(NotSeen, match="Postgres accepts connections"):
         await database.value("SELECT 1")
     assert tries > 1

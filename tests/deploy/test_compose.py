@@ -97,7 +97,7 @@ def test_grafana_finds_its_dashboard_and_prometheus() -> None:
 def test_no_two_panels_overlap() -> None:
     """On Grafana's grid of 24 columns."""
     board = json.loads(queries.DASHBOARD.read_text(encoding="utf-8"))
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in board["panels"]:
         place = panel["gridPos"]
         cells = {

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import notification_service.app
 from notification_service import arrivals
@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 async def notifications(
-    database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+    database: Any, serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
         database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
@@ -141,7 +141,7 @@ async def test_a_commit_without_an_answer(
 @pytest.mark.parametrize("query", ["", f"?order_id={ORDER}", "?order_id=x"])
 async def test_the_list_in_production(
     database: Any,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
     query: str,
 ) -> None:
     """401 without a token, because the list holds messages to all customers. With a token it is the list of development."""

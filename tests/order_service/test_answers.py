@@ -31,6 +31,7 @@ from order_service.outcomes import (
     Unknown,
     slug_of,
 )
+from tests.behind import fastapi_behind
 
 MINE, OTHERS = UUID(int=1), UUID(int=2)
 CHARGE = Charge(order_id=MINE, account="alice", amount_cents=5)
@@ -385,7 +386,9 @@ def test_a_wish_is_a_number_of_seconds(wish: str, seconds: float) -> None:
 def published(app: Any, path: str, method: str) -> dict[str, int]:
     """The problems that a service documents for a request, from its OpenAPI document: slug to status."""
     found: dict[str, int] = {}
-    for status, response in app.openapi()["paths"][path][method]["responses"].items():
+    for status, response in (
+        fastapi_behind(app).openapi()["paths"][path][method]["responses"].items()
+    ):
         words, _, slugs = response["description"].partition("Problem: ")
         if not words:
             found |= dict.fromkeys(slugs.split(" or "), int(status))

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 import order_service.app
 from order_service import orders
@@ -298,7 +298,7 @@ async def test_an_order_that_is_not_there(shop: Shop, path: str) -> None:
 
 async def test_unsafe_delivery_is_off(
     order_settings: Settings,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> None:
     """Without ORDER_UNSAFE_DELIVERY=1 both semantics that do harm are refused, and nothing is recorded."""
     safe = order_settings.model_copy(update={"unsafe_delivery": False})

@@ -19,6 +19,7 @@ from order_service.orders import (
     Settlement,
     WindowFull,
 )
+from order_service.statements import recording
 from order_service.wire import Attempt, Fate, NewOrder, Status
 from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import BoundedPool
@@ -148,6 +149,25 @@ async def test_one_key_of_several_clients_within_a_group(writes: GroupedWrites, 
     ]
     rows = await owner.fetch("SELECT client FROM orders.orders ORDER BY amount_cents")
     assert [row["client"] for row in rows] == ["", "shop", "kiosk", "shop", "kiosk"]
+
+
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_customers_key_that_another_replica_is_recording(
+    writes: GroupedWrites, owner: Any, others: int
+) -> None:
+    """Refused when it is committed there, alone or in a group; the others of the group are recorded, and keys have no gaps."""
+    transaction = owner.transaction()
+    await transaction.start()
+    await recording.record_all(owner, [order(100, "key")], uuid4(), 10.0, WINDOW)
+    placed = [order(1, "key"), *(order(2 + n) for n in range(others))]
+    results = asyncio.create_task(record(writes, *placed))
+    async with asyncio.timeout(10):
+        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+    await transaction.commit()
+    assert [type(each) for each in await results] == [CustomerKeyTaken] + [PendingOrder] * others
+    keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
+    assert [row["sequence_key"] for row in keys] == list(range(1, 2 + others))
 
 
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:

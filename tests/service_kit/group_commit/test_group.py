@@ -106,7 +106,8 @@ async def test_an_item_that_goes_back() -> None:
     """It keeps its place before items that came later, and goes into the next group."""
     table = Table(size_max=2)
     table.later = [2]
-    assert await asyncio.gather(*table.put(1, 2, 3)) == [-1, -2, -3]
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*table.put(1, 2, 3)) == [-1, -2, -3]
     assert table.groups == [[1, 2], [2, 3]]
 
 

@@ -47,6 +47,7 @@ MALFORMED: dict[str, bytes] = {
     "a target without a slash": b"GET echo HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target that is not ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target of another scheme": b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an absolute target with a zone": b"GET http://[fe80::1%25a]/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "another version": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 }
@@ -112,6 +113,22 @@ ACCEPTED: dict[str, tuple[bytes, dict[str, str]]] = {
         b"GET http://u@b?d HTTP/1.1\r\nHost: a\r\n\r\n",
         {"path": "/", "query": "d", "host": "b"},
     ),
+    "an absolute target of TLS": (
+        b"GET HTTPS://b/c HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/c", "host": "b"},
+    ),
+    "an absolute target in capitals": (
+        b"GET HTTP://b/c HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/c", "host": "b"},
+    ),
+    "a length with spaces": (
+        POST + b"Content-Length: \t 3 \t\r\n\r\nabc",
+        {"path": "/echo", "body": "abc"},
+    ),
+    "a coding in capitals": (
+        POST + b"Transfer-Encoding: \t ChunkeD\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        {"path": "/echo", "body": "abc"},
+    ),
     "a value that is not ASCII": (
         b"GET /echo HTTP/1.1\r\nHost: a\r\nA: \xc3\xa4\r\n\r\n",
         {"a": "\xc3\xa4"},
@@ -138,6 +155,14 @@ async def test_a_head_is_accepted(data: bytes, told: dict[str, str]) -> None:
         assert answer.status == 200
         seen = {**dict(answer.json["headers"]), **answer.json}
         assert {name: seen[name] for name in told} == told
+
+
+async def test_the_longest_length() -> None:
+    """The control of the lengths that are refused: the largest number that a length can be is waited for."""
+    connection = Connection()
+    await connection.receive(POST + b"Content-Length: %d\r\n\r\n" % (2**63 - 1))
+    assert await connection.answers() == []
+    assert (connection.echo.begun, connection.echo.complete) == (1, 0)
 
 
 OF_LENGTH = POST + b"Content-Length: 3\r\n\r\nabc"

@@ -8,13 +8,14 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from service_kit import pages
-from service_kit.direct_route import DirectAPI
+from service_kit.direct_route import application
+from tests.behind import fastapi_behind
 from tests.test_borders import SERVICE, client
 
-Create = Callable[..., FastAPI]
+Create = Callable[..., Starlette]
 PAGES = ("/", "/docs", "/problems/", "/problems/validation")
 FILES = ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/start.js")
 
@@ -52,8 +53,9 @@ async def test_the_front_page_says_what_the_service_is(create: Create) -> None:
     app = create()
     async with client(app) as asking:
         page = (await get(asking, "/")).text
-    assert f"<h1>{app.title}</h1>" in page
-    for path, item in app.openapi()["paths"].items():
+    behind = fastapi_behind(app)
+    assert f"<h1>{behind.title}</h1>" in page
+    for path, item in behind.openapi()["paths"].items():
         for method, operation in item.items():
             listed = f"<code>{method.upper()} {path}</code>" in page
             assert listed == ("operation" not in operation["tags"]), path
@@ -120,9 +122,9 @@ async def test_head_is_answered_like_get(create: Create) -> None:
 @SERVICE
 async def test_a_page_is_no_operation(create: Create) -> None:
     """Neither the pages nor their files stand in the OpenAPI document."""
-    document = create().openapi()
+    document = fastapi_behind(create()).openapi()
     assert not {*PAGES, *FILES} & set(document["paths"])
-    bare = DirectAPI(title="x")
+    bare = application(title="x")
     before = bare.openapi()
     bare.openapi_schema = None
     pages.install(bare)
@@ -131,7 +133,7 @@ async def test_a_page_is_no_operation(create: Create) -> None:
 
 async def test_what_a_service_says_of_itself_is_escaped() -> None:
     """Its name, its description, the summary of an operation."""
-    app = DirectAPI(title="<b>tea</b>", description="<script>tea</script>")
+    app = application(title="<b>tea</b>", description="<script>tea</script>")
 
     @app.get("/cups/{cup}", summary="<i>Pour</i>")
     async def pour(cup: str) -> None: ...
@@ -146,7 +148,7 @@ async def test_what_a_service_says_of_itself_is_escaped() -> None:
 @pytest.mark.parametrize("path", ["/redoc", "/docs/", "/docs/oauth2-redirect", "/docs/../../x"])
 async def test_what_fastapi_would_add_is_not_there(path: str) -> None:
     """Its pages load from other servers."""
-    app = DirectAPI(title="x")
+    app = application(title="x")
     pages.install(app)
     async with client(app) as asking:
         assert (await asking.get(path)).status_code == 404
