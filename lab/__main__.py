@@ -16,6 +16,7 @@ import sys
 
 from lab.serving import serve
 from stack import environ, interruption, output
+from stack.ports import LOOPBACK
 from stack.processes import StackError, exit_with_parent
 from stack.toxics import ToxiproxyError
 from stack.up import RUN_DIR, add_arguments
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(parser)
     # A database of its own: what is done to it here, no other stack has to answer for.
     parser.set_defaults(run_dir=RUN_DIR / "lab")
+    parser.add_argument(
+        "--host", default=LOOPBACK, help="the address to listen at; a container needs 0.0.0.0"
+    )
     parser.add_argument(
         "--no-browser",
         action="store_true",

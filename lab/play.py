@@ -270,7 +270,7 @@ class Play:
         if len(self.rounds) == ROUNDS_MAX:
             self.tally.clear_cells_of(self.rounds[0].number)
         self.rounds.append(placed)
-        self.entries = [*self.entries, placed][-2 * plans.ORDERS_MAX :]
+        self.entries = [*self.entries, placed][-plans.ORDERS_MAX :]
         self.history.note("placed", number=placed.number)
         for lane in lanes.values():
             self._told(self.shell.order(lane.account, lane.column.delivery))

@@ -46,13 +46,16 @@ async def serve(options: argparse.Namespace, console: Console) -> int:
     _refuse_second(options.run_dir)
     usual = not options.own_ports
     async with AsyncExitStack() as exit_stack:
-        listener = exit_stack.enter_context(ports.listen(PORT_VARIABLE, PORT if usual else None))
+        listener = exit_stack.enter_context(
+            ports.listen(PORT_VARIABLE, PORT if usual else None, options.host)
+        )
         harness = await exit_stack.enter_async_context(
             opened(options.run_dir, say(console), usual_ports=usual)
         )
         play = await exit_stack.enter_async_context(Play(harness))
         await exit_stack.enter_async_context(_served(play, listener))
-        url = ports.url_of(listener)
+        # Under 0.0.0.0 it is asked by its loopback name all the same.
+        url = f"http://{ports.LOOPBACK}:{ports.port_of(listener)}"
         exit_stack.enter_context(_described(options.run_dir, url))
         _announce(console, url, harness.stack.moved, listener)
         if not options.no_browser:

@@ -20,6 +20,8 @@ from lab.rounds import Lane, Round
 _JOURNAL_PAUSE_S = 0.015
 # Postgres is asked when something has happened, and otherwise this often while an order is open.
 _LEDGER_PAUSE_S = 0.1
+# Of an order that is over nothing more is expected.
+_QUIET_PAUSE_S = 0.5
 _UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -116,4 +118,5 @@ class Watch:
                 if settled and self._may_end(current):
                     await self._read(list(current.lanes.values()))
                     self._ended(current)
-            await asyncio.sleep(_LEDGER_PAUSE_S)
+            quiet = all(current.over for current in self._rounds())
+            await asyncio.sleep(_QUIET_PAUSE_S if quiet else _LEDGER_PAUSE_S)

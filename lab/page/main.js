@@ -20,6 +20,13 @@ let mine = null;
 let recorded = [];
 
 let local = "";
+function fragment() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return location.hash.slice(1);
+  }
+}
 let lastShell = "nothing yet";
 const fail = (error) => {
   say($("notice"), error.message);
@@ -154,7 +161,10 @@ $("link").addEventListener("click", () => copy(`${location.origin}/#${state?.pla
 $("copy-shell").addEventListener("click", () => copy($("shell").textContent, "The command is copied."));
 
 fetch("/protections").then((response) => response.json()).then((found) => { protections = found; render(); }, () => {});
-const asked = decodeURIComponent(location.hash.slice(1));
+// A page that is loaded again goes on with what runs; one that is opened with a plan plays it.
+const arrived = performance.getEntriesByType("navigation")[0]?.type;
+const asked = arrived === "reload" ? "" : fragment();
+addEventListener("hashchange", () => { if (fragment() && fragment() !== state?.plan) plan(fragment()); });
 new Stream({
   state: (now) => {
     const first = state === null;

@@ -16,6 +16,7 @@ from tests.browser.test_report import OF_A_SCREEN, check
 from tests.lab.running import RunningLab, running
 
 STEPS = 8
+TIMES = "\N{MULTIPLICATION SIGN}"
 PAGE_BYTES_MAX = 150 * 1024
 DESKTOP = Screen("light", 1320, 900)
 COLUMNS = ("at_most_once", "at_least_once", "exactly_once")
@@ -70,7 +71,7 @@ async def compare(page: Page, lab: RunningLab) -> list[float]:
         moved = await lab.moved_cents(column["account"])
         effects.append(moved / state["price_cents"])
         shown = page.locator(f"[data-column={name}] .big")
-        assert await shown.inner_text() == f"{effects[-1]:g} ×"
+        assert await shown.inner_text() == f"{effects[-1]:g} {TIMES}"
         assert await shown.get_attribute("data-cents") == f"{moved}"
         chips = await page.locator(f"[data-column={name}] .chip b").all_inner_texts()
         keys = [f"{a['key']}{' ?1' if a['retry'] else ''}" for a in column["attempts"]]
@@ -131,7 +132,7 @@ async def _take_step(page: Page, lab: RunningLab) -> None:
     if "goes wrong" in label or "fault" in label:
         await page.wait_for_selector('#tour-after:has-text("Guess first")')
         # Nothing gives it away before the guess.
-        assert await page.locator(".big").all_inner_texts() == ["? ×"] * 3
+        assert await page.locator(".big").all_inner_texts() == [f"? {TIMES}"] * 3
         assert "taken" not in await page.locator("#harm").inner_text()
         saw = await page.locator("#saw").inner_text()
         assert saw == "ServerDisconnectedError: Server disconnected"
