@@ -30,8 +30,13 @@ _SEAMS = {
 class Rules(Protocol):
     """What a person has set for all messages."""
 
-    step: bool
-    cut: bool
+    @property
+    def step(self) -> bool:
+        """Whether each message stops at barriers."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether all answers are being cut."""
 
 
 class Messages:

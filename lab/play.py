@@ -1,6 +1,8 @@
 """The play: what people do on the page, and the one state that all pages show.
 
 Guarantee: every action is bounded, and one that cannot be done says so in one sentence and leaves the stack healed.
+
+Long because it is the list of all that a person can do, in one place; what each of them needs is a module of its own.
 """
 
 import asyncio
@@ -8,43 +10,31 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 import httpx
 
 from chaos.harness.harness import AMOUNT_CENTS, Harness
 from chaos.runner.run import WRAPPED
 from lab import challenge, plans
 from lab.columns import COLUMNS, Column
+from lab.cutting import Cutting
 from lab.held import Holds, NotPossible
 from lab.history import History
 from lab.messages import Messages
 from lab.network import Network
 from lab.plans import Action, Entry, Plant
+from lab.planting import Planting
+from lab.repair import Repair
 from lab.rounds import Lane, Round
 from lab.shell import Shell
-from lab.strikes import ANSWERS_CUT, Strikes
+from lab.strikes import Strikes
 from lab.switchboard import Switchboard
 from lab.tally import Tally
 from lab.watching import Watch
-from stack.processes import StackError
-from stack.toxics import ToxiproxyError
-from stack.waiting import NotSeen
 
 # Remembered with all their events: what can be looked at again, saved, and put into a plan.
 ROUNDS_MAX = 40
-# The button's page says that it is still pressed; one that has gone is not obeyed for longer.
-_CUT_LEASE_S = 5.0
 # An order of a plan that does not settle: longer than a lease of the order service.
 _ENTRY_BOUND_S = 120.0
-_TROUBLE = (
-    ToxiproxyError,
-    StackError,
-    NotSeen,
-    OSError,
-    TimeoutError,
-    httpx.TransportError,
-    asyncpg.PostgresError,
-)
 
 
 class Play:
@@ -52,8 +42,6 @@ class Play:
 
     def __init__(self, harness: Harness) -> None:
         self.step = False
-        self.cut = False
-        self.bug = ""
         self.busy = ""
         self.notice = ""
         self.rounds: deque[Round] = deque(maxlen=ROUNDS_MAX)
@@ -65,6 +53,9 @@ class Play:
         self.protections = challenge.shown()
         self._harness = harness
         self._network = Network(harness, self._told)
+        self._repair = Repair(self._network, self.holds, self.complain, self._forget_faults)
+        self._planting = Planting(harness, self._repair)
+        self._cutting = Cutting(self._network, self._repair, self._account, self._cut_changed)
         self._strikes = Strikes(harness, self._network, self.history, self.complain)
         self._watch = Watch(harness, self.history, self._watched, self._may_end, self._end)
         self._messages = Messages(
@@ -78,13 +69,11 @@ class Play:
         )
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cut_lease: asyncio.TimerHandle | None = None
         # One command after the other: two pages must not start two orders at once.
         self._one = asyncio.Lock()
 
     async def __aenter__(self) -> "Play":
-        # A lab that was killed in the middle of a challenge may have left it switched off.
-        await challenge.set_second_net(self._harness.target.owner, on=True)
+        await self._planting.open()
         await self._network.open()
         self._watch.start(self._messages)
         control = self._harness.control
@@ -101,8 +90,19 @@ class Play:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cutting.close()
         await self._strikes.close()
         await self._watch.close()
+
+    @property
+    def bug(self) -> str:
+        """What is planted now; empty when nothing is."""
+        return self._planting.bug
+
+    @property
+    def cut(self) -> bool:
+        """Whether all answers are being cut."""
+        return self._cutting.on
 
     @property
     def current(self) -> Round | None:
@@ -182,30 +182,21 @@ class Play:
     async def set_cut(self, on: bool) -> None:
         """Cuts all answers while the button is pressed, which its page has to repeat. Raises `NotPossible`."""
         async with self._one:
-            self._renew_cut(on)
-            if on == self.cut:
-                return
-            if on:
-                await self._heal_if_needed()
-                for column in COLUMNS:
-                    await self._try(self._network.arm(column, self._account(column), ANSWERS_CUT))
-                self.cut = True
-                if self.current is None or self.current.over:
-                    await self._place(())
-            else:
-                await self._end_cut()
-            self.history.note("cut" if on else "healed")
-            self.history.changed()
+            if not on:
+                if self._cutting.on:
+                    await self._cutting.end()
+            elif await self._cutting.begin() and (self.current is None or self.current.over):
+                await self._place(())
 
     async def heal(self) -> None:
         """Ends every fault: held messages pass, toxics go."""
         async with self._one:
-            self.cut = False
+            self._cutting.forget()
             self.step = False
             self.holds.release()
             if self.current is not None:
                 self.current.script.clear()
-            await self._try(self._network.heal())
+            await self._repair.attempt(self._network.heal())
             self.notice = ""
             self.history.note("healed")
             self.history.changed()
@@ -259,8 +250,8 @@ class Play:
             raise NotPossible("An order is under way: let its messages pass, or heal.")
         self.notice = ""
         if not self.cut:
-            await self._heal_if_needed()
-        accounts = await self._try(
+            await self._repair.start_clean()
+        accounts = await self._repair.attempt(
             asyncio.gather(*(self._harness.open_account(f"lab-{c.letter}") for c in COLUMNS))
         )
         self._count += 1
@@ -292,61 +283,22 @@ class Play:
             self.complain(f"The order service recorded no order; the customer saw {saw}.")
 
     async def _restart(self, bug: str) -> None:
-        has = challenge.factories(bug) if bug else {}
-        had = challenge.factories(self.bug) if self.bug else {}
         before, self.busy = self.busy, "The services are being started again."
         self.history.note("restarts", bug=bug)
         self.history.changed()
         try:
-            net = not (bug and challenge.BY_BUG[bug].second_net)
-            await self._try(challenge.set_second_net(self._harness.target.owner, on=net))
-            for service in {**had, **has}:
-                factory = has.get(service, WRAPPED[service])
-                await self._try(self._harness.stack.exchange(service, factory))
-            self.bug = bug
+            await self._planting.plant(bug)
             self.entries.append(Plant(bug))
         finally:
             self.busy = before
             self.history.changed()
 
-    async def _heal_if_needed(self) -> None:
-        try:
-            if await self._network.has_toxics():
-                await self._network.heal()
-        except ToxiproxyError as exc:
-            raise NotPossible(f"Toxiproxy does not do what it is asked: {exc}.") from exc
+    def _forget_faults(self) -> None:
+        self._cutting.forget()
 
-    async def _end_cut(self) -> None:
-        self.cut = False
-        for column in COLUMNS:
-            try:
-                await self._network.disarm(column, self._account(column), ANSWERS_CUT)
-            except ToxiproxyError:
-                await self._try(self._network.heal())
-
-    def _renew_cut(self, on: bool) -> None:
-        if self._cut_lease is not None:
-            self._cut_lease.cancel()
-        loop = asyncio.get_running_loop()
-        self._cut_lease = loop.call_later(_CUT_LEASE_S, self._cut_forgotten) if on else None
-
-    def _cut_forgotten(self) -> None:
-        self._spawn(self.set_cut(False))
-
-    async def _try(self, doing: Any) -> Any:
-        """Does something to the stack; trouble becomes one sentence, and the stack is healed."""
-        try:
-            return await doing
-        except _TROUBLE as exc:
-            self.cut = False
-            self.holds.release()
-            sentence = f"That could not be done, and the faults were ended: {exc}"
-            self.complain(sentence.splitlines()[0].rstrip(".:") + ".")
-            try:
-                await self._network.heal()
-            except ToxiproxyError as trouble:
-                self.complain(f"Toxiproxy does not do what it is asked: {trouble}.")
-            raise NotPossible(self.notice) from exc
+    def _cut_changed(self, on: bool) -> None:
+        self.history.note("cut" if on else "healed")
+        self.history.changed()
 
     def _account(self, column: Column) -> str:
         current = self.current

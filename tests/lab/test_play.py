@@ -1,6 +1,8 @@
 """What the page shows of an order is what Postgres says, in every situation; the column with the key pays once in all."""
 
 import itertools
+import os
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -170,6 +172,22 @@ async def test_a_toxic_that_cannot_be_armed(lab: RunningLab) -> None:
     await lab.over(state["round"]["number"])
     state = await lab.ordered("response_lost")
     assert (await compare(lab, state))["exactly_once"] == 1
+
+
+async def test_trouble_with_toxiproxy(lab: RunningLab) -> None:
+    """While Toxiproxy does not answer, an order is refused with one sentence; as soon as it does, all is as before."""
+    (pid,) = [p["pid"] for p in lab.description["processes"] if "toxiproxy" in p["name"].lower()]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        refused = await lab.do("order")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert refused.status_code == 409
+    assert "Toxiproxy does not do what it is asked" in refused.json()["detail"]
+    assert (await lab.state())["notice"] == refused.json()["detail"]
+    state = await lab.ordered("response_lost")
+    assert (await compare(lab, state))["exactly_once"] == 1
+    assert state["notice"] == ""
 
 
 async def test_diagrams_and_the_saved_file(lab: RunningLab) -> None:
