@@ -17,7 +17,7 @@ from chaos.evidence.journal import Journal
 from chaos.evidence.readings import connect
 from chaos.faults.control import Control
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE
-from chaos.harness.harness import Harness
+from chaos.harness.harness import BOUND_S, Harness
 from chaos.harness.target import Target, described
 from chaos.promises.audit import audit
 from chaos.runner.play import Played, play
@@ -77,7 +77,11 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
     servers: LentServers | None = None,
+<<<<<<< HEAD
     control: Callable[[], Control] = Control,
+=======
+    bound_s: float = BOUND_S,
+>>>>>>> main
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
@@ -110,6 +114,7 @@ async def open_harness(
             control=line,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
+            bound_s=bound_s,
         )
         try:
             yield harness

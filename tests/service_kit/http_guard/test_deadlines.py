@@ -61,6 +61,7 @@ async def was_answered_after_a_stall(connection: Connection) -> None:
 
 WAITS: dict[str, tuple[Callable[[Connection], Awaitable[None]], int]] = {
     "for the first byte": (nothing, 30),
+    "for the first byte after empty lines": (receives(b"\r\n", b"\r\n"), 30),
     "for the rest of a head": (receives(HALF_A_HEAD), 30),
     "for the rest of a later head": (receives(GET, HALF_A_HEAD), 30),
     "for the rest of a head after a body": (receives(AFTER_A_BODY + HALF_A_HEAD), 30),
@@ -110,6 +111,23 @@ async def test_a_refused_peer_can_read_its_answer() -> None:
     assert not connection.transport.aborted
     connection.protocol.check(now_s + 1.5)
     assert connection.transport.aborted
+
+
+async def test_a_peer_that_is_still_sending_can_read_its_answer() -> None:
+    """The answer came before the end of the body: closing at once would reset the connection."""
+    connection = Connection(half_closes=True, **TIMEOUTS)
+    head = b"POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100\r\n\r\n"
+    await connection.receive(head + b"abc")
+    (answer,) = await connection.answers()
+    assert answer.status == 200
+    assert (connection.transport.half_closed, connection.transport.ended) == (True, False)
+    connection.protocol.check(asyncio.get_running_loop().time() + 1.5)
+    assert connection.transport.aborted
+
+
+async def test_little_is_written_for_a_peer_that_does_not_read() -> None:
+    """Above this the application waits: what uvicorn would write ahead is four times as much."""
+    assert Connection().transport.high == 16_384
 
 
 async def test_an_answer_that_has_begun_is_not_followed_by_a_refusal() -> None:
