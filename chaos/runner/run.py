@@ -77,11 +77,8 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
     servers: LentServers | None = None,
-<<<<<<< HEAD
     control: Callable[[], Control] = Control,
-=======
     bound_s: float = BOUND_S,
->>>>>>> main
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 

@@ -46,7 +46,8 @@ async def test_messages_pass_while_nobody_listens() -> None:
     async def decide(event: dict[str, str]) -> dict[str, str]:
         return {"do": "die"}
 
-    async with Switchboard() as board:
+    board = Switchboard()
+    async with board:
         assert await _asked(board) == {"do": "go"}
         board.listen(decide)
         assert await _asked(board) == {"do": "die"}
@@ -66,7 +67,8 @@ async def test_a_service_that_is_gone_is_held_no_longer() -> None:
             gone.set()
         return {}
 
-    async with Switchboard() as board:
+    board = Switchboard()
+    async with board:
         board.listen(decide)
         host, _, port = board.address.rpartition(":")
         _, writer = await asyncio.open_connection(host, int(port))
