@@ -130,6 +130,7 @@ class Messages:
             len(lane.attempts) + 1, key, retry, str(event["span"]), str(event.get("order_id", ""))
         )
         lane.attempts.append(attempt)
+        lane.begun.set()
         self._note("sends", lane, attempt, pid=event["pid"])
         return await self._barrier(found, lane, attempt, Seam.SEND, event)
 
@@ -164,7 +165,7 @@ class Messages:
             late=attempt.ended.is_set(),
         )
         if not attempt.ended.is_set():
-            await lane.may_answer.wait()
+            await found.none_delayed.wait()
         return await self._barrier(found, lane, attempt, Seam.REPLY, event)
 
     async def _barrier(
@@ -195,7 +196,7 @@ class Messages:
             return {**_GO, "via": self._route(lane.column)}
         lane.decisions.append(Decision(lane.column.letter, seam, attempt.number, action))
         self._note("struck", lane, attempt, seam=seam.name.lower(), action=action.name.lower())
-        return await self._strikes.strike(lane, attempt, seam, action, pid)
+        return await self._strikes.strike(found, lane, attempt, seam, action, pid)
 
     def _pass_by(self, lane: Lane, event: dict[str, Any]) -> None:
         """Messages that nothing strikes: the customer's, and the notification."""

@@ -88,15 +88,12 @@ class Lane:
     events_left_out: int = 0
     reading: Reading | None = None
     late: int = 0
-    # Clear while the answers of later attempts wait for one that was delayed.
-    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    # Its first attempt has begun: the order is recorded and has its key.
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     # The order service answered, or died, without having recorded the order.
     is_unrecorded: bool = False
     is_caller_dead: bool = False
     decisions: list[Decision] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.may_answer.set()
 
     def attempt_of(self, span: str) -> Attempt | None:
         """The attempt whose request this is; None for a copy that the lab has sent."""
@@ -189,6 +186,21 @@ class Round:
     script: dict[tuple[Column, Seam, int], Action]
     over: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    # Requests that were delayed and have not come; while there are any, the answers of their retries wait: an order that is
+    # open keeps its key, and all later keys, from being forgotten.
+    delayed: int = 0
+    none_delayed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.none_delayed.set()
+
+    def delay(self, more: int) -> None:
+        """One more request is delayed, or one fewer."""
+        self.delayed += more
+        if self.delayed:
+            self.none_delayed.clear()
+        else:
+            self.none_delayed.set()
 
     def lane_of(self, account: str) -> Lane | None:
         """The column that this account belongs to."""

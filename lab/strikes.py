@@ -19,7 +19,7 @@ from chaos.harness.harness import AMOUNT_CENTS, Harness
 from lab.history import History
 from lab.network import FORGOTTEN_MS, LATE_MS, Network
 from lab.plans import Action, Seam
-from lab.rounds import Attempt, Lane
+from lab.rounds import Attempt, Lane, Round
 from stack.processes import StackError
 from stack.toxics import LimitData, ToxiproxyError
 from stack.waiting import NotSeen, until
@@ -62,7 +62,7 @@ class Strikes:
         return bool(self._tasks)
 
     async def strike(
-        self, lane: Lane, attempt: Attempt, seam: Seam, action: Action, pid: int
+        self, struck: Round, lane: Lane, attempt: Attempt, seam: Seam, action: Action, pid: int
     ) -> dict[str, Any]:
         """What the held service is told."""
         route = {"via": self._network.route(lane.column)} if seam is Seam.SEND else {}
@@ -71,7 +71,7 @@ class Strikes:
                 case Action.LOSE:
                     await self._lose(lane, attempt, seam)
                 case Action.DELAY | Action.FORGET:
-                    route = {"via": await self._delay(lane, attempt, action)}
+                    route = {"via": await self._delay(struck, lane, attempt, action)}
                 case Action.COPY if seam is Seam.ARRIVAL:
                     await self._copy(lane, attempt)
                 case Action.COPY:
@@ -126,19 +126,18 @@ class Strikes:
             claim = "the row was committed before the toxic was removed"
             attempt.witnesses.append((claim, attempt.executed))
 
-    async def _delay(self, lane: Lane, attempt: Attempt, action: Action) -> str:
+    async def _delay(self, struck: Round, lane: Lane, attempt: Attempt, action: Action) -> str:
         late_ms = LATE_MS if action is Action.DELAY else FORGOTTEN_MS
         name, via = await self._network.open_late(lane.column, lane.account, late_ms)
         attempt.strike(Seam.SEND, action)
         if action is Action.DELAY:
-            # The order stays open until the late message has come: so long no key of it is forgotten.
-            lane.may_answer.clear()
+            struck.delay(1)
         attempt.witnesses.append((f"latency and timeout read back from proxy {name}", True))
         lane.late += 1
-        self._watch(self._see_late(lane, attempt, name))
+        self._watch(self._see_late(struck, lane, attempt, name))
         return via
 
-    async def _see_late(self, lane: Lane, attempt: Attempt, name: str) -> None:
+    async def _see_late(self, struck: Round, lane: Lane, attempt: Attempt, name: str) -> None:
         async def executed() -> bool:
             return attempt.status != 0
 
@@ -149,7 +148,8 @@ class Strikes:
         after = attempt.ended.is_set() and attempt.arrivals > 0
         attempt.witnesses.append(("the request arrived after its caller had given up", after))
         lane.late -= 1
-        lane.may_answer.set()
+        if attempt.struck is Action.DELAY:
+            struck.delay(-1)
         try:
             await self._network.close_late(name, lane.account)
         except ToxiproxyError as exc:

@@ -66,7 +66,8 @@ async def test_a_page_that_does_not_read_is_let_go() -> None:
     for number in range(history._UNREAD_MAX + 1):
         told.note("sends", number=number)
         await read(quick, 1)
-    ended = [message async for message in slow]
+    async with asyncio.timeout(10):
+        ended = [message async for message in slow]
     assert len(ended) <= history._UNREAD_MAX
     told.note("sends", number=-1)
     assert (await read(quick, 1))[0][1]["number"] == -1
