@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from chaos.harness.harness import Harness
 from lab.columns import COLUMNS, Column
-from stack.toxics import Latency, Refused, Timeout, Toxic, ToxiproxyError
+from stack.toxics import DeadlineExceeded, Latency, Refused, Timeout, Toxic, ToxiproxyError
 
 # The caller sees its connection end after this time, while its request is still on the way.
 GIVEN_UP_AFTER_MS = 500
@@ -80,14 +80,20 @@ class Network:
         self._harness.journal.note("healed", account, proxy="billing")
 
     async def heal(self) -> None:
-        """Makes the proxies of all columns anew, without toxics: the clean-up that cannot hang."""
+        """Removes every toxic. A proxy that does not let go of one, or is missing, is made anew, which ends its connections."""
         for column in COLUMNS:
-            # Refused when Toxiproxy was started again: it knows only the proxies of the stack then.
-            with suppress(Refused):
-                await self._toxiproxy.delete(column.proxy)
-            await self._toxiproxy.create(
-                column.proxy, self._upstream(column), self._listen[column.proxy]
-            )
+            try:
+                for name in await self._toxiproxy.toxics(column.proxy):
+                    await self._toxiproxy.remove(column.proxy, name)
+            except (Refused, DeadlineExceeded):
+                await self._make_anew(column)
+
+    async def _make_anew(self, column: Column) -> None:
+        # Refused when Toxiproxy was started again: it knows only the proxies of the stack then.
+        with suppress(Refused):
+            await self._toxiproxy.delete(column.proxy)
+        listen = self._listen[column.proxy]
+        await self._toxiproxy.create(column.proxy, self._upstream(column), listen)
 
     async def has_toxics(self) -> bool:
         """Whether a column's proxy has any, or is missing."""

@@ -29,8 +29,6 @@ export class Wire {
     const told = make("div", { className: "node low right" }, make("i"), make("span", { text: "notification" }));
     told.style.left = "70.5%";
     this.element.append(told);
-    this.width = 0;
-    new ResizeObserver(([entry]) => { this.width = entry.contentRect.width; this.settle(); }).observe(this.element);
   }
 
   clear() {
@@ -128,8 +126,8 @@ export class Wire {
     if (dot.struck === "delay" || dot.struck === "forget") return;
     if (dot.struck !== "kill") await this.move(dot, "toxi");
     dot.element.className = "dot lost";
-    const [left] = PLACE[dot.at];
-    await this.animate(dot.element, [this.spot(dot.at), `translate(${(left / 100) * this.width}px, 118px)`], 1.2);
+    const at = this.spot(dot.at);
+    await this.animate(dot.element, [at, { ...at, top: "118px" }], 1.2);
     this.drop(attempt);
   }
 
@@ -150,10 +148,10 @@ export class Wire {
   }
 
   async animate(element, [from, to], hops) {
-    element.style.transform = to;
+    Object.assign(element.style, to);
     const duration = this.duration(hops);
     if (!duration) return;
-    const running = element.animate([{ transform: from }, { transform: to }], { duration, easing: "ease-in-out" });
+    const running = element.animate([from, to], { duration, easing: "ease-in-out" });
     // A page in the background finishes no animation; then the timer does.
     await Promise.race([running.finished.catch(() => {}), new Promise((done) => setTimeout(done, duration + 80))]);
   }
@@ -170,15 +168,11 @@ export class Wire {
 
   spot(name) {
     const [left, top] = PLACE[name];
-    return `translate(${(left / 100) * this.width}px, ${top}px)`;
+    return { left: `${left}%`, top: `${top}px` };
   }
 
   place(element, name) {
-    element.style.transform = this.spot(name);
-  }
-
-  settle() {
-    for (const dot of this.dots.values()) this.place(dot.element, dot.at);
+    Object.assign(element.style, this.spot(name));
   }
 
   drop(attempt) {
