@@ -37,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
+.PHONY: help demo up lab matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -49,6 +49,9 @@ demo: $(STAMP) ## Play the five failures under the three semantics, then stay up
 
 up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
 	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
+
+lab: $(STAMP) ## One page on which you strike the real stack by hand
+	@exec $(COMMAND) lab --exit-with-parent
 
 matrix: $(STAMP) ## Play the table alone; other stacks may be running
 	@exec $(COMMAND) chaos matrix --exit-with-parent
