@@ -14,6 +14,7 @@ import httpx
 
 from judge.errors import ServiceError
 from judge.evidence import Answer, Attempt
+from judge.requests import Rendered
 
 # No answer of an endpoint that accepts idempotency keys is longer; what follows is not compared.
 _BODY_BYTES_MAX = 1_000_000
@@ -104,7 +105,7 @@ class Caller:
         return Answer(response.status_code, tuple(response.headers.items()), response.content)
 
     async def _exchange(self, client: httpx.AsyncClient, attempt: Attempt, sending: Sending) -> None:
-        request = self._request(client, attempt, sending)
+        request = self._request(client, attempt.request, sending.address)
         async with client.stream(
             request.method,
             request.url,
@@ -122,8 +123,14 @@ class Caller:
                     break
             attempt.answer = Answer(response.status_code, tuple(response.headers.items()), body)
 
-    def _request(self, client: httpx.AsyncClient, attempt: Attempt, sending: Sending) -> httpx.Request:
-        rendered = attempt.request
+    def head_bytes(self, rendered: Rendered) -> int:
+        """How many bytes of a request come before its body."""
+        request = self._request(self.client(), rendered, None)
+        line = f"{rendered.method} {request.url.raw_path.decode()} HTTP/1.1\r\n"
+        headers = sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers.raw)
+        return len(line) + headers + len("\r\n")
+
+    def _request(self, client: httpx.AsyncClient, rendered: Rendered, address: str | None) -> httpx.Request:
         url = httpx.URL(self.url + rendered.path)
         headers = [(name.encode("ascii"), value.encode()) for name, value in rendered.headers]
         names = {name.lower() for name, _ in headers}
@@ -132,10 +139,10 @@ class Caller:
             headers.append((b"Host", self._parts.netloc.rpartition("@")[2].encode()))
         if rendered.content or rendered.method in ("POST", "PUT", "PATCH"):
             headers.append((b"Content-Length", str(len(rendered.content)).encode()))
-        if sending.address is not None:
+        if address is not None:
             # The name stays that of the service, for its certificate and its virtual hosts.
             extensions["sni_hostname"] = url.host
-            host, _, port = sending.address.rpartition(":")
+            host, _, port = address.rpartition(":")
             url = url.copy_with(host=host, port=int(port))
         return client.build_request(rendered.method, url, headers=headers, extensions=extensions)
 
