@@ -5,9 +5,8 @@ from stack import early_signals
 if __name__ == "__main__":
     early_signals.end_at_once()
 
-from stack import interruption
-
 from judge.command import main
+from stack import interruption
 
 
 def entry() -> None:

@@ -32,7 +32,11 @@ class Answers:
     def is_busy(self, attempt: Attempt) -> bool:
         """Asked to come again, by a status that says so and Retry-After."""
         answer = attempt.answer
-        return answer is not None and answer.status in _BUSY and answer.header("Retry-After") is not None
+        return (
+            answer is not None
+            and answer.status in _BUSY
+            and answer.header("Retry-After") is not None
+        )
 
     def is_waiting(self, attempt: Attempt) -> bool:
         """In flight or busy: the caller shall come again."""

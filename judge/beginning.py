@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from judge.config.reading import parsed
 from judge.errors import ConfigError
 
-_TEXT = '''\
+_TEXT = """\
 # How to send one request to your service, and how to count what really happened.
 # Run `retry-judge run` beside this file. Every line that is commented out is optional.
 
@@ -47,7 +47,7 @@ step = -100
 # in_flight = [409]
 # retention_s = 5                            # a declared life of keys: a retry after it is played, too
 # slow_s = 2                                 # a handler can take so long: retries are spaced across it
-'''
+"""
 
 
 def write(url: str, file: Path) -> str:

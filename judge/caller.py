@@ -70,7 +70,8 @@ class Caller:
     def client(self) -> httpx.AsyncClient:
         """A client of its own for one attempt; it ignores the proxies of the environment."""
         transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, retries=0)
-        return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=False)
+        # Each use has one deadline in all (asyncio.timeout); a timeout for each read would not stop a slow drip.
+        return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=False)  # noqa: S113
 
     async def send(self, attempt: Attempt, sending: Sending) -> Attempt:
         """Sends the attempt's request and completes its record. Never raises for what the network does."""
@@ -87,7 +88,9 @@ class Caller:
                 sending.hold.arrive()
         return attempt
 
-    async def get(self, method: str, path: str, headers: dict[str, str], deadline_s: float) -> Answer:
+    async def get(
+        self, method: str, path: str, headers: dict[str, str], deadline_s: float
+    ) -> Answer:
         """A request that is no evidence: of the probe, or to see whether the service is up.
 
         Raises `ServiceError` when there is no answer.
@@ -104,7 +107,9 @@ class Caller:
             raise ServiceError(f"{method} {url}: {exc or type(exc).__name__}.") from exc
         return Answer(response.status_code, tuple(response.headers.items()), response.content)
 
-    async def _exchange(self, client: httpx.AsyncClient, attempt: Attempt, sending: Sending) -> None:
+    async def _exchange(
+        self, client: httpx.AsyncClient, attempt: Attempt, sending: Sending
+    ) -> None:
         request = self._request(client, attempt.request, sending.address)
         async with client.stream(
             request.method,
@@ -130,7 +135,9 @@ class Caller:
         headers = sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers.raw)
         return len(line) + headers + len("\r\n")
 
-    def _request(self, client: httpx.AsyncClient, rendered: Rendered, address: str | None) -> httpx.Request:
+    def _request(
+        self, client: httpx.AsyncClient, rendered: Rendered, address: str | None
+    ) -> httpx.Request:
         url = httpx.URL(self.url + rendered.path)
         headers = [(name.encode("ascii"), value.encode()) for name, value in rendered.headers]
         names = {name.lower() for name, _ in headers}

@@ -7,8 +7,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from stack import interruption
-
 from judge.arguments import parser
 from judge.beginning import write
 from judge.cases.catalogue import CASES
@@ -20,6 +18,7 @@ from judge.outputs.files import Files
 from judge.outputs.result import result
 from judge.runner import CALIBRATION, Options, judge
 from judge.verdict import EXIT_CODES
+from stack import interruption
 
 _UNKNOWN = EXIT_CODES["unknown"]
 

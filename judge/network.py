@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from judge.errors import JudgeError
+from judge.evidence import Evidence
 from stack.ports import choose
 from stack.processes import StackError
 from stack.toxics import Toxic, ToxiproxyError
 from stack.toxiproxy import ToxiproxyServer, find_or_build
-
-from judge.errors import JudgeError
-from judge.evidence import Evidence
 
 _PROJECT = Path(__file__).resolve().parent.parent
 # No environment variable names the port: a free one each time.
@@ -24,7 +23,9 @@ _NO_VARIABLE = "RETRY_JUDGE_TOXIPROXY_PORT"
 class Proxy:
     """One proxy to the service. `address` is host:port."""
 
-    def __init__(self, server: ToxiproxyServer, name: str, address: str, evidence: Evidence) -> None:
+    def __init__(
+        self, server: ToxiproxyServer, name: str, address: str, evidence: Evidence
+    ) -> None:
         self._server = server
         self._name = name
         self.address = address

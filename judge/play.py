@@ -6,11 +6,11 @@ Guarantee: everything that a case does leaves an entry in its evidence.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from judge.answers import Answers
 from judge.caller import Caller, Hold, Sending
@@ -21,6 +21,8 @@ from judge.network import Network, Proxy
 from judge.probe.meter import Meter
 from judge.requests import USUAL, Change, Requests, Values
 from judge.service import Service
+
+T = TypeVar("T")
 
 # How long a key may be reported as in flight after its request is over, or its process dead.
 IN_FLIGHT_ENDS_S = 15.0
@@ -48,6 +50,15 @@ class Bench:
     # From the calibration: how long one request takes, and an answer to compare others with.
     latency_s: float = 0.05
     sample: Attempt | None = None
+    # What has failed so far: the name of the case to its usual cause.
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def cause(self, usual: str) -> str:
+        """The usual cause of a second effect, unless an earlier case has shown a simpler one."""
+        for name in ("replay", "kill-acknowledged"):
+            if self.failed.get(name):
+                return f"As in the case {name}: {self.failed[name]}"
+        return usual
 
     @property
     def deadline_s(self) -> float:
@@ -140,9 +151,9 @@ class Play:
         hold.released.set()
         return list(await asyncio.gather(*tasks))
 
-    def start(self, work: Any) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Runs something beside the case; `close` ends it if the case does not."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -77,7 +77,9 @@ class Requests:
         """The values of a new logical request."""
         values = Values("", str(uuid.uuid4()), str(uuid.uuid4()), str(next(self._integers)))
         # A key that stands for itself alone: the payload's {uuid} is another one.
-        key = replace(values, uuid=str(uuid.uuid4()), unique=str(uuid.uuid4())).fill(self.config.key)
+        key = replace(values, uuid=str(uuid.uuid4()), unique=str(uuid.uuid4())).fill(
+            self.config.key
+        )
         return replace(values, key=key)
 
     @property
@@ -117,7 +119,9 @@ class Requests:
         if kind and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = kind
         path = config.other_path if change.other_path else config.path
-        encoded = path.replace("{key}", quote(values.key, safe="")) if not change.other_path else path
+        encoded = (
+            path.replace("{key}", quote(values.key, safe="")) if not change.other_path else path
+        )
         return Rendered(
             config.method, values.fill(encoded), tuple(headers.items()), content, values.key
         )
@@ -125,7 +129,9 @@ class Requests:
     def _content(self, values: Values, change: Change) -> tuple[bytes, str]:
         config = self.config
         if config.body is not None:
-            body = config.other if change.other_payload and config.other is not None else config.body
+            body = (
+                config.other if change.other_payload and config.other is not None else config.body
+            )
             kind = "application/json" if _is_json(body) else "text/plain; charset=utf-8"
             return values.fill(body).encode(), kind
         if config.form is not None:
@@ -142,7 +148,9 @@ class Requests:
             document = _merged(document, config.other)
         if isinstance(document, dict):
             document = self._rekeyed(document, change)
-        return json.dumps(_filled(document, values), ensure_ascii=False).encode(), "application/json"
+        return json.dumps(
+            _filled(document, values), ensure_ascii=False
+        ).encode(), "application/json"
 
     def _rekeyed(self, document: Mapping[str, Any], change: Change) -> dict[str, Any]:
         if self.carrier not in ("json", "form"):

@@ -74,7 +74,9 @@ async def judge(config: Config, options: Options, progress: Progress) -> Run:
         network = Network(caller.authority, folder, progress.says)
         try:
             await network.open()
-            progress.says("Starting the service" if service.can_start else "Looking for the service")
+            progress.says(
+                "Starting the service" if service.can_start else "Looking for the service"
+            )
             await service.open()
             bench = Bench(
                 config,
@@ -196,10 +198,20 @@ class _Runner:
             kind, sentence = "unknown", f"there is no evidence that {missing[0]}"
         if kind == "fail" and await self._disturbed():
             kind, cause = "unknown", ""
-            sentence = f"the reading changes while nothing is sent, so this proves nothing: {sentence}"
+            sentence = (
+                f"the reading changes while nothing is sent, so this proves nothing: {sentence}"
+            )
         seconds = time.monotonic() - began
         return Verdict(
-            case.name, case.title, case.promise, case.control, kind, sentence, cause, seconds, evidence
+            case.name,
+            case.title,
+            case.promise,
+            case.control,
+            kind,
+            sentence,
+            cause,
+            seconds,
+            evidence,
         )
 
     async def _disturbed(self) -> bool:
@@ -210,6 +222,8 @@ class _Runner:
 
     def _add(self, verdict: Verdict) -> None:
         self.run.verdicts.append(verdict)
+        if verdict.kind == "fail":
+            self.bench.failed[verdict.name] = verdict.cause
         self.progress.ends(verdict)
 
 

@@ -11,13 +11,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from stack.processes import die_with
-
 from judge import processes
 from judge.caller import Caller
 from judge.config.model import Config
 from judge.environ import of_commands
 from judge.errors import ServiceError
+from stack.processes import die_with
 
 # A start on a busy machine, with migrations or a virtual machine to warm up.
 _START_TIMEOUT_S = 60.0
@@ -101,7 +100,7 @@ class Service:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.root, signal.SIGTERM)
         ends = time.monotonic() + _GRACE_S
-        while self.pids() and time.monotonic() < ends:
+        while self.pids() and time.monotonic() < ends:  # noqa: ASYNC110 - a process sets no event
             await asyncio.sleep(_PAUSE_S)
         self.kills += 1
         await self._end()
@@ -166,7 +165,11 @@ class Service:
                     f"(it ran in {folder}): {self.log_end()}"
                 )
             if time.monotonic() > ends:
-                what = f"answered 2xx at {service.ready}" if service.ready else f"listened at {service.url}"
+                what = (
+                    f"answered 2xx at {service.ready}"
+                    if service.ready
+                    else f"listened at {service.url}"
+                )
                 raise ServiceError(
                     f"the service has not {what} within {_START_TIMEOUT_S:g} s of its start: {self.log_end()}"
                 )

@@ -56,7 +56,7 @@ async def retry_all(play: Play, pending: list[Pending], after: str) -> None:
             if difference:
                 raise Broken(
                     f"an answer from before {after} is another one afterwards: {difference}",
-                    causes.MEMORY_ONLY,
+                    play.bench.cause(causes.MEMORY_ONLY),
                 )
 
 

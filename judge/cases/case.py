@@ -95,12 +95,16 @@ async def must_succeed(play: Play, attempt: Attempt, after: str) -> None:
 def must_be_same(play: Play, first: Attempt, later: Attempt, what: str) -> None:
     """Raises `Broken` unless a later success is the same answer as the first."""
     if difference := play.bench.answers.difference(first, later):
-        raise Broken(f"{what} is not answered as the first request was: {difference}", causes.NOT_ATOMIC_ANSWER)
+        raise Broken(
+            f"{what} is not answered as the first request was: {difference}",
+            causes.NOT_ATOMIC_ANSWER,
+        )
 
 
-def must_be_once(effects: Decimal, what: str, cause_more: str, cause_less: str) -> None:
+def must_be_once(play: Play, effects: Decimal, what: str, cause_more: str, cause_less: str) -> None:
     """Raises `Broken` unless there was exactly one effect."""
     if effects != 1:
         raise Broken(
-            f"{what} took effect {times(effects)}", cause_more if effects > 1 else cause_less
+            f"{what} took effect {times(effects)}",
+            play.bench.cause(cause_more) if effects > 1 else cause_less,
         )

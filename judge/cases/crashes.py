@@ -6,12 +6,21 @@ or, where the case says so, just answered.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from judge import causes
 from judge.caller import Sending
 from judge.cases.aftermath import Pending, retry_all
-from judge.cases.case import Case, first_success, must_be_once, must_be_same, must_succeed, plain, witness
+from judge.cases.case import (
+    Case,
+    first_success,
+    must_be_once,
+    must_be_same,
+    must_succeed,
+    plain,
+    witness,
+)
 from judge.config.model import Config
 from judge.errors import Broken, Untold
 from judge.evidence import Attempt
@@ -47,15 +56,18 @@ async def _acknowledged(play: Play) -> None:
     if effects > 1:
         raise Broken(
             f"a request that had been answered was sent again after kill -9 and a new start: it took effect {plain(effects)} times",
-            causes.MEMORY_ONLY,
+            play.bench.cause(causes.MEMORY_ONLY),
         )
     await must_succeed(play, retry, "kill -9 after the answer")
     must_be_same(play, first, retry, "a retry after kill -9")
 
 
 async def _arrival(play: Play) -> None:
-    for _ in range(_ARRIVALS):
+    met = [
         await _strike(play, min(_AT_ONCE, _load(play)), _nothing, "on arrival")
+        for _ in range(_ARRIVALS)
+    ]
+    _must_have_met(play, met)
 
 
 async def _nothing(_: "Load") -> None:
@@ -64,10 +76,18 @@ async def _nothing(_: "Load") -> None:
 
 async def _middle(play: Play) -> None:
     began = time.monotonic()
-    for number in range(_ROUNDS):
-        await _strike(play, _load(play), _moment(play, number), "in the middle")
-        if time.monotonic() - began > _ROUNDS_END_S:
-            break
+    met: list[int] = []
+    while len(met) < _ROUNDS and time.monotonic() - began < _ROUNDS_END_S:
+        met.append(await _strike(play, _load(play), _moment(play, len(met)), "in the middle"))
+    _must_have_met(play, met)
+
+
+def _must_have_met(play: Play, met: list[int]) -> None:
+    kills = sum(in_flight > 0 for in_flight in met)
+    play.evidence.witness(
+        f"requests were in flight when the service was killed ({kills} of {len(met)} kills, {sum(met)} requests)",
+        kills > 0,
+    )
 
 
 async def _reply(play: Play) -> None:
@@ -84,12 +104,15 @@ async def _reply(play: Play) -> None:
         answered = await play.send(values, "the request", sending=sending)
         if not headed:
             raise Untold(f"no answer started: {answered.saw}")
-        witness(play, "the answer had started when the service was killed", not play.bench.service.alive)
+        witness(
+            play, "the answer had started when the service was killed", not play.bench.service.alive
+        )
         await play.restart()
         pending = Pending(values, None)
         await retry_all(play, [pending], "kill -9 when the answer starts")
         effects = await play.effects(1)
         must_be_once(
+            play,
             effects,
             "a request whose service was killed when its answer started, and that was sent again,",
             causes.EFFECT_BEFORE_KEY,
@@ -134,7 +157,7 @@ class Load:
             await self._answered.wait_for(lambda: self.answers >= count)
 
 
-Moment = Callable[[Load], Awaitable[None]]
+Moment = Callable[[Load], Coroutine[Any, Any, None]]
 
 
 def _moment(play: Play, number: int) -> Moment:
@@ -143,7 +166,7 @@ def _moment(play: Play, number: int) -> Moment:
     by_effect = play.bench.config.effect.kind == "sql"
 
     async def at_part(_: Load) -> None:
-        await asyncio.sleep(chance.uniform(0.1, 1.1) * latency_s)
+        await asyncio.sleep(chance.uniform(0.05, 0.95) * latency_s)
 
     async def at_answer(load: Load) -> None:
         await load.answered(chance.randint(1, max(1, len(load.values) // 2)))
@@ -151,7 +174,7 @@ def _moment(play: Play, number: int) -> Moment:
 
     async def at_effect(_: Load) -> None:
         meter = play.bench.meter
-        while await meter.value() == meter.base:
+        while await meter.value() == meter.base:  # noqa: ASYNC110 - a database sets no event
             await asyncio.sleep(0)
 
     kinds: tuple[Moment, ...] = (
@@ -160,12 +183,14 @@ def _moment(play: Play, number: int) -> Moment:
     return kinds[number % len(kinds)]
 
 
-async def _strike(play: Play, count: int, moment: Moment, when: str) -> None:
-    """Sends requests, kills the service at a moment, starts it again, retries them all, and counts."""
+async def _strike(play: Play, count: int, moment: Moment, when: str) -> int:
+    """Sends requests, kills the service at a moment, starts it again, retries them all, and counts.
+
+    Gives how many requests were in flight at the moment of the kill.
+    """
     await play.begin_again()
     load = Load(play, count)
     load.send()
-    first = load.tasks[0]
     waiting = [play.start(load.all_complete.wait()), *load.tasks]
     await asyncio.wait(waiting, timeout=play.bench.deadline_s, return_when=asyncio.FIRST_COMPLETED)
     trigger = play.start(moment(load))
@@ -179,18 +204,21 @@ async def _strike(play: Play, count: int, moment: Moment, when: str) -> None:
     trigger.cancel()
     unanswered = sum(attempt.answer is None for attempt in attempts)
     await play.restart()
-    del first
     pending = [Pending(each, attempt) for each, attempt in zip(load.values, attempts, strict=True)]
     await retry_all(play, pending, f"kill -9 {when}")
     effects = await play.effects(count)
     what = f"{count} requests, of which {unanswered} had no answer when the service was killed {when}, were sent again"
     if effects > count:
-        raise Broken(f"{what}: they took effect {plain(effects)} times", causes.EFFECT_BEFORE_KEY)
+        raise Broken(
+            f"{what}: they took effect {plain(effects)} times",
+            play.bench.cause(causes.EFFECT_BEFORE_KEY),
+        )
     if effects < count:
         raise Broken(
-            f"{what}: all are answered with success, but only {plain(effects)} took effect", causes.KEY_BEFORE_EFFECT
+            f"{what}: all are answered with success, but only {plain(effects)} took effect",
+            causes.KEY_BEFORE_EFFECT,
         )
-    play.evidence.witness(f"requests were in flight when the service was killed {when}", in_flight > 0)
+    return in_flight
 
 
 def _load(play: Play) -> int:

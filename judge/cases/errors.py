@@ -32,7 +32,8 @@ async def _ended(play: Play, strike: Callable[[Play], Awaitable[None]], after: s
     count = max(1, min(_AT_ONCE, play.bench.headroom // 12))
     values = [play.new() for _ in range(count)]
     tasks = [
-        play.start(play.send(each, f"request {number}")) for number, each in enumerate(values, start=1)
+        play.start(play.send(each, f"request {number}"))
+        for number, each in enumerate(values, start=1)
     ]
     await _all_sent(play, tasks)
     await asyncio.sleep(play.chance.uniform(0.1, 0.6) * play.bench.latency_s)
@@ -44,11 +45,15 @@ async def _ended(play: Play, strike: Callable[[Play], Awaitable[None]], after: s
     if effects != count:
         raise Broken(
             f"{count} requests were sent again after {after}: they took effect {plain(effects)} times",
-            causes.EFFECT_BEFORE_KEY if effects > count else causes.KEY_BEFORE_EFFECT,
+            play.bench.cause(causes.EFFECT_BEFORE_KEY)
+            if effects > count
+            else causes.KEY_BEFORE_EFFECT,
         )
     witness(play, f"every request was answered after {after}", True)
     if errors:
-        play.evidence.note(f"{errors} of {count} requests were answered with an error of the server at {after}, and succeeded later.")
+        play.evidence.note(
+            f"{errors} of {count} requests were answered with an error of the server at {after}, and succeeded later."
+        )
 
 
 def _pending(values: list[Values], attempts: list[Attempt]) -> list[Pending]:

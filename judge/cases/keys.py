@@ -33,7 +33,9 @@ async def _missing(play: Play) -> None:
             )
         optional = "missing_key" not in expect.stated and not profile.key_required
         if not optional or attempt.status >= 500:
-            status_as_expected(play, attempt, expect.missing_key, "missing_key", "a request without a key")
+            status_as_expected(
+                play, attempt, expect.missing_key, "missing_key", "a request without a key"
+            )
         return
     if "missing_key" in expect.stated and expect.missing_key < 400:
         return
@@ -56,7 +58,9 @@ async def _quoted(play: Play) -> None:
     bare = filled.strip('"')
     quoted = bare != filled
     spelled = bare if quoted else f'"{bare}"'
-    await _strange(play, "the key without its quotes" if quoted else "the key in quotes", spelled, values)
+    await _strange(
+        play, "the key without its quotes" if quoted else "the key in quotes", spelled, values
+    )
 
 
 async def _malformed(play: Play) -> None:
@@ -76,7 +80,9 @@ async def _long(play: Play) -> None:
     if first is None:
         return
     await play.begin_again()
-    second = await play.until_final(twin, "another key, as long, different at its end", Change(raw_key=other))
+    second = await play.until_final(
+        twin, "another key, as long, different at its end", Change(raw_key=other)
+    )
     effects = await play.effects(1 if second.succeeded else 0)
     if second.succeeded and effects == 0:
         raise Broken(
@@ -85,7 +91,8 @@ async def _long(play: Play) -> None:
         )
     if second.refused and not play.bench.answers.is_waiting(second):
         raise Broken(
-            f"of two very long keys that differ at their end, the second is refused: {second.saw}", causes.TRUNCATED_KEY
+            f"of two very long keys that differ at their end, the second is refused: {second.saw}",
+            causes.TRUNCATED_KEY,
         )
 
 
@@ -102,7 +109,9 @@ async def _strange(play: Play, what: str, raw: str, values: Values | None = None
                 causes.KEY_OPTIONAL,
             )
         if first.answer is None or first.status >= 500:
-            play.evidence.note(f"{what.capitalize()} is answered {first.saw}: a refusal of the family 4xx says what is wrong.")
+            play.evidence.note(
+                f"{what.capitalize()} is answered {first.saw}: a refusal of the family 4xx says what is wrong."
+            )
         return None
     second = await play.until_final(values, f"{what}, again", change)
     effects = await play.effects(1)
@@ -113,11 +122,13 @@ async def _strange(play: Play, what: str, raw: str, values: Values | None = None
             return None
         raise Broken(
             f"{what} is accepted and does not protect: sent twice, the request took effect {times(effects)}",
-            causes.KEY_OPTIONAL,
+            play.bench.cause(causes.KEY_OPTIONAL),
         )
     witness(play, f"{what} was accepted, and its retry answered", second.answer is not None)
     if second.succeeded and (difference := play.bench.answers.difference(first, second)):
-        play.evidence.note(f"{what.capitalize()}: the retry is not answered as the first request was: {difference}")
+        play.evidence.note(
+            f"{what.capitalize()}: the retry is not answered as the first request was: {difference}"
+        )
     return first
 
 
@@ -134,7 +145,9 @@ def _carried(play: Play, values: Values) -> str:
 
 
 def _needs_carrier(config: Config) -> str:
-    return "" if Requests(config.request).carrier else "the key is a part of the path or of a raw body"
+    return (
+        "" if Requests(config.request).carrier else "the key is a part of the path or of a raw body"
+    )
 
 
 CASES = (

@@ -4,7 +4,15 @@ Guarantee: a refusal counts only when a control shows that the same request is a
 """
 
 from judge import causes
-from judge.cases.case import Case, first_success, must_be_same, must_succeed, plain, witness
+from judge.cases.case import (
+    Case,
+    first_success,
+    must_be_once,
+    must_be_same,
+    must_succeed,
+    plain,
+    witness,
+)
 from judge.config.model import Config
 from judge.errors import Broken, Untold
 from judge.evidence import Attempt
@@ -20,7 +28,9 @@ _WAITS_S = 1.0
 
 async def _other_payload(play: Play) -> None:
     expect = play.bench.config.expect
-    control = await play.until_final(play.new(), "control: the other payload with its own key", _OTHER_PAYLOAD)
+    control = await play.until_final(
+        play.new(), "control: the other payload with its own key", _OTHER_PAYLOAD
+    )
     if not control.succeeded:
         raise Untold(f"the other payload is refused with a key of its own, too: {control.saw}")
     await play.effects(0, 0.3)
@@ -28,16 +38,20 @@ async def _other_payload(play: Play) -> None:
     values = play.new()
     first = await first_success(play, values)
     witness(play, "the first request took effect", await play.effects(1) == 1)
-    other = await play.until_final(values, "the same key, another payload", _OTHER_PAYLOAD, waits_s=_WAITS_S)
+    other = await play.until_final(
+        values, "the same key, another payload", _OTHER_PAYLOAD, waits_s=_WAITS_S
+    )
     effects = await play.effects(1)
     if effects != 1:
         raise Broken(
             f"another payload with a used key is answered {other.saw} and changed the reading: "
             f"{plain(effects)} effects in place of 1",
-            causes.UNPROTECTED,
+            play.bench.cause(causes.UNPROTECTED),
         )
     if other.succeeded:
-        what = "the first answer" if play.bench.answers.same_body(first, other) else str(other.status)
+        what = (
+            "the first answer" if play.bench.answers.same_body(first, other) else str(other.status)
+        )
         raise Broken(
             f"another payload with a used key is answered with {what}, as if it had been executed: {other.saw}",
             causes.PAYLOAD_NOT_COMPARED,
@@ -49,10 +63,19 @@ async def _other_payload(play: Play) -> None:
         )
     if other.answer is None:
         raise Untold(f"another payload with a used key got no answer: {other.saw}")
-    status_as_expected(play, other, expect.other_payload, "other_payload", "another payload with a used key")
+    status_as_expected(
+        play, other, expect.other_payload, "other_payload", "another payload with a used key"
+    )
     again = await play.until_final(values, "the first payload again")
     await must_succeed(play, again, "another payload was refused")
     must_be_same(play, first, again, "the first payload, sent again,")
+    must_be_once(
+        play,
+        await play.effects(1),
+        "a request that was sent again after another payload with its key was refused",
+        causes.HIDDEN_EFFECT,
+        causes.LOST_EFFECT,
+    )
 
 
 def status_as_expected(play: Play, attempt: Attempt, expected: int, name: str, what: str) -> None:
@@ -64,12 +87,16 @@ def status_as_expected(play: Play, attempt: Attempt, expected: int, name: str, w
     says = f"{what} is answered {attempt.saw}, and not {expected}, as {by} says"
     lenient = play.bench.answers.profile.any_success and name not in expect.stated
     if attempt.status >= 500 or (expect.is_stated(name) and not lenient):
-        raise Broken(says, "The refusal is not the documented one: a caller cannot tell what to do.")
+        raise Broken(
+            says, "The refusal is not the documented one: a caller cannot tell what to do."
+        )
     play.evidence.note(f"{says}; nothing was executed.")
 
 
 async def _other_caller(play: Play) -> None:
-    control = await play.until_final(play.new(), "control: the second caller with its own key", _OTHER_CALLER)
+    control = await play.until_final(
+        play.new(), "control: the second caller with its own key", _OTHER_CALLER
+    )
     control_effects = await play.effects(0, 0.3)
     if control.answer is None or control.status >= 500:
         raise Untold(f"the second caller gets no answer with a key of its own: {control.saw}")
@@ -77,7 +104,9 @@ async def _other_caller(play: Play) -> None:
     values = play.new()
     first = await first_success(play, values)
     mine = await play.effects(1)
-    other = await play.until_final(values, "the second caller, the same key", _OTHER_CALLER, waits_s=_WAITS_S)
+    other = await play.until_final(
+        values, "the second caller, the same key", _OTHER_CALLER, waits_s=_WAITS_S
+    )
     effects = await play.effects(1) - mine
     answers = play.bench.answers
     sample = play.bench.sample
@@ -130,7 +159,9 @@ async def _other_caller_own_payload(play: Play, control: Attempt, control_effect
 
 
 async def _other_path(play: Play) -> None:
-    control = await play.until_final(play.new(), "control: the other path with its own key", _OTHER_PATH)
+    control = await play.until_final(
+        play.new(), "control: the other path with its own key", _OTHER_PATH
+    )
     control_effects = await play.effects(0, 0.3)
     if not control.succeeded:
         raise Untold(f"the other path is refused with a key of its own: {control.saw}")
@@ -138,12 +169,17 @@ async def _other_path(play: Play) -> None:
     values = play.new()
     first = await first_success(play, values)
     mine = await play.effects(1)
-    other = await play.until_final(values, "the same key, another path", _OTHER_PATH, waits_s=_WAITS_S)
+    other = await play.until_final(
+        values, "the same key, another path", _OTHER_PATH, waits_s=_WAITS_S
+    )
     effects = await play.effects(1) - mine
     answers = play.bench.answers
     if other.refused and effects == 0:
         if leaked := answers.leaks(first, other, play.bench.sample):
-            raise Broken(f"the refusal on another path gives away {leaked} of the first answer", causes.PATHS_SHARED)
+            raise Broken(
+                f"the refusal on another path gives away {leaked} of the first answer",
+                causes.PATHS_SHARED,
+            )
         return
     told_apart = not answers.same_body(first, control)
     replayed = told_apart and answers.same_body(first, other)
@@ -154,7 +190,9 @@ async def _other_path(play: Play) -> None:
             causes.PATHS_SHARED,
         )
     if not told_apart and control_effects == 0:
-        raise Untold("the other path does not change the reading, and all answers are equal: nothing tells them apart")
+        raise Untold(
+            "the other path does not change the reading, and all answers are equal: nothing tells them apart"
+        )
 
 
 def _alike(control: Attempt, other: Attempt) -> bool:

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from stack.toxics import Latency, LimitData, Toxic
-
 from judge import causes
 from judge.cases.case import (
     Case,
@@ -19,6 +17,7 @@ from judge.errors import Broken, Untold
 from judge.evidence import Answer, Attempt
 from judge.play import Play
 from judge.requests import Rendered, Values
+from stack.toxics import Latency, LimitData, Toxic
 
 _RESPONSE_LOST = LimitData(bytes=0)
 _REQUEST_LOST = LimitData(bytes=0, stream="upstream")
@@ -54,12 +53,19 @@ async def _answer_lost(play: Play, toxic: Toxic, after: str) -> None:
         retry = await play.until_final(values, "retry", proxy=proxy)
     effects = await play.effects(1)
     if effects > 1:
-        raise Broken(f"a request was retried after {after}: it took effect {times(effects)}", causes.UNPROTECTED)
+        raise Broken(
+            f"a request was retried after {after}: it took effect {times(effects)}",
+            play.bench.cause(causes.UNPROTECTED),
+        )
     await must_succeed(play, retry, after.replace("its", "the"))
     again = await final_success(play, values, "retry, directly", after.replace("its", "the"))
     must_be_same(play, retry, again, "a second retry")
     must_be_once(
-        await play.effects(1), f"a request that was retried after {after}", causes.HIDDEN_EFFECT, causes.LOST_EFFECT
+        play,
+        await play.effects(1),
+        f"a request that was retried after {after}",
+        causes.HIDDEN_EFFECT,
+        causes.LOST_EFFECT,
     )
     witness(play, "the request had taken effect before its retry", executed == 1)
 
@@ -79,7 +85,11 @@ async def _request_lost(play: Play) -> None:
         retry = await play.until_final(values, "retry", proxy=proxy)
     await must_succeed(play, retry, "the request was lost")
     must_be_once(
-        await play.effects(1), "a request that was lost and sent again", causes.HIDDEN_EFFECT, causes.LOST_EFFECT
+        play,
+        await play.effects(1),
+        "a request that was lost and sent again",
+        causes.HIDDEN_EFFECT,
+        causes.LOST_EFFECT,
     )
 
 
@@ -131,7 +141,11 @@ async def _cut_request(
         )
     await must_succeed(play, retry, f"a request that was cut {where}")
     must_be_once(
-        await play.effects(1), f"a request that was cut {where} and sent again", causes.PARTIAL_BODY, causes.PARTIAL_BODY
+        play,
+        await play.effects(1),
+        f"a request that was cut {where} and sent again",
+        causes.PARTIAL_BODY,
+        causes.PARTIAL_BODY,
     )
 
 
@@ -139,8 +153,10 @@ async def _late_original(play: Play) -> None:
     values = play.new()
     async with play.proxy() as proxy:
         await proxy.arm(_HOLD)
-        task: asyncio.Task[Attempt] = play.start(play.send(values, "the original, held", proxy=proxy))
-        while not _on_the_way(play.evidence.attempts):
+        task: asyncio.Task[Attempt] = play.start(
+            play.send(values, "the original, held", proxy=proxy)
+        )
+        while not _on_the_way(play.evidence.attempts):  # noqa: ASYNC110 - its deadline ends it
             await asyncio.sleep(0.005)
         retry = await final_success(play, values, "retry", "the original was held up")
         before = await play.effects(1)
@@ -156,14 +172,19 @@ async def _late_original(play: Play) -> None:
         # Twice before the original arrived: the retry alone did it.
         raise Broken(
             f"the original arrived after its retry, and the request took effect {times(effects)}",
-            causes.LATE_ORIGINAL if before == 1 else causes.HIDDEN_EFFECT,
+            play.bench.cause(causes.LATE_ORIGINAL if before == 1 else causes.HIDDEN_EFFECT),
         )
     witness(play, "the late original arrived and was answered", original.answer is not None)
-    must_be_once(effects, "a request whose original was late", causes.LATE_ORIGINAL, causes.LOST_EFFECT)
+    must_be_once(
+        play, effects, "a request whose original was late", causes.LATE_ORIGINAL, causes.LOST_EFFECT
+    )
     if original.succeeded:
         must_be_same(play, retry, original, "the late original")
     elif original.status >= 500 and not play.bench.answers.is_waiting(original):
-        raise Broken(f"the original that arrived after its retry is answered {original.saw}", causes.NOT_ATOMIC_ANSWER)
+        raise Broken(
+            f"the original that arrived after its retry is answered {original.saw}",
+            causes.NOT_ATOMIC_ANSWER,
+        )
     else:
         play.evidence.note(f"The late original is refused: {original.saw}")
 
@@ -174,7 +195,9 @@ def _on_the_way(attempts: list[Attempt]) -> bool:
 
 def _middle_of(answer: Answer) -> int:
     """Where an answer is cut: in the middle of its body, or of its head when it has none. In bytes."""
-    head = len("HTTP/1.1 200 OK\r\n\r\n") + sum(len(name) + len(value) + 4 for name, value in answer.headers)
+    head = len("HTTP/1.1 200 OK\r\n\r\n") + sum(
+        len(name) + len(value) + 4 for name, value in answer.headers
+    )
     return head + len(answer.body) // 2 if len(answer.body) > 1 else head // 2
 
 

@@ -4,7 +4,15 @@ import asyncio
 import time
 
 from judge import causes
-from judge.cases.case import Case, final_success, first_success, must_be_once, must_be_same, times, witness
+from judge.cases.case import (
+    Case,
+    final_success,
+    first_success,
+    must_be_once,
+    must_be_same,
+    times,
+    witness,
+)
 from judge.config.model import Config
 from judge.errors import Broken
 from judge.play import Play
@@ -24,8 +32,11 @@ async def _retention(play: Play) -> None:
     began = time.monotonic()
     witness(play, "the request took effect", await play.effects(1) == 1)
     await _until(began + life_s * _WITHIN)
-    within = await final_success(play, values, f"retry within {life_s:g} s", "a part of the key's life")
+    within = await final_success(
+        play, values, f"retry within {life_s:g} s", "a part of the key's life"
+    )
     must_be_once(
+        play,
         await play.effects(1),
         f"a request that was retried within the declared {life_s:g} s",
         causes.EXPIRED_KEY,
@@ -42,7 +53,9 @@ async def _retention(play: Play) -> None:
             causes.EXPIRED_KEY,
         )
     if effects > 1:
-        play.evidence.note(f"As the profile says, a key is executed again after {life_s:g} s: a later retry is a second effect.")
+        play.evidence.note(
+            f"As the profile says, a key is executed again after {life_s:g} s: a later retry is a second effect."
+        )
     witness(play, "the late retry was answered", late.answer is not None)
 
 

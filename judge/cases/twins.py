@@ -10,7 +10,7 @@ from judge.cases.case import (
     final_success,
     must_be_once,
     must_be_same,
-    plain,
+    must_succeed,
     times,
     witness,
 )
@@ -48,32 +48,22 @@ async def _twins(play: Play) -> None:
 
 
 async def _judge_twins(play: Play, values: Values, attempts: list[Attempt]) -> None:
-    effects = await play.effects(1)
-    answers = play.bench.answers
     successes = [attempt for attempt in attempts if attempt.succeeded]
+    retry = await play.until_final(values, "retry") if successes else None
+    effects = await play.effects(1 if successes else 0)
     if effects > 1:
-        # The control: a single retry, after all is over, tells a race from a key that nothing looks at.
+        # The control: one more retry, after all is over, tells a race from a key that nothing looks at.
         await play.until_final(values, "control: one more retry, alone")
         unprotected = await play.effects(int(effects)) > effects
         raise Broken(
-            f"{len(attempts)} requests with one key at the same time took effect {times(effects)}",
-            causes.UNPROTECTED if unprotected else causes.CHECK_THEN_INSERT,
+            f"{len(attempts)} requests with one key at the same time, and a retry, took effect {times(effects)}",
+            play.bench.cause(causes.UNPROTECTED if unprotected else causes.CHECK_THEN_INSERT),
         )
-    overlapped = _overlapping(attempts)
-    witness(play, "several requests with the key were in flight at the same time", overlapped)
+    witness(play, "requests with the key were in flight at the same time", _overlapping(attempts))
     for attempt in attempts:
-        if attempt.succeeded or answers.is_waiting(attempt):
-            continue
-        if attempt.answer is None:
-            raise Untold(f"a concurrent request got no answer: {attempt.saw}")
-        allowed = ", ".join(map(str, answers.expect.in_flight)) or "none"
-        raise Broken(
-            f"of {len(attempts)} requests with one key at the same time, one is answered {attempt.saw}: "
-            f"neither the same answer nor in flight ({allowed})",
-            causes.CHECK_THEN_INSERT,
-        )
-    if not successes:
-        if all(answers.is_busy(attempt) for attempt in attempts):
+        _must_be_documented(play, attempt, len(attempts))
+    if retry is None:
+        if all(map(play.bench.answers.is_busy, attempts)):
             raise Untold("the service was too busy for every concurrent request")
         raise Broken(
             f"all of {len(attempts)} requests with one key at the same time are refused as in flight: none is executed",
@@ -81,10 +71,28 @@ async def _judge_twins(play: Play, values: Values, attempts: list[Attempt]) -> N
         )
     for attempt in successes[1:]:
         must_be_same(play, successes[0], attempt, "a concurrent request")
-    retry = await final_success(play, values, "retry", "concurrent requests")
+    await must_succeed(play, retry, "concurrent requests")
     must_be_same(play, successes[0], retry, "the retry after concurrent requests")
     must_be_once(
-        await play.effects(1), "requests with one key at the same time", causes.CHECK_THEN_INSERT, causes.LOST_EFFECT
+        play,
+        effects,
+        "requests with one key at the same time",
+        causes.CHECK_THEN_INSERT,
+        causes.LOST_EFFECT,
+    )
+
+
+def _must_be_documented(play: Play, attempt: Attempt, count: int) -> None:
+    answers = play.bench.answers
+    if attempt.succeeded or answers.is_waiting(attempt):
+        return
+    if attempt.answer is None:
+        raise Untold(f"a concurrent request got no answer: {attempt.saw}")
+    allowed = ", ".join(map(str, answers.expect.in_flight)) or "none"
+    raise Broken(
+        f"of {count} requests with one key at the same time, one is answered {attempt.saw}: "
+        f"neither the same answer nor in flight ({allowed})",
+        causes.CHECK_THEN_INSERT,
     )
 
 
@@ -92,9 +100,9 @@ def _overlapping(attempts: list[Attempt]) -> bool:
     """Whether two of them were complete on the wire before either had its answer."""
     complete = sorted(a.complete_ms for a in attempts if a.complete_ms is not None)
     heads = [a.head_ms if a.head_ms is not None else a.ended_ms for a in attempts]
-    return len(complete) > 1 and complete[1] <= min(head for head in heads if head is not None) or (
-        sum(a.began_ms < min(h for h in heads if h is not None) for a in attempts) > 1
-    )
+    return (
+        len(complete) > 1 and complete[1] <= min(head for head in heads if head is not None)
+    ) or (sum(a.began_ms < min(h for h in heads if h is not None) for a in attempts) > 1)
 
 
 async def _duplicate(play: Play) -> None:
@@ -119,7 +127,11 @@ async def _duplicate(play: Play) -> None:
     if all(attempt.answer is None for attempt in attempts):
         raise Untold(f"no copy got an answer: {attempts[0].saw}")
     must_be_once(
-        effects, "a request that the network delivered three times", causes.CHECK_THEN_INSERT, causes.LOST_EFFECT
+        play,
+        effects,
+        "a request that the network delivered three times",
+        causes.CHECK_THEN_INSERT,
+        causes.LOST_EFFECT,
     )
     successes = [attempt for attempt in attempts if attempt.succeeded]
     if not successes:
@@ -152,7 +164,9 @@ async def _slow_twins(play: Play) -> None:
         if original.done():
             break
         late = number
-        twins.append(play.start(play.send(values, f"twin {number}", sending=Sending(play.bench.deadline_s))))
+        twins.append(
+            play.start(play.send(values, f"twin {number}", sending=Sending(play.bench.deadline_s)))
+        )
     attempts: list[Attempt] = [await original, *await asyncio.gather(*twins)]
     took_s = attempts[0].seconds
     effects = await play.effects(1)
@@ -180,7 +194,13 @@ async def _slow_twins(play: Play) -> None:
     retry = await final_success(play, values, "retry", "a slow handler")
     for attempt in successes:
         must_be_same(play, attempt, retry, "the retry after a slow handler")
-    must_be_once(await play.effects(1), "a request with a slow handler", causes.LOCK_EXPIRES, causes.LOST_EFFECT)
+    must_be_once(
+        play,
+        await play.effects(1),
+        "a request with a slow handler",
+        causes.LOCK_EXPIRES,
+        causes.LOST_EFFECT,
+    )
 
 
 def plain_s(seconds: float) -> str:

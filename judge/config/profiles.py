@@ -23,8 +23,6 @@ class Profile:
 PROFILES = {
     "draft-07": Profile(400, 422, (409,), key_required=True),
     "stripe": Profile(400, 400, (409, 429), key_required=False, expires=True),
-    "lenient": Profile(
-        400, 422, (409, 423, 425, 429, 503), key_required=False, any_success=True
-    ),
+    "lenient": Profile(400, 422, (409, 423, 425, 429, 503), key_required=False, any_success=True),
 }
 DEFAULT = "draft-07"

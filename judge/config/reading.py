@@ -5,13 +5,14 @@ Guarantee: a wrong name, type or value is refused with the line and what is allo
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from jsonpath import JSONPathError, compile as compile_path
+from jsonpath import JSONPathError
+from jsonpath import compile as compile_path
 
 from judge.config.model import Config, Effect, EffectKind, Expect, Request, Service
 from judge.config.positions import line_of
@@ -62,9 +63,7 @@ def read(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
-        raise ConfigError(
-            f"there is no file {path}; `retry-judge init URL` writes one."
-        ) from exc
+        raise ConfigError(f"there is no file {path}; `retry-judge init URL` writes one.") from exc
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         raise ConfigError(f"{path} cannot be read: {reason}.") from exc
@@ -89,7 +88,9 @@ class _Reader:
     def config(self) -> Config:
         for table, content in self.document.items():
             if table not in _NAMES:
-                self.refuse(table, "", f"there is no table [{table}]; allowed are {_and(_NAMES)}", root=True)
+                self.refuse(
+                    table, "", f"there is no table [{table}]; allowed are {_and(_NAMES)}", root=True
+                )
             if not isinstance(content, dict):
                 self.refuse(table, "", f"{table} is a table, written [{table}]", root=True)
             for name, value in content.items():
@@ -111,9 +112,7 @@ class _Reader:
     def _check_name(self, table: str, name: str, value: Any) -> None:
         allowed = _NAMES[table]
         if name not in allowed:
-            self.refuse(
-                table, name, f"[{table}] has no {name!r}; allowed are {_and(allowed)}"
-            )
+            self.refuse(table, name, f"[{table}] has no {name!r}; allowed are {_and(allowed)}")
         kind = allowed[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
@@ -133,7 +132,9 @@ class _Reader:
         given = self.document.get("service", {})
         url = given.get("url", "")
         if not url:
-            self.refuse("service", "url", '[service] needs url, as in url = "http://127.0.0.1:3000"')
+            self.refuse(
+                "service", "url", '[service] needs url, as in url = "http://127.0.0.1:3000"'
+            )
         try:
             parts = urlsplit(url)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -144,7 +145,9 @@ class _Reader:
                 "service", "url", f"url is http:// or https://, a host and a port, not {url!r}"
             )
         if given.get("ready") and not given["ready"].startswith("/"):
-            self.refuse("service", "ready", f"ready is a path that begins with /, not {given['ready']!r}")
+            self.refuse(
+                "service", "ready", f"ready is a path that begins with /, not {given['ready']!r}"
+            )
         if "env" in given and not given.get("start"):
             self.refuse("service", "env", "env is for start, which is missing")
         if "start" in given and not given["start"].strip():
@@ -162,25 +165,40 @@ class _Reader:
                 self.refuse("request", name, f"{name} begins with /, not {given[name]!r}")
         given["method"] = given.get("method", "POST").upper()
         if given["method"] not in _METHODS:
-            self.refuse("request", "method", f"method is one of {_and(_METHODS)}, not {given['method']!r}")
+            self.refuse(
+                "request", "method", f"method is one of {_and(_METHODS)}, not {given['method']!r}"
+            )
         bodies = [name for name in ("json", "body", "form") if name in given]
         if len(bodies) > 1:
-            self.refuse("request", bodies[1], f"a request has one of json, body and form, not {_and(bodies)}")
+            self.refuse(
+                "request",
+                bodies[1],
+                f"a request has one of json, body and form, not {_and(bodies)}",
+            )
         self._check_other(given, bodies[0] if bodies else "")
         for name in ("json", "form", "other"):
             self._check_sendable(name, given.get(name))
         for name in ("headers", "other_caller"):
             for header, text in given.get(name, {}).items():
-                if not header.isascii() or not text.isprintable() or any(c in header for c in " :\t"):
+                if (
+                    not header.isascii()
+                    or not text.isprintable()
+                    or any(c in header for c in " :\t")
+                ):
                     self.refuse("request", name, f"{header!r} in {name} cannot be sent as a header")
         request = Request(**given)
         if "{key}" not in _everything(request):
             self.refuse(
-                "request", "headers",
+                "request",
+                "headers",
                 'no part of the request has {key}, as in headers = { "Idempotency-Key" = "{key}" }',
             )
         if not any(part in request.key for part in ("{uuid}", "{integer}", "{unique}")):
-            self.refuse("request", "key", "key needs {uuid}, {integer} or {unique}: every request has its own key")
+            self.refuse(
+                "request",
+                "key",
+                "key needs {uuid}, {integer} or {unique}: every request has its own key",
+            )
         return request
 
     def _check_sendable(self, name: str, value: Any) -> None:
@@ -188,40 +206,70 @@ class _Reader:
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError):
-            self.refuse("request", name, f"{name} has a date, a time or an infinite number, which JSON cannot hold")
+            self.refuse(
+                "request",
+                name,
+                f"{name} has a date, a time or an infinite number, which JSON cannot hold",
+            )
 
     def _check_other(self, given: Mapping[str, Any], body: str) -> None:
         if "other" not in given:
             return
-        wanted = {"json": dict, "form": dict, "body": str}.get(body)
+        wanted: type | None = {"json": dict, "form": dict, "body": str}.get(body)
         if wanted is None:
-            self.refuse("request", "other", "other changes json, body or form; the request has none of them")
+            self.refuse(
+                "request", "other", "other changes json, body or form; the request has none of them"
+            )
         if body == "json" and not isinstance(given["json"], dict):
             wanted = object
         if not isinstance(given["other"], wanted):
-            kind = "a text that is sent in place of body" if body == "body" else f"a table that is merged into {body}"
+            kind = (
+                "a text that is sent in place of body"
+                if body == "body"
+                else f"a table that is merged into {body}"
+            )
             self.refuse("request", "other", f"other is {kind}, not {_shown(given['other'])}")
 
     def _effect(self) -> Effect:
         given = self.document.get("effect", {})
-        kinds: list[EffectKind] = [k for k in ("http", "sql", "command") if k in given]  # type: ignore[misc]
+        kinds: list[EffectKind] = [k for k in ("http", "sql", "command") if k in given]
         if len(kinds) != 1:
-            has = f"not {_and(kinds)}" if kinds else "and it has none: without it nothing can be counted"
-            self.refuse("effect", kinds[1] if kinds else "", f"[effect] has one of http, sql and command, {has}")
+            has = (
+                f"not {_and(kinds)}"
+                if kinds
+                else "and it has none: without it nothing can be counted"
+            )
+            self.refuse(
+                "effect",
+                kinds[1] if kinds else "",
+                f"[effect] has one of http, sql and command, {has}",
+            )
         kind = kinds[0]
         source = given[kind].strip()
         if kind == "http":
             method, _, target = source.partition(" ")
             if not method.isalpha() or not target.strip():
-                self.refuse("effect", "http", f'http is a method and a path, as in "GET /accounts/alice", not {source!r}')
+                self.refuse(
+                    "effect",
+                    "http",
+                    f'http is a method and a path, as in "GET /accounts/alice", not {source!r}',
+                )
             if "value" not in given:
-                self.refuse("effect", "value", 'http needs value, a JSONPath to a number, as in value = "$.balance"')
-        if kind == "sql" and not given.get("dsn", "").startswith(("sqlite:///", "postgresql://", "postgres://")):
+                self.refuse(
+                    "effect",
+                    "value",
+                    'http needs value, a JSONPath to a number, as in value = "$.balance"',
+                )
+        if kind == "sql" and not given.get("dsn", "").startswith(
+            ("sqlite:///", "postgresql://", "postgres://")
+        ):
             self.refuse("effect", "dsn", 'sql needs dsn, "postgresql://…" or "sqlite:///file"')
         if not source:
             self.refuse("effect", kind, f"{kind} is empty")
         if kind == "sql" and "value" in given:
-            self.refuse("effect", "value", "value is for http and command; sql gives its first column")
+            self.refuse(
+                "effect", "value", "value is for http and command; sql gives its first column"
+            )
         for name, of in (("dsn", "sql"), ("headers", "http")):
             if name in given and kind != of:
                 self.refuse("effect", name, f"{name} is for {of}, not for {kind}")
@@ -229,11 +277,22 @@ class _Reader:
             try:
                 compile_path(given["value"])
             except (JSONPathError, ValueError) as exc:
-                self.refuse("effect", "value", f"value is not a JSONPath: {str(exc).splitlines()[0]}")
+                self.refuse(
+                    "effect", "value", f"value is not a JSONPath: {str(exc).splitlines()[0]}"
+                )
         step = Decimal(str(given.get("step", 1)))
         if step == 0:
-            self.refuse("effect", "step", "step is the change of the reading for one effect, and not 0")
-        return Effect(kind, source, step, given.get("value", ""), given.get("dsn", ""), given.get("headers", {}))
+            self.refuse(
+                "effect", "step", "step is the change of the reading for one effect, and not 0"
+            )
+        return Effect(
+            kind,
+            source,
+            step,
+            given.get("value", ""),
+            given.get("dsn", ""),
+            given.get("headers", {}),
+        )
 
     def _expect(self) -> Expect:
         given = self.document.get("expect", {})
@@ -270,6 +329,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _and(names: Any) -> str:
+def _and(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:-1]) + (" and " if len(listed) > 1 else "") + listed[-1]

@@ -11,12 +11,11 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from report.printable import printable
-
 from judge.cases.case import Case
 from judge.outputs.files import Files
 from judge.outputs.result import Json
 from judge.verdict import Run, Verdict
+from report.printable import printable
 
 _STYLES = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
 _NAME_WIDTH = 18
@@ -49,7 +48,10 @@ class Console:
         line.append(f"{verdict.kind:<8}", _STYLES[verdict.kind])
         line.append(f"{verdict.name:<{_NAME_WIDTH}}")
         line.append(f"{verdict.seconds:6.1f} s  ", "dim")
-        line.append(printable(verdict.sentence) if verdict.sentence else verdict.title, "" if verdict.sentence else "dim")
+        line.append(
+            printable(verdict.sentence) if verdict.sentence else verdict.title,
+            "" if verdict.sentence else "dim",
+        )
         (self._err if self._quiet else self._out).print(line)
 
     def summary(self, run: Run, document: Json, files: Files) -> None:
@@ -64,12 +66,21 @@ class Console:
             for note in case["notes"]:
                 out.print(Text(f"note, {case['name']}: {printable(note)}", "dim"))
         out.print()
-        out.print(Text.assemble((run.kind.upper(), _STYLES[run.kind]), f"  {_counted(run)} in {run.seconds:.1f} s; {files}"))
+        out.print(
+            Text.assemble(
+                (run.kind.upper(), _STYLES[run.kind]),
+                f"  {_counted(run)} in {run.seconds:.1f} s; {files}",
+            )
+        )
 
 
 def _finding(out: Terminal, case: Json) -> None:
     out.print()
-    out.print(Text(f"{case['verdict'].upper()}  {case['name']}: {case['title']}", _STYLES[case["verdict"]]))
+    out.print(
+        Text(
+            f"{case['verdict'].upper()}  {case['name']}: {case['title']}", _STYLES[case["verdict"]]
+        )
+    )
     out.print(Text(f"  promise: {case['promise']}"))
     out.print(Text(f"  seen:    {printable(case['sentence'])}"))
     if case["cause"]:
@@ -77,7 +88,11 @@ def _finding(out: Terminal, case: Json) -> None:
     readings = [event for event in case["events"] if event["kind"] == "reading"]
     if readings:
         first, last = readings[0], readings[-1]
-        out.print(Text(f"  reading: {first['value']} before, {last['value']} after ({last['effects']:g} effects)"))
+        out.print(
+            Text(
+                f"  reading: {first['value']} before, {last['value']} after ({last['effects']:g} effects)"
+            )
+        )
     attempts = [event for event in case["events"] if event["kind"] == "attempt"]
     for attempt in attempts[:_CURLS_MAX]:
         out.print(Text(f"  {attempt['label']}: {printable(attempt['curl'])}"))
@@ -88,7 +103,11 @@ def _finding(out: Terminal, case: Json) -> None:
 
 def _counted(run: Run) -> str:
     kinds = [verdict.kind for verdict in run.verdicts]
-    parts = [f"{kinds.count(kind)} {word}" for kind, word in (("pass", "passed"), ("fail", "failed"), ("unknown", "unknown")) if kind in kinds]
+    parts = [
+        f"{kinds.count(kind)} {word}"
+        for kind, word in (("pass", "passed"), ("fail", "failed"), ("unknown", "unknown"))
+        if kind in kinds
+    ]
     return ", ".join(parts)
 
 

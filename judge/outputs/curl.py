@@ -9,7 +9,9 @@ import shlex
 
 from judge.requests import Rendered
 
-_SECRET = re.compile(r"authorization|cookie|token|secret|password|api-?key|session|signature", re.IGNORECASE)
+_SECRET = re.compile(
+    r"authorization|cookie|token|secret|password|api-?key|session|signature", re.IGNORECASE
+)
 
 
 def curl(request: Rendered, url: str, *, other_caller: bool = False) -> str:

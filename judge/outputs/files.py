@@ -4,6 +4,8 @@ Guarantee: a folder that cannot be written is reported before anything is sent.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from judge.errors import JudgeError
@@ -46,10 +48,10 @@ class Files:
         if self._html is not None:
             texts[self._html] = html
         for file, text in texts.items():
-            self._write(lambda file=file, text=text: file.write_text(text, encoding="utf-8", errors="replace"), file)  # type: ignore[misc]
+            self._write(partial(file.write_text, text, encoding="utf-8", errors="replace"), file)
 
-    def _write(self, action: object, file: Path) -> None:
+    def _write(self, action: Callable[[], object], file: Path) -> None:
         try:
-            action()  # type: ignore[operator]
+            action()
         except OSError as exc:
             raise JudgeError(f"{file} cannot be written: {exc.strerror}.") from exc

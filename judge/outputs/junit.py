@@ -6,9 +6,8 @@ not played is skipped. The text is valid XML whatever the service answered.
 
 import xml.etree.ElementTree as ET
 
-from report.markup import element, xml
-
 from judge.outputs.result import Json
+from report.markup import element, xml
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -26,11 +25,20 @@ def junit(document: Json) -> str:
         "testsuite",
         element(
             "properties",
-            *(element("property", name=name, value=f"{document[name]}") for name in ("url", "profile", "seed")),
+            *(
+                element("property", name=name, value=f"{document[name]}")
+                for name in ("url", "profile", "seed")
+            ),
         ),
         *map(_case, cases),
         *(
-            element("testcase", element("skipped", message=each["why"]), classname="retry-judge", name=each["name"], time="0.000")
+            element(
+                "testcase",
+                element("skipped", message=each["why"]),
+                classname="retry-judge",
+                name=each["name"],
+                time="0.000",
+            )
             for each in left
         ),
         name="retry-judge",
@@ -38,7 +46,9 @@ def junit(document: Json) -> str:
         timestamp=document["started"],
         **counts,
     )
-    root = element("testsuites", suite, name="retry-judge", time=f"{document['seconds']:.3f}", **counts)
+    root = element(
+        "testsuites", suite, name="retry-judge", time=f"{document['seconds']:.3f}", **counts
+    )
     ET.indent(root)
     return _DECLARATION + xml(root) + "\n"
 

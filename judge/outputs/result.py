@@ -87,7 +87,9 @@ def _attempt(attempt: Attempt, config: Config) -> Json:
         "curl": curl(
             attempt.request,
             config.service.url,
-            other_caller=any(is_secret(name) and sent.get(name) == text for name, text in other.items()),
+            other_caller=any(
+                is_secret(name) and sent.get(name) == text for name, text in other.items()
+            ),
         ),
     }
 
@@ -99,7 +101,11 @@ def _number(value: Decimal) -> int | float:
 def _secrets(config: Config) -> list[str]:
     """Values that must not be in a report, the longest first."""
     request = config.request
-    headers = [*request.headers.items(), *(request.other_caller or {}).items(), *config.effect.headers.items()]
+    headers = [
+        *request.headers.items(),
+        *(request.other_caller or {}).items(),
+        *config.effect.headers.items(),
+    ]
     values = [value for name, value in headers if is_secret(name) and "{" not in value]
     # The token without its scheme.
     values += [value.partition(" ")[2] for value in values]

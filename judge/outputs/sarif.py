@@ -8,7 +8,9 @@ import json
 
 from judge.outputs.result import Json
 
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 _LEVELS = {"fail": "error", "unknown": "warning"}
 
 
@@ -32,7 +34,12 @@ def sarif(document: Json) -> str:
             "message": {"text": f"{case['sentence']}. {case['cause']}".strip()},
             # Code scanning shows only what has a place in the repository: the file that describes the service.
             "locations": [
-                {"physicalLocation": {"artifactLocation": {"uri": "judge.toml"}, "region": {"startLine": 1}}}
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "judge.toml"},
+                        "region": {"startLine": 1},
+                    }
+                }
             ],
             "partialFingerprints": {"case/v1": case["name"]},
         }
@@ -41,7 +48,17 @@ def sarif(document: Json) -> str:
     ]
     run = {
         "tool": {"driver": {"name": "retry-judge", "rules": rules}},
-        "invocations": [{"executionSuccessful": document["verdict"] != "unknown", "startTimeUtc": document["started"].replace("+00:00", "Z")}],
+        "invocations": [
+            {
+                "executionSuccessful": document["verdict"] != "unknown",
+                "startTimeUtc": document["started"].replace("+00:00", "Z"),
+            }
+        ],
         "results": results,
     }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    return (
+        json.dumps(
+            {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False
+        )
+        + "\n"
+    )

@@ -104,7 +104,9 @@ class Meter:
             if not waits and time.monotonic() - changed >= quiet:
                 break
             if now - began > _RESTLESS_S + quiet + self.pace.missing_after_s:
-                raise ProbeError("the reading never rests: another user changes what the probe reads.")
+                raise ProbeError(
+                    "the reading never rests: another user changes what the probe reads."
+                )
         effects = self.effects_of(value)
         evidence.entries.append(Reading(evidence.clock_ms(), value, effects))
         return effects

@@ -39,7 +39,9 @@ def by_path(text: bytes | str, path: str, where: str) -> Decimal:
     if not found:
         raise ProbeError(f"value {path} finds nothing in what {where} gives: {_shown(document)}.")
     if len(found) > 1:
-        raise ProbeError(f"value {path} finds {len(found)} values in what {where} gives; it must find one number.")
+        raise ProbeError(
+            f"value {path} finds {len(found)} values in what {where} gives; it must find one number."
+        )
     return number(found[0], f"value {path}")
 
 

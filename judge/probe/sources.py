@@ -64,7 +64,9 @@ def _command(command: str, path: str, folder: Path, env: Mapping[str, str]) -> R
             raise ProbeError(f"the probe's command did not end within {READING_TIMEOUT_S:g} s.")
         if ended.return_code != 0:
             said = (ended.errors.strip() or ended.output.strip()).splitlines()[-1:]
-            raise ProbeError(f"the probe's command ended with code {ended.return_code}: {' '.join(said)}")
+            raise ProbeError(
+                f"the probe's command ended with code {ended.return_code}: {' '.join(said)}"
+            )
         if path:
             return by_path(ended.output, path, "the probe's command")
         return number(ended.output, "the probe's command")
@@ -94,7 +96,7 @@ def _sqlite(file: Path, sql: str) -> Read:
 
 def _postgres(dsn: str, sql: str) -> Read:
     try:
-        import asyncpg  # noqa: PLC0415 - only a probe of Postgres needs it
+        import asyncpg
     except ImportError as exc:
         raise ProbeError(
             "a probe of Postgres needs asyncpg: pip install 'billed-once[postgres]'."

@@ -2,7 +2,17 @@
 
 import sqlite3
 
-from tests.judge.planted.server import Payment, Reply, begin, replayed, serve, store, stored, withdraw, work
+from tests.judge.planted.server import (
+    Payment,
+    Reply,
+    begin,
+    replayed,
+    serve,
+    store,
+    stored,
+    withdraw,
+    work,
+)
 
 
 def pay(database: sqlite3.Connection, payment: Payment) -> Reply:

@@ -3,7 +3,16 @@
 import sqlite3
 import threading
 
-from tests.judge.planted.server import Payment, Reply, replayed, serve, store, stored, withdraw, work
+from tests.judge.planted.server import (
+    Payment,
+    Reply,
+    replayed,
+    serve,
+    store,
+    stored,
+    withdraw,
+    work,
+)
 
 _lock = threading.Lock()
 

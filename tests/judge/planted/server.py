@@ -72,8 +72,12 @@ def work(seconds: float = WORK_S) -> None:
 def withdraw(database: sqlite3.Connection, payment: Payment) -> Reply:
     """The effect, within the caller's transaction."""
     made = str(uuid.uuid4())
-    database.execute("INSERT INTO payments VALUES (?, ?, ?)", (made, payment.account, payment.amount))
-    return Reply(201, json.dumps({"payment": made, "account": payment.account, "amount": payment.amount}))
+    database.execute(
+        "INSERT INTO payments VALUES (?, ?, ?)", (made, payment.account, payment.amount)
+    )
+    return Reply(
+        201, json.dumps({"payment": made, "account": payment.account, "amount": payment.amount})
+    )
 
 
 def stored(database: sqlite3.Connection, key: str) -> tuple[str, Reply | None] | None:
@@ -104,7 +108,11 @@ def begin(database: sqlite3.Connection) -> None:
     database.execute("BEGIN IMMEDIATE")
 
 
-def serve(pay: Pay, partial: Partial | None = None, started: Callable[[sqlite3.Connection], None] | None = None) -> None:
+def serve(
+    pay: Pay,
+    partial: Partial | None = None,
+    started: Callable[[sqlite3.Connection], None] | None = None,
+) -> None:
     """Serves until it is killed. `partial` is told of cut requests, `started` of the database before the first one."""
     port, file = int(sys.argv[1]), sys.argv[2]
     with closing(_connect(file)) as database:
@@ -163,7 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(400, '{"error": "Idempotency-Key is missing or too long"}')
         try:
             document: Any = json.loads(content)
-            payment = Payment(caller, key, content, str(document["account"]), int(document["amount"]))
+            payment = Payment(
+                caller, key, content, str(document["account"]), int(document["amount"])
+            )
         except (ValueError, KeyError, TypeError):
             return Reply(422, '{"error": "no payment"}')
         return self.server.pay(database, payment)
