@@ -27,7 +27,7 @@ from judge.probe.meter import Meter, Pace
 from judge.probe.sources import source
 from judge.requests import Requests
 from judge.service import Service
-from judge.verdict import Kind, NotPlayed, Run, Verdict
+from judge.verdict import LEFT_OUT, Kind, NotPlayed, Run, Verdict
 
 CALIBRATION = "calibration"
 # A case that is played again for a late effect: the reading must stay the same for so long.
@@ -135,7 +135,7 @@ class _Runner:
         for case in CASES:
             why = case.needs(self.bench.config)
             if self.options.only and case.name not in self.options.only:
-                why = "left out by --only"
+                why = LEFT_OUT
             if why:
                 self.run.not_played.append(NotPlayed(case.name, case.title, why))
             else:
@@ -208,7 +208,7 @@ class _Runner:
             case.promise,
             case.control,
             kind,
-            sentence,
+            _whole(sentence),
             cause,
             seconds,
             evidence,
@@ -225,6 +225,13 @@ class _Runner:
         if verdict.kind == "fail":
             self.bench.failed[verdict.name] = verdict.cause
         self.progress.ends(verdict)
+
+
+def _whole(sentence: str) -> str:
+    """With a capital at its beginning and a full stop at its end."""
+    if not sentence:
+        return ""
+    return sentence[0].upper() + sentence[1:] + ("" if sentence.endswith((".", "…")) else ".")
 
 
 def _with(verdict: Verdict, kind: Kind, sentence: str) -> Verdict:

@@ -40,6 +40,8 @@ class Service:
         self._mark = secrets.token_hex(8)
         self._process: asyncio.subprocess.Process | None = None
         self.kills = 0
+        # How long the last start took until the service was ready.
+        self.start_s = 0.0
 
     @property
     def can_start(self) -> bool:
@@ -155,7 +157,8 @@ class Service:
                 start_new_session=True,
                 preexec_fn=die_with(os.getpid(), signal.SIGKILL),
             )
-        ends = time.monotonic() + _START_TIMEOUT_S
+        began = time.monotonic()
+        ends = began + _START_TIMEOUT_S
         while not await self.ready():
             code = self._process.returncode
             # A launcher may end well and leave the service running.
@@ -174,6 +177,7 @@ class Service:
                     f"the service has not {what} within {_START_TIMEOUT_S:g} s of its start: {self.log_end()}"
                 )
             await asyncio.sleep(_PAUSE_S)
+        self.start_s = time.monotonic() - began
 
     async def _end(self) -> None:
         if self._process is not None:

@@ -10,6 +10,8 @@ from typing import Literal
 from judge.evidence import Evidence
 
 Kind = Literal["pass", "fail", "unknown"]
+# Of a case that the command line did not name.
+LEFT_OUT = "left out by --only"
 EXIT_CODES: dict[Kind, int] = {"pass": 0, "fail": 1, "unknown": 2}
 
 

@@ -30,13 +30,13 @@ class Case:
     needs: Needs = lambda _: ""
 
 
-def times(effects: Decimal) -> str:
+def took(effects: Decimal) -> str:
     """How often something took effect, in words."""
     if effects == 0:
-        return "not at all"
+        return "took no effect"
     if effects == 1:
-        return "once"
-    return f"{plain(effects)} times"
+        return "took effect once"
+    return f"took effect {plain(effects)} times"
 
 
 def plain(number: Decimal) -> str:
@@ -105,6 +105,6 @@ def must_be_once(play: Play, effects: Decimal, what: str, cause_more: str, cause
     """Raises `Broken` unless there was exactly one effect."""
     if effects != 1:
         raise Broken(
-            f"{what} took effect {times(effects)}",
+            f"{what} {took(effects)}",
             play.bench.cause(cause_more) if effects > 1 else cause_less,
         )

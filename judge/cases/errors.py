@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from judge import causes
 from judge.cases.aftermath import Pending, retry_all
-from judge.cases.case import Case, plain, witness
+from judge.cases.case import Case, took, witness
 from judge.cases.crashes import needs_start
 from judge.errors import Broken
 from judge.evidence import Attempt
@@ -44,7 +44,7 @@ async def _ended(play: Play, strike: Callable[[Play], Awaitable[None]], after: s
     effects = await play.effects(count)
     if effects != count:
         raise Broken(
-            f"{count} requests were sent again after {after}: they took effect {plain(effects)} times",
+            f"{count} requests were sent again after {after}: they {took(effects)}",
             play.bench.cause(causes.EFFECT_BEFORE_KEY)
             if effects > count
             else causes.KEY_BEFORE_EFFECT,

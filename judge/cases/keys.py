@@ -5,7 +5,7 @@ may choose, but for the missing key, of which the profile says what is right.
 """
 
 from judge import causes
-from judge.cases.case import Case, plain, times, witness
+from judge.cases.case import Case, plain, took, witness
 from judge.cases.misuse import status_as_expected
 from judge.config.model import Config
 from judge.errors import Broken, Untold
@@ -42,7 +42,7 @@ async def _missing(play: Play) -> None:
     if "missing_key" in expect.stated or profile.key_required:
         by = "expect.missing_key" if "missing_key" in expect.stated else f"profile {expect.profile}"
         raise Broken(
-            f"a request without a key is answered {attempt.saw} and took effect {times(effects)}; {by} says {expect.missing_key}",
+            f"a request without a key is answered {attempt.saw} and {took(effects)}; {by} says {expect.missing_key}",
             causes.KEY_OPTIONAL,
         )
     play.evidence.note("A request without a key is executed: it is not protected.")
@@ -121,7 +121,7 @@ async def _strange(play: Play, what: str, raw: str, values: Values | None = None
             play.evidence.note("An empty key counts as none: the request is not protected.")
             return None
         raise Broken(
-            f"{what} is accepted and does not protect: sent twice, the request took effect {times(effects)}",
+            f"{what} is accepted and does not protect: sent twice, the request {took(effects)}",
             play.bench.cause(causes.KEY_OPTIONAL),
         )
     witness(play, f"{what} was accepted, and its retry answered", second.answer is not None)

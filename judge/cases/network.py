@@ -10,7 +10,7 @@ from judge.cases.case import (
     must_be_once,
     must_be_same,
     must_succeed,
-    times,
+    took,
     witness,
 )
 from judge.errors import Broken, Untold
@@ -54,7 +54,7 @@ async def _answer_lost(play: Play, toxic: Toxic, after: str) -> None:
     effects = await play.effects(1)
     if effects > 1:
         raise Broken(
-            f"a request was retried after {after}: it took effect {times(effects)}",
+            f"a request was retried after {after}: it {took(effects)}",
             play.bench.cause(causes.UNPROTECTED),
         )
     await must_succeed(play, retry, after.replace("its", "the"))
@@ -171,7 +171,7 @@ async def _late_original(play: Play) -> None:
     if effects > 1:
         # Twice before the original arrived: the retry alone did it.
         raise Broken(
-            f"the original arrived after its retry, and the request took effect {times(effects)}",
+            f"the original arrived after its retry, and the request {took(effects)}",
             play.bench.cause(causes.LATE_ORIGINAL if before == 1 else causes.HIDDEN_EFFECT),
         )
     witness(play, "the late original arrived and was answered", original.answer is not None)

@@ -1,13 +1,15 @@
 """A retry after an answer: the answer again, and no second effect."""
 
+from decimal import Decimal
+
 from judge import causes
-from judge.cases.case import Case, first_success, must_be_same, must_succeed, times, witness
+from judge.cases.case import Case, first_success, must_be_same, must_succeed, took, witness
 from judge.errors import Broken
 from judge.play import Play
 
 _RETRIES = 3
 # A second effect may be made in the background, after the answer.
-_QUIET_S = 1.0
+_QUIET_S = 2.5
 
 
 async def _replay(play: Play) -> None:
@@ -23,18 +25,21 @@ async def _replay(play: Play) -> None:
         hidden = not any(differences)
         how = "all answers are equal, which hides it" if hidden else "the answers differ"
         raise Broken(
-            f"sent {_RETRIES + 1} times with one key, the request took effect {times(effects)}; {how}",
-            await _cause(play, values, hidden) if effects > 1 else causes.LOST_EFFECT,
+            f"sent {_RETRIES + 1} times with one key, the request {took(effects)}; {how}",
+            _cause(play, effects, hidden) if effects > 1 else causes.LOST_EFFECT,
         )
     for retry in retries:
         await must_succeed(play, retry, "an answer")
         must_be_same(play, first, retry, "a retry with the same key")
 
 
-async def _cause(play: Play, values: object, hidden: bool) -> str:
+def _cause(play: Play, effects: Decimal, hidden: bool) -> str:
     """With equal answers, two causes look the same, unless the service shows that it knows the key."""
     if not hidden:
-        return causes.UNPROTECTED
+        some = effects <= _RETRIES
+        return (
+            f"{causes.MEMORY_ONLY} Or the key is kept too shortly." if some else causes.UNPROTECTED
+        )
     bodies = {
         attempt.answer.body for attempt in play.evidence.attempts if attempt.answer is not None
     }

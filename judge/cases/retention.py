@@ -10,7 +10,7 @@ from judge.cases.case import (
     first_success,
     must_be_once,
     must_be_same,
-    times,
+    took,
     witness,
 )
 from judge.config.model import Config
@@ -49,7 +49,7 @@ async def _retention(play: Play) -> None:
     effects = await play.effects(1)
     if effects > 1 and not play.bench.answers.profile.expires:
         raise Broken(
-            f"a retry after the declared {life_s:g} s is answered {late.saw}: the request took effect {times(effects)}",
+            f"a retry after the declared {life_s:g} s is answered {late.saw}: the request {took(effects)}",
             causes.EXPIRED_KEY,
         )
     if effects > 1:

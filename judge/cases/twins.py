@@ -11,7 +11,7 @@ from judge.cases.case import (
     must_be_once,
     must_be_same,
     must_succeed,
-    times,
+    took,
     witness,
 )
 from judge.config.model import Config
@@ -56,7 +56,7 @@ async def _judge_twins(play: Play, values: Values, attempts: list[Attempt]) -> N
         await play.until_final(values, "control: one more retry, alone")
         unprotected = await play.effects(int(effects)) > effects
         raise Broken(
-            f"{len(attempts)} requests with one key at the same time, and a retry, took effect {times(effects)}",
+            f"{len(attempts)} requests with one key at the same time, and a retry, {took(effects)}",
             play.bench.cause(causes.UNPROTECTED if unprotected else causes.CHECK_THEN_INSERT),
         )
     witness(play, "requests with the key were in flight at the same time", _overlapping(attempts))
@@ -172,7 +172,7 @@ async def _slow_twins(play: Play) -> None:
     effects = await play.effects(1)
     if effects > 1:
         raise Broken(
-            f"a request whose handler takes {took_s:.1f} s, retried {late} times meanwhile, took effect {times(effects)}",
+            f"a request whose handler takes {took_s:.1f} s, retried {late} times meanwhile, {took(effects)}",
             causes.LOCK_EXPIRES,
         )
     if declared and late < len(_SPACED):

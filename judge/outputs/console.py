@@ -14,7 +14,7 @@ from rich.text import Text
 from judge.cases.case import Case
 from judge.outputs.files import Files
 from judge.outputs.result import Json
-from judge.verdict import Run, Verdict
+from judge.verdict import LEFT_OUT, Run, Verdict
 from report.printable import printable
 
 _STYLES = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
@@ -61,7 +61,8 @@ class Console:
             if case["verdict"] != "pass":
                 _finding(out, case)
         for left in run.not_played:
-            out.print(Text(f"not played: {left.name} ({left.why})", "dim"))
+            if left.why != LEFT_OUT:
+                out.print(Text(f"not played: {left.name} ({left.why})", "dim"))
         for case in document["cases"]:
             for note in case["notes"]:
                 out.print(Text(f"note, {case['name']}: {printable(note)}", "dim"))

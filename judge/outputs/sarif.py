@@ -31,7 +31,7 @@ def sarif(document: Json) -> str:
             "ruleId": case["name"],
             "ruleIndex": index,
             "level": _LEVELS[case["verdict"]],
-            "message": {"text": f"{case['sentence']}. {case['cause']}".strip()},
+            "message": {"text": f"{case['sentence']} {case['cause']}".strip()},
             # Code scanning shows only what has a place in the repository: the file that describes the service.
             "locations": [
                 {
