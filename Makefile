@@ -18,6 +18,8 @@ RUN := $(VENV)/bin/python -E
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
 STAMP := $(VENV)/.complete
+COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -90,10 +92,10 @@ format: $(STAMP) ## Format the code
 
 lock: $(STAMP) ## Pin the newest versions with their hashes
 	@$(RUN) -m pip install --quiet pip-tools
-	@for lock in "requirements-services.lock" "requirements.lock --extra=dev"; do \
-	  $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
-	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $$lock pyproject.toml; \
-	done
+	@$(COMPILE) -o requirements.lock --extra=services --extra=dev pyproject.toml
+	@# Of the extra alone: what the judge needs is not for the image of the services.
+	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["services"], sep="\n")' \
+	  | $(COMPILE) -o requirements-services.lock -
 
 clean: ## Remove the stack's data, results and caches; the virtual environment stays
 	@$(NEEDS_PYTHON)
