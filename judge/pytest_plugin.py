@@ -23,11 +23,19 @@ _TIMEOUT_S = 900
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --judge."""
     group = parser.getgroup("retry-judge")
-    group.addoption("--judge", metavar="judge.toml", help="judge the service that this file describes: one test for each case")
-    group.addoption("--judge-only", metavar="CASES", default="", help="these cases alone, separated by commas")
+    group.addoption(
+        "--judge",
+        metavar="judge.toml",
+        help="judge the service that this file describes: one test for each case",
+    )
+    group.addoption(
+        "--judge-only", metavar="CASES", default="", help="these cases alone, separated by commas"
+    )
 
 
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Adds the cases behind the project's own tests."""
     if not config.getoption("--judge"):
         return
@@ -38,7 +46,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Without tests of its own, a project has those of the judge."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("--judge"):
-        session.exitstatus = pytest.ExitCode.OK if not session.testsfailed else pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = (
+            pytest.ExitCode.OK if not session.testsfailed else pytest.ExitCode.TESTS_FAILED
+        )
 
 
 class _Judge(pytest.Collector):
@@ -50,7 +60,7 @@ class _Judge(pytest.Collector):
         self._error = ""
 
     def collect(self) -> Iterator["_CaseTest"]:
-        from judge.cases.catalogue import CASES  # noqa: PLC0415 - only when it is asked for
+        from judge.cases.catalogue import CASES
 
         only = [name for name in str(self.config.getoption("--judge-only")).split(",") if name]
         names = [case.name for case in CASES if not only or case.name in only]
@@ -71,11 +81,22 @@ class _Judge(pytest.Collector):
 
     def _run(self) -> None:
         with tempfile.TemporaryDirectory(prefix="retry-judge-pytest-") as folder:
-            argv = [sys.executable, "-P", "-m", "judge", "run", os.path.abspath(self.name), "--out", folder]
+            argv = [
+                sys.executable,
+                "-P",
+                "-m",
+                "judge",
+                "run",
+                os.path.abspath(self.name),
+                "--out",
+                folder,
+            ]
             if only := str(self.config.getoption("--judge-only")):
                 argv += ["--only", only]
             try:
-                ended = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+                ended = subprocess.run(
+                    argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+                )
             except subprocess.TimeoutExpired:
                 self._error = f"the judge did not end within {_TIMEOUT_S} s"
                 return

@@ -194,6 +194,8 @@ class _Runner:
             kind, sentence = "unknown", str(exc)
         finally:
             await play.close()
+        if kind == "pass" and not evidence.witnesses:
+            kind, sentence = "unknown", "there is no evidence that the case was played"
         if kind == "pass" and (missing := [w.claim for w in evidence.witnesses if not w.seen]):
             kind, sentence = "unknown", f"there is no evidence that {missing[0]}"
         if kind == "fail" and await self._disturbed():

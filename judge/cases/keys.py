@@ -31,12 +31,14 @@ async def _missing(play: Play) -> None:
                 f"a request without a key is refused ({attempt.saw}) and yet changed the reading by {plain(effects)} effects",
                 causes.KEY_OPTIONAL,
             )
+        witness(play, "the refused request took no effect", effects == 0)
         optional = "missing_key" not in expect.stated and not profile.key_required
         if not optional or attempt.status >= 500:
             status_as_expected(
                 play, attempt, expect.missing_key, "missing_key", "a request without a key"
             )
         return
+    witness(play, "the reading tells how often a request without a key took effect", effects == 1)
     if "missing_key" in expect.stated and expect.missing_key < 400:
         return
     if "missing_key" in expect.stated or profile.key_required:
@@ -108,6 +110,7 @@ async def _strange(play: Play, what: str, raw: str, values: Values | None = None
                 f"{what} is answered {first.saw}, and yet the reading changed by {plain(effects)} effects",
                 causes.KEY_OPTIONAL,
             )
+        witness(play, f"{what} took no effect", effects == 0)
         if first.answer is None or first.status >= 500:
             play.evidence.note(
                 f"{what.capitalize()} is answered {first.saw}: a refusal of the family 4xx says what is wrong."
@@ -118,6 +121,7 @@ async def _strange(play: Play, what: str, raw: str, values: Values | None = None
     if effects > 1:
         profile = play.bench.answers.profile
         if raw == "" and (not profile.key_required or _keyless_is_fine(play)):
+            witness(play, "both requests with an empty key took effect", effects == 2)
             play.evidence.note("An empty key counts as none: the request is not protected.")
             return None
         raise Broken(

@@ -104,6 +104,7 @@ async def _other_caller(play: Play) -> None:
     values = play.new()
     first = await first_success(play, values)
     mine = await play.effects(1)
+    witness(play, "the first caller's request took effect", mine == 1)
     other = await play.until_final(
         values, "the second caller, the same key", _OTHER_CALLER, waits_s=_WAITS_S
     )
@@ -169,6 +170,7 @@ async def _other_path(play: Play) -> None:
     values = play.new()
     first = await first_success(play, values)
     mine = await play.effects(1)
+    witness(play, "the request on the first path took effect", mine == 1)
     other = await play.until_final(
         values, "the same key, another path", _OTHER_PATH, waits_s=_WAITS_S
     )
