@@ -46,6 +46,7 @@ step = -100
 # other_payload = 422
 # in_flight = [409]
 # retention_s = 5                            # a declared life of keys: a retry after it is played, too
+# in_flight_ends_s = 15                      # how long after a crash a key may still be reported as in flight
 # slow_s = 2                                 # a handler can take so long: retries are spaced across it
 """
 

@@ -54,6 +54,7 @@ async def calibrate(play: Play) -> None:
             raise Untold(_no_step(play, attempt, f"{number} requests with {number} keys"))
     play.bench.sample = attempts[-1]
     play.bench.latency_s = statistics.median(attempt.seconds for attempt in attempts[1:])
+    play.bench.work_s = statistics.median(map(_work_s, attempts))
     play.evidence.witness("one request changed the reading by one step", True)
     play.evidence.witness("two keys changed it by two steps", True)
     play.evidence.witness("it did not change while nothing was sent", True)
@@ -71,6 +72,13 @@ async def _one(play: Play, effects: int) -> tuple[Attempt, float]:
             break
         await asyncio.sleep(_PAUSE_S)
     return attempt, time.monotonic() - answered
+
+
+def _work_s(attempt: Attempt) -> float:
+    """From the last byte of the request to the first one of the answer, in seconds."""
+    if attempt.complete_ms is None or attempt.head_ms is None:
+        return attempt.seconds
+    return max(0.0, attempt.head_ms - attempt.complete_ms) / 1000
 
 
 def _no_step(play: Play, attempt: Attempt, what: str) -> str:

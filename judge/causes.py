@@ -22,11 +22,11 @@ LOST_EFFECT = "The answer is given before the effect is durable: it is still in 
 NOT_DURABLE = "The effect is not durable, or the start command makes the data anew."
 STRANDED = (
     "The key is marked as in progress before the work, and the mark is taken away only by the process that set it. "
-    "A crash leaves it for ever. Claim the key in the transaction of the effect, or let the mark be taken over."
+    "A crash leaves it, for ever or for as long as its lease. Claim the key in the transaction of the effect, or let the mark be taken over."
 )
 ERROR_AS_FINAL = (
-    "An error of the server is stored as the answer of the key and replayed, although the request was never executed. "
-    "Store only what is final."
+    "An error of the server is stored as the answer of the key and replayed, or what was stored before the interruption is "
+    "incomplete, and every retry fails on it. Store only what is final, and all of it at once."
 )
 PARTIAL_BODY = (
     "The key is spent, or the body fingerprinted, before the whole body has arrived. "

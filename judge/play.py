@@ -24,8 +24,6 @@ from judge.service import Service
 
 T = TypeVar("T")
 
-# How long a key may be reported as in flight after its request is over, or its process dead.
-IN_FLIGHT_ENDS_S = 15.0
 # A retry that is answered with errors only, this long and this often, will not get well.
 _ERRORS_END_S = 4.0
 _ERRORS_MIN = 4
@@ -49,6 +47,8 @@ class Bench:
     seed: int
     # From the calibration: how long one request takes, and an answer to compare others with.
     latency_s: float = 0.05
+    # The service's own part of it: from the last byte of the request to the first one of the answer.
+    work_s: float = 0.05
     sample: Attempt | None = None
     # What has failed so far: the name of the case to its usual cause.
     failed: dict[str, str] = field(default_factory=dict)
@@ -63,7 +63,9 @@ class Bench:
     @property
     def deadline_s(self) -> float:
         """How long one attempt may take: twins may wait for each other."""
-        return max(15.0, 12 * self.latency_s + 5, 3 * (self.config.expect.slow_s or 0.0) + 15)
+        expect = self.config.expect
+        slow_s = 3 * (expect.slow_s or 0.0)
+        return max(12 * self.latency_s + 5, slow_s + max(15.0, expect.in_flight_ends_s))
 
     @property
     def headroom(self) -> int:
@@ -113,7 +115,7 @@ class Play:
         change: Change = USUAL,
         *,
         proxy: Proxy | None = None,
-        waits_s: float = IN_FLIGHT_ENDS_S,
+        waits_s: float | None = None,
     ) -> Attempt:
         """Sends the same request again until its answer is final, as a caller does; gives the last attempt.
 
@@ -121,12 +123,14 @@ class Play:
         """
         began = time.monotonic()
         pause_s, errors = _RETRY_PAUSE_S, 0
-        slow_s = self.bench.config.expect.slow_s or 0.0
+        expect = self.bench.config.expect
+        slow_s = expect.slow_s or 0.0
+        waits = expect.in_flight_ends_s if waits_s is None else waits_s
         while True:
             attempt = await self.send(values, label, change, proxy=proxy)
             passed = time.monotonic() - began
             if self.bench.answers.is_waiting(attempt):
-                ended = passed > waits_s + 2 * slow_s
+                ended = passed > waits + 2 * slow_s
             elif attempt.succeeded or attempt.refused:
                 return attempt
             else:

@@ -8,7 +8,7 @@ from judge import causes
 from judge.cases.case import must_succeed
 from judge.errors import Broken
 from judge.evidence import Attempt
-from judge.play import IN_FLIGHT_ENDS_S, Play
+from judge.play import Play
 from judge.requests import Values
 
 _ERRORS_END_S = 4.0
@@ -35,12 +35,11 @@ async def retry_all(play: Play, pending: list[Pending], after: str) -> None:
     slow_s = play.bench.config.expect.slow_s or 0.0
     open_ones = pending
     while open_ones:
-        for each in open_ones:
-            each.retry = await play.send(each.values, f"retry after {after}")
+        await asyncio.gather(*(_retried(play, each, after) for each in open_ones))
         passed = time.monotonic() - began
         open_ones = [each for each in open_ones if not _is_final(play, each)]
         if any(play.bench.answers.is_waiting(_retry(each)) for each in open_ones):
-            over = passed > IN_FLIGHT_ENDS_S + 2 * slow_s
+            over = passed > play.bench.config.expect.in_flight_ends_s + 2 * slow_s
         else:
             over = passed > _ERRORS_END_S
         if over:
@@ -58,6 +57,10 @@ async def retry_all(play: Play, pending: list[Pending], after: str) -> None:
                     f"an answer from before {after} is another one afterwards: {difference}",
                     play.bench.cause(causes.MEMORY_ONLY),
                 )
+
+
+async def _retried(play: Play, each: Pending, after: str) -> None:
+    each.retry = await play.send(each.values, f"retry after {after}")
 
 
 def _is_final(play: Play, each: Pending) -> bool:

@@ -11,7 +11,7 @@ from judge import causes
 from judge.config.model import Config
 from judge.errors import Broken, Untold
 from judge.evidence import Attempt
-from judge.play import IN_FLIGHT_ENDS_S, Play
+from judge.play import Play
 from judge.requests import Values
 
 # What a configuration lacks for a case; empty when it can be played.
@@ -75,15 +75,24 @@ async def must_succeed(play: Play, attempt: Attempt, after: str) -> None:
         return
     if play.bench.answers.is_waiting(attempt):
         raise Broken(
-            f"{IN_FLIGHT_ENDS_S:g} s after {after}, the retry is still refused as in flight: {attempt.saw}",
+            f"{play.bench.config.expect.in_flight_ends_s:g} s after {after}, the retry is still refused as in flight: {attempt.saw}",
             causes.STRANDED,
         )
     if attempt.refused:
         raise Broken(f"after {after}, the retry is refused: {attempt.saw}", causes.REFUSED_RETRY)
-    if attempt.answer is None:
-        raise Untold(f"after {after}, the retry gets no answer: {attempt.saw}")
     # The control: is it this key, or the whole service?
     control = await play.until_final(play.new(), "control: a new request")
+    if (
+        attempt.answer is None
+        and control.succeeded
+        and attempt.error.startswith("no answer within")
+    ):
+        raise Broken(
+            f"after {after}, the retry is kept waiting: {attempt.saw}, while a new request succeeds",
+            causes.STRANDED,
+        )
+    if attempt.answer is None:
+        raise Untold(f"after {after}, the retry gets no answer: {attempt.saw}")
     if control.succeeded:
         raise Broken(
             f"after {after}, every retry is answered {attempt.saw}, while a new request succeeds",

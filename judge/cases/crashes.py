@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from judge import causes
-from judge.caller import Sending
+from judge.caller import Hold, Sending
 from judge.cases.aftermath import Pending, retry_all
 from judge.cases.case import (
     Case,
@@ -36,6 +36,7 @@ _LOAD_S = 3.0
 _ROUNDS = 7
 _ROUNDS_MIN = 4
 _ROUNDS_END_S = 16.0
+_HASTE = 0.3
 _ARRIVALS = 2
 # A service that takes longer to start is killed less often, so that the run stays short.
 _SLOW_START_S = 1.5
@@ -81,10 +82,14 @@ async def _nothing(_: "Load") -> None:
 async def _middle(play: Play) -> None:
     began = time.monotonic()
     met: list[int] = []
+    haste = 1.0
     while len(met) < _ROUNDS_MIN or (
         len(met) < _ROUNDS and time.monotonic() - began < _ROUNDS_END_S
     ):
-        met.append(await _strike(play, _load(play), _moment(play, len(met)), "in the middle"))
+        moment = _moment(play, len(met), haste)
+        met.append(await _strike(play, _load(play), moment, "in the middle"))
+        # A service that had answered everything is faster than was thought.
+        haste = haste if met[-1] else haste * _HASTE
     _must_have_met(play, met)
 
 
@@ -93,7 +98,7 @@ def _arrivals(play: Play) -> int:
 
 
 def _must_have_met(play: Play, met: list[int]) -> None:
-    kills = sum(in_flight > 0 for in_flight in met)
+    kills = sum(unanswered > 0 for unanswered in met)
     play.evidence.witness(
         f"requests were in flight when the service was killed ({kills} of {len(met)} kills, {sum(met)} requests)",
         kills > 0,
@@ -138,12 +143,13 @@ class Load:
         self.values = [play.new() for _ in range(count)]
         self.answers = 0
         self._answered = asyncio.Condition()
-        self.all_complete = asyncio.Event()
+        self._all_complete = asyncio.Event()
         self._complete = 0
         self.tasks: list[asyncio.Task[Attempt]] = []
 
-    def send(self) -> None:
-        """Begins to send them all."""
+    async def send(self) -> None:
+        """Sends them all; returns when they are complete on the wire, all at the same moment, or over."""
+        hold = Hold(len(self.values))
 
         async def on_head() -> None:
             async with self._answered:
@@ -153,13 +159,19 @@ class Load:
         def on_complete() -> None:
             self._complete += 1
             if self._complete == len(self.values):
-                self.all_complete.set()
+                self._all_complete.set()
 
-        sending = Sending(self.play.bench.deadline_s, on_complete=on_complete, on_head=on_head)
+        deadline_s = self.play.bench.deadline_s
+        sending = Sending(deadline_s, hold=hold, on_complete=on_complete, on_head=on_head)
         self.tasks = [
             self.play.start(self.play.send(each, f"request {number}", sending=sending))
             for number, each in enumerate(self.values, start=1)
         ]
+        await hold.all_held.wait()
+        hold.released.set()
+        complete = self.play.start(self._all_complete.wait())
+        over = self.play.start(asyncio.wait(self.tasks))
+        await asyncio.wait([complete, over], return_when=asyncio.FIRST_COMPLETED)
 
     async def answered(self, count: int) -> None:
         """Returns when so many have an answer, or all have ended."""
@@ -170,25 +182,31 @@ class Load:
 Moment = Callable[[Load], Coroutine[Any, Any, None]]
 
 
-def _moment(play: Play, number: int) -> Moment:
-    """When to kill: at an answer, at a part of the time of one request, or when the first effect is read."""
-    chance, latency_s = play.chance, play.bench.latency_s
+def _moment(play: Play, number: int, haste: float) -> Moment:
+    """When to kill: at a part of the time of one request, at an answer, or when the first effect is read.
+
+    `haste` below 1 shortens the first, and leaves the others out.
+    """
+    chance, work_s = play.chance, play.bench.work_s
     by_effect = play.bench.config.effect.kind == "sql"
 
     async def at_part(_: Load) -> None:
-        await asyncio.sleep(chance.uniform(0.05, 0.95) * latency_s)
+        # Several requests may be served one after the other.
+        await asyncio.sleep(chance.uniform(0.05, 0.95) * chance.choice((1, 1, 3)) * haste * work_s)
 
     async def at_answer(load: Load) -> None:
-        await load.answered(chance.randint(1, max(1, len(load.values) // 2)))
-        await asyncio.sleep(chance.uniform(0.0, 0.7) * min(latency_s, 0.05))
+        await load.answered(chance.randint(1, max(1, len(load.values) // 3)))
+        await asyncio.sleep(chance.uniform(0.0, 0.7) * min(work_s, 0.05))
 
     async def at_effect(_: Load) -> None:
         meter = play.bench.meter
         while await meter.value() == meter.base:  # noqa: ASYNC110 - a database sets no event
             await asyncio.sleep(0)
 
+    if haste < 1:
+        return at_part
     kinds: tuple[Moment, ...] = (
-        (at_answer, at_effect, at_part) if by_effect else (at_answer, at_part)
+        (at_part, at_answer, at_effect) if by_effect else (at_part, at_answer)
     )
     return kinds[number % len(kinds)]
 
@@ -196,18 +214,15 @@ def _moment(play: Play, number: int) -> Moment:
 async def _strike(play: Play, count: int, moment: Moment, when: str) -> int:
     """Sends requests, kills the service at a moment, starts it again, retries them all, and counts.
 
-    Gives how many requests were in flight at the moment of the kill.
+    Gives how many requests had no answer when the service died.
     """
     await play.begin_again()
     load = Load(play, count)
-    load.send()
-    waiting = [play.start(load.all_complete.wait()), *load.tasks]
-    await asyncio.wait(waiting, timeout=play.bench.deadline_s, return_when=asyncio.FIRST_COMPLETED)
+    await load.send()
     trigger = play.start(moment(load))
     everything = play.start(asyncio.wait(load.tasks))
     # Whichever comes first: the moment, or the end of all requests, which makes the kill meet nothing.
     await asyncio.wait([trigger, everything], return_when=asyncio.FIRST_COMPLETED)
-    in_flight = sum(not task.done() for task in load.tasks)
     await play.kill(when)
     witness(play, f"the service was dead after kill -9 {when}", not play.bench.service.alive)
     attempts: list[Attempt] = list(await asyncio.gather(*load.tasks))
@@ -228,7 +243,7 @@ async def _strike(play: Play, count: int, moment: Moment, when: str) -> int:
             f"{what}: all are answered with success, but {plain(effects)} of them took effect",
             causes.KEY_BEFORE_EFFECT,
         )
-    return in_flight
+    return unanswered
 
 
 def _load(play: Play) -> int:

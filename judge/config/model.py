@@ -65,6 +65,7 @@ class Expect:
     in_flight: tuple[int, ...]
     retention_s: float | None = None
     slow_s: float | None = None
+    in_flight_ends_s: float = 15.0
     stated: frozenset[str] = frozenset()
 
     def is_stated(self, name: str) -> bool:

@@ -51,9 +51,12 @@ _NAMES = {
         "in_flight": "a list of statuses",
         "retention_s": "a number of seconds",
         "slow_s": "a number of seconds",
+        "in_flight_ends_s": "a number of seconds",
     },
 }
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+# How long a key may be reported as in flight, or its retry be kept waiting, after its process has died.
+IN_FLIGHT_ENDS_S = 15.0
 # A handler or a life of keys that is longer cannot be played in a run of a few minutes.
 _SECONDS_MAX = 10_000_000
 
@@ -307,6 +310,7 @@ class _Reader:
             in_flight=tuple(given.get("in_flight", profile.in_flight)),
             retention_s=given.get("retention_s"),
             slow_s=given.get("slow_s"),
+            in_flight_ends_s=given.get("in_flight_ends_s", IN_FLIGHT_ENDS_S),
             stated=frozenset(given),
         )
 
