@@ -37,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick mutation report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench judged compose-test test quick mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -67,6 +67,9 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
+
+judged: $(STAMP) ## Judge published idempotency middlewares and write docs/judged.md
+	@exec $(COMMAND) tests.judge.foreign
 
 compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose
