@@ -27,6 +27,8 @@ COMMAND := $(HOLD) $(RUN) -m
 # The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
 PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 STAMP := $(VENV)/.complete
+COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -37,7 +39,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up lab matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
+.PHONY: help demo up lab matrix chaos mutants soak audit bench judged compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -70,6 +72,9 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
+
+judged: $(STAMP) ## Judge published idempotency middlewares and write docs/judged.md
+	@exec $(COMMAND) tests.judge.foreign
 
 compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose
@@ -111,10 +116,10 @@ format: $(STAMP) ## Format the code
 
 lock: $(STAMP) ## Pin the newest versions with their hashes
 	@$(RUN) -m pip install --quiet pip-tools
-	@for lock in "requirements-services.lock" "requirements.lock --extra=dev"; do \
-	  $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
-	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $$lock pyproject.toml; \
-	done
+	@$(COMPILE) -o requirements.lock --extra=services --extra=dev pyproject.toml
+	@# Of the extra alone: what the judge needs is not for the image of the services.
+	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["services"], sep="\n")' \
+	  | $(COMPILE) -o requirements-services.lock -
 
 clean: ## Remove the stack's data, results and caches; the virtual environment stays
 	@$(NEEDS_PYTHON)

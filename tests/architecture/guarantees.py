@@ -778,7 +778,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/lab/test_life.py::test_ctrl_c_in_the_middle_of_an_order",
         "tests/lab/test_life.py::test_a_second_lab_says_what_runs",
     ),
-    "report/head.py": (
+    "report/frame.py": (
         "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
         "tests/report/test_replay.py::test_nothing_else_is_asked_for",
     ),
