@@ -189,11 +189,16 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
 
 
 def _with_bug(
-    run_dir: Path, servers: LentServers, factories: Mapping[str, str]
+    run_dir: Path, servers: LentServers, factories: Mapping[str, str], bound_s: float
 ) -> AbstractAsyncContextManager[Harness]:
     bugged = {**WRAPPED, **factories}
     return open_harness(
-        run_dir, lambda _: None, usual_ports=False, factories=bugged, servers=servers
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories=bugged,
+        servers=servers,
+        bound_s=bound_s,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chaos.evidence import readings
-from chaos.harness.harness import Harness
+from chaos.harness.harness import BOUND_S, Harness
 from chaos.runner.play import Played, play
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
@@ -61,7 +61,12 @@ class Hunted:
         return not self.bug.promises.isdisjoint(self.broken)
 
 
-Open = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]
+# Opens the stack with these factories, in which work may take so many seconds to come to its end.
+Open = Callable[[Mapping[str, str], float], AbstractAsyncContextManager[Harness]]
+# Promises that are broken by what does not happen. A bug that only they catch is waited for in vain, so not for long: less than half
+# a minute can only find the bug sooner. Longer than a lease and the pause of a loop, so that what would heal has healed.
+_IN_VAIN = frozenset({"L1", "L7", "L8", "T"})
+_IN_VAIN_BOUND_S = 10.0
 
 
 def planted() -> Sequence[Bug]:
@@ -72,7 +77,8 @@ def planted() -> Sequence[Bug]:
 
 async def hunt(bug: Bug, open_with: Open) -> Hunted:
     """Starts a stack with the bug, plays what provokes it, and judges."""
-    async with open_with(bug.factories) as harness:
+    bound_s = _IN_VAIN_BOUND_S if bug.promises <= _IN_VAIN else BOUND_S
+    async with open_with(bug.factories, bound_s) as harness:
         if bug.migration:
             owner = await readings.connect(harness.target.owner)
             await owner.execute(bug.migration)

@@ -7,9 +7,11 @@ but its own style and script, named by their hashes. What went wrong stands firs
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from report import diagram, frame
+from report import diagram
+from report.head import head
 from report.headline import table
 from report.history import Event
 from report.markup import element, html, program
@@ -46,11 +48,11 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
     events: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(history, key=lambda event: float(event["at_ms"])):
         events[event.get("scenario", "")].append(event)
-    style = frame.style() + diagram.style()
-    script = frame.script()
+    style = _file("page.css") + diagram.style() + _file("player.css")
+    script = _file("page.js") + _file("player.js")
     root = element(
         "html",
-        frame.head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
+        head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
         element(
             "body",
             _header(result),
@@ -161,3 +163,7 @@ def _filter() -> ET.Element:
         class_="filter",
         hidden="hidden",
     )
+
+
+def _file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

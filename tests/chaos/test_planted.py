@@ -32,13 +32,16 @@ SAMPLE = sample()
 async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug: Bug) -> None:
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
-    def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+    def open_with(
+        factories: Mapping[str, str], bound_s: float
+    ) -> AbstractAsyncContextManager[Harness]:
         return open_harness(
             tmp_path,
             lambda _: None,
             factories={**WRAPPED, **factories},
             usual_ports=False,
             servers=servers,
+            bound_s=bound_s,
         )
 
     hunted = await hunt(bug, open_with)

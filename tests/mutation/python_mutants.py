@@ -25,6 +25,7 @@ _LOGGERS = m.Name("log") | m.Name("logger")
 _ALIAS = m.Assign(value=m.Subscript() | m.BinaryOperation(operator=m.BitOr())) | m.Assign(
     value=m.Call(func=m.Name("TypeVar"))
 )
+_FIELD_NAME = re.compile(r"""b?["'][A-Z][a-z]+(-[A-Z][a-z]+)+["']$""")
 _LAYOUT = re.compile(r"[\s()]")
 _LOG_CALL = m.Call(func=m.Attribute(value=_LOGGERS))
 # They read or change no state; a mutant of theirs is one of its own arguments.
@@ -70,7 +71,8 @@ class _Visitor(cst.CSTVisitor):
         for kind, operator in mutation_operators:
             if isinstance(node, kind) and not _is_text_for_people(node):
                 for mutated in operator(node):
-                    self._add(node, mutated, operator.__name__)
+                    if not _is_same_field(node, mutated):
+                        self._add(node, mutated, operator.__name__)
         if isinstance(node, cst.If | cst.While):
             for mutated in operator_condition(node):
                 self._add(node.test, mutated, "operator_condition")
@@ -132,6 +134,13 @@ def _is_text_for_people(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.SimpleString) and " " in node.value
 
 
+def _is_same_field(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
+    """A name of an HTTP field in capitals is the same name (RFC 9110, section 5.1)."""
+    if not isinstance(node, cst.SimpleString) or not isinstance(mutated, cst.SimpleString):
+        return False
+    return bool(_FIELD_NAME.match(node.value)) and node.value.lower() == mutated.value.lower()
+
+
 def python_mutants(path: str, source: str) -> Iterator[Mutant]:
     """All of a file, in the order of its lines. `path` is the one from the root of the project."""
     module = cst.parse_module(source)
@@ -139,7 +148,7 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
     visitor = _Visitor(module)
     wrapper.visit(visitor)
     data = source.encode()
-    tight = _tight(source)
+    statements = _statements(source)
     seen: Counter[object] = Counter()
     done: set[tuple[int, int, str]] = set()
     for first, last, text, scope, rule in sorted(visitor.found, key=lambda each: each[:2]):
@@ -147,13 +156,17 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
         if (start, end, text) in done:
             continue
         done.add((start, end, text))
-        whole = source[:start] + text + source[end:]
-        if _tight(whole) == tight or not _compiles(whole):
+        # The statement of the module around it is enough to see whether it compiles, and much shorter.
+        head, tail = next(
+            (span for span in statements if span[0] <= start and end <= span[1]), (0, len(source))
+        )
+        mutated = source[head:start] + text + source[end:tail]
+        if _tight(mutated) == _tight(source[head:tail]) or not _compiles(mutated):
             continue
         removed, added = changed_lines(*around(source, start, end, text))
         line = source.count("\n", 0, start) + 1
         if (first, last) == (0, len(data)):
-            line += _first_difference(source, whole)
+            line += _first_difference(source, text)
         key = (scope, removed, added)
         yield Mutant(
             PYTHON,
@@ -169,6 +182,19 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
             occurrence=seen[key],
         )
         seen[key] += 1
+
+
+def _statements(source: str) -> list[tuple[int, int]]:
+    """Where each statement of the module begins and ends, in characters, decorators included."""
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    spans = []
+    for statement in ast.parse(source).body:
+        decorators = getattr(statement, "decorator_list", [])
+        first = min([statement.lineno, *(each.lineno for each in decorators)])
+        spans.append((starts[first - 1], starts[statement.end_lineno or first]))
+    return spans
 
 
 def _first_difference(one: str, two: str) -> int:

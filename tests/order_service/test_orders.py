@@ -20,17 +20,20 @@ from order_service.settings import Settings
 from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
 from order_service.writing import GroupedWrites
+from tests.evidence import seen
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
 async def settled(shop: Shop, order_id: str, *, notified: bool = True) -> dict[str, Any]:
-    """The order when it is final; asks until then, bounded by the test's own timeout."""
-    async with asyncio.timeout(20):
-        while True:
-            order: dict[str, Any] = (await shop.orders.get(f"/orders/{order_id}")).json()
-            waiting = notified and order["notification"] in (None, "attempted")
-            if order["status"] != "pending" and not waiting:
-                return order
+    """The order when it is final; asks until then."""
+
+    async def final() -> dict[str, Any] | None:
+        order: dict[str, Any] = (await shop.orders.get(f"/orders/{order_id}")).json()
+        waiting = notified and order["notification"] in (None, "attempted")
+        return None if order["status"] == "pending" or waiting else order
+
+    order: dict[str, Any] = await seen(final, "the order is final")
+    return order
 
 
 async def test_an_order(shop: Shop) -> None:
@@ -525,9 +528,12 @@ async def test_orders_are_taken_over_after_the_database_was_away(shop: Shop, dat
     )
     never = 'order_takeover_rounds_total{end="failed"} 0.0'
     try:
-        async with asyncio.timeout(20):
-            while never in (await shop.orders.get("/metrics")).text:
-                assert (await shop.orders.get("/readyz")).status_code == 503
+
+        async def failed() -> bool:
+            assert (await shop.orders.get("/readyz")).status_code == 503
+            return never not in (await shop.orders.get("/metrics")).text
+
+        await seen(failed, "a takeover round fails")
     finally:
         await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
         await owner.close()
@@ -559,15 +565,18 @@ async def test_a_process_that_stops_keeps_what_is_in_flight(
 
     async def let_go_later() -> None:
         enough = await takeover_rounds(shop) + 3
-        while await takeover_rounds(shop) < enough:
-            assert (await shop.orders.get("/readyz")).status_code == 200
+
+        async def looked() -> bool:
+            return await takeover_rounds(shop) >= enough
+
+        await seen(looked, "three takeover rounds")
         let_go.set()
 
     app = order_service.app.create(order_settings, Slow)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://127.0.0.1"
     ) as client:
-        async with app.router.lifespan_context(app), asyncio.timeout(20):
+        async with app.router.lifespan_context(app), asyncio.timeout(60):
             body = {"customer": "alice", "amount_cents": 1999, "item": "book"}
             placing = asyncio.create_task(client.post("/orders", json=body))
             await sent.wait()
@@ -603,7 +612,7 @@ async def test_a_refused_connection_is_retried_within_the_budget(
         body = {"customer": "alice", "amount_cents": 1, "item": "x"}
         for _ in range(orders_placed):
             assert (await client.post("/orders", json=body)).status_code == 202
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(away.at_s) < orders_placed + retries:
                 await client.get("/orders")
     # Each retry beyond the burst had to wait for a token; the first tokens may have come while orders were placed.
@@ -628,7 +637,7 @@ async def test_billing_asks_for_a_pause(
             return await shop.network.handle_async_request(request)
 
     settings = order_settings.model_copy(update={"retry_after_max_s": maximum_s})
-    async with serve(order_service.app.create(settings, Asks)) as client, asyncio.timeout(20):
+    async with serve(order_service.app.create(settings, Asks)) as client, asyncio.timeout(60):
         response = await client.post(
             "/orders", json={"customer": "alice", "amount_cents": 1, "item": "x"}
         )
