@@ -16,6 +16,7 @@ from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import Bounds
 from service_kit.problem_details import Problem
+from tests.billing_service.replica import sample
 
 
 def settings(**changes: Any) -> Settings:
@@ -166,3 +167,15 @@ async def test_the_address_of_the_problems() -> None:
         json.loads(catalogue.render(problem))["type"]
         == "https://billing.example/problems/key-voided"
     )
+
+
+async def test_what_is_watched() -> None:
+    """The charges that wait and the connections in use are read whenever the metrics are."""
+    billing = Billing(settings())
+    assert sample(billing.metrics.registry, "billing_queue_length") == 0
+    assert sample(billing.metrics.registry, "billing_pool_connections_in_use") == 0
+
+
+async def test_how_long_keys_are_kept() -> None:
+    """The pages of the problems say so."""
+    assert Billing(settings()).catalogue.retention == process.problems.RETENTION != ""
