@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from billing_service import process
+from billing_service import problems, process, readiness
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge
@@ -156,13 +156,13 @@ async def test_readiness_asks_the_database_to_write(monkeypatch: pytest.MonkeyPa
     billing = Billing(settings())
     assert await billing.missing() == "the database: it cannot be reached"
     assert await billing.missing() is None
-    assert proofs == [process.readiness.prove_writable] * 2
+    assert proofs == [readiness.prove_writable] * 2
 
 
 async def test_the_address_of_the_problems() -> None:
     """Each type is a page of the service under its public address; the retention is told there."""
     catalogue = Billing(settings(public_url="https://billing.example")).catalogue
-    problem = Problem(process.problems.KEY_VOIDED, "Key 7 was voided.")
+    problem = Problem(problems.KEY_VOIDED, "Key 7 was voided.")
     assert (
         json.loads(catalogue.render(problem))["type"]
         == "https://billing.example/problems/key-voided"
@@ -178,4 +178,4 @@ async def test_what_is_watched() -> None:
 
 async def test_how_long_keys_are_kept() -> None:
     """The pages of the problems say so."""
-    assert Billing(settings()).catalogue.retention == process.problems.RETENTION != ""
+    assert Billing(settings()).catalogue.retention == problems.RETENTION != ""

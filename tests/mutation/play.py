@@ -143,7 +143,7 @@ async def _judged(
         return Verdict(mutant, KILLED, reason=f"not possible: {exc}", tests=len(tests))
     seconds = float(answer.get("seconds", 0.0))
     if "died" in answer or ("result" in answer and _says_nothing(answer["result"])):
-        await _require_sound(worker, tests[0])
+        await control(worker, tests[:1])
     if "hung" in answer:
         return Verdict(mutant, HUNG, tests=len(tests), seconds=seconds)
     if "died" in answer:
@@ -166,7 +166,10 @@ def _says_nothing(result: dict[str, Any]) -> bool:
 
 
 async def control(worker: Worker, tests: Sequence[Test]) -> str:
-    """Plays tests without any mutant; the name of the one that failed, or nothing."""
+    """Plays tests without any mutant; the name of the one that failed, or nothing.
+
+    Raises `StackError` when they cannot be played at all.
+    """
     answer = await worker.ask(
         kind="play",
         ids=[test.id for test in tests],
@@ -175,16 +178,11 @@ async def control(worker: Worker, tests: Sequence[Test]) -> str:
         timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * sum(test.seconds for test in tests),
     )
     if "result" not in answer:
-        return "the worker's child"
+        raise StackError("without any mutant the tests do not end. No verdict is possible.")
     if _says_nothing(answer["result"]):
-        return f"pytest itself, with code {answer['result']['code']}"
+        code = answer["result"]["code"]
+        raise StackError(f"without any mutant pytest ends with {code}. No verdict is possible.")
     return str(answer["result"]["failed"])
-
-
-async def _require_sound(worker: Worker, test: Test) -> None:
-    failed = await control(worker, [test])
-    if failed:
-        raise StackError(f"without any mutant there fails: {failed}. No verdict is possible.")
 
 
 @asynccontextmanager
