@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from billing_service import problems, process, readiness
+from billing_service.outcomes import AccountUnknown
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge
@@ -37,7 +38,7 @@ def settings(**changes: Any) -> Settings:
         "group_commit": True,
         **changes,
     }
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)
 
 
 @pytest.fixture
@@ -118,9 +119,9 @@ async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """With group commit switched off, a charge goes through the single transaction, with all that it was asked with."""
     asked: list[tuple[Any, ...]] = []
 
-    async def charge(*arguments: Any) -> str:
+    async def charge(*arguments: Any) -> AccountUnknown:
         asked.append(arguments)
-        return "outcome"
+        return AccountUnknown()
 
     monkeypatch.setattr("billing_service.charge.charge", charge)
     billing = Billing(settings(group_commit=False))
@@ -129,7 +130,7 @@ async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def awaited() -> bool:
         return True
 
-    assert await billing.charge("curl", 7, request, awaited) == "outcome"
+    assert await billing.charge("curl", 7, request, awaited) == AccountUnknown()
     assert asked == [(billing.pool, "curl", 7, request, billing.decline_body, awaited)]
 
 
