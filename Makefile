@@ -37,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
+.PHONY: help demo up lab matrix chaos mutants soak audit bench compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -49,6 +49,9 @@ demo: $(STAMP) ## Play the five failures under the three semantics, then stay up
 
 up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
 	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
+
+lab: $(STAMP) ## One page on which you strike the real stack by hand
+	@exec $(COMMAND) lab --exit-with-parent
 
 matrix: $(STAMP) ## Play the table alone; other stacks may be running
 	@exec $(COMMAND) chaos matrix --exit-with-parent
@@ -72,20 +75,20 @@ compose-test: $(STAMP) ## Build the compose stack, play the table, kill containe
 	@exec $(COMMAND) chaos.compose
 
 quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
-	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
+	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests."
 
 test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
-	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
+	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise."
 
 test-mutants: $(STAMP) ## The planted bugs that make test leaves out
-	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out."
 
 test-all: test test-mutants ## make test, and the other planted bugs
 
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
 	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
-report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
+report-test: $(STAMP) ## The chaos report and the pages of the services in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium
 	@exec $(RUN) -m pytest tests/browser
 

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,19 @@ class Stack:
         await child.running_after(deaths)
         await self._ready(child)
 
+    async def exchange(self, service: str, factory: str) -> None:
+        """Restarts every replica of a service with another factory; returns when all are ready."""
+        self._factories[service] = factory
+        children = self._services[service]
+        await asyncio.gather(
+            *(
+                child.run_instead(_argv(factory, child.inherited_fds), _STOP_GRACE_S)
+                for child in children
+            )
+        )
+        await asyncio.gather(*(self._ready(child) for child in children))
+        self._write_description()
+
     async def serve_until_stopped(self) -> None:
         """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running."""
         stopped = asyncio.Event()
@@ -283,8 +296,9 @@ class Stack:
     ) -> Child:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
-        argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
-        command = Command(argv, self._service_environ(service), PROJECT, inherited_fds=fds)
+        command = Command(
+            _argv(factory, fds), self._service_environ(service), PROJECT, inherited_fds=fds
+        )
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
@@ -364,3 +378,7 @@ class Stack:
 
     def _all_children(self) -> list[Child]:
         return [self.postgres.child, self._servers.toxiproxy.child, *self._service_children()]
+
+
+def _argv(factory: str, fds: Sequence[int]) -> list[str]:
+    return [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]

@@ -21,6 +21,7 @@ SLOW = (
     "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
     "tests/billing_service/test_opening.py::test_a_malformed_argument_is_refused",
     "tests/compose/test_gateway.py",
+    "tests/deploy/",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/migrations/",
     "tests/mutation/test_play.py",
@@ -30,9 +31,12 @@ SLOW = (
     "tests/service_kit/telemetry/test_logs.py",
     "tests/stack/test_bootstrap.py",
     "tests/stack/test_interruption.py",
+    "tests/stack/test_lent_servers.py",
     "tests/stack/test_servers.py",
     "tests/stack/test_toxics.py",
+    "tests/test_ci_page.py",
     "tests/test_databases.py",
+    "tests/test_making.py",
     "tests/test_progress.py",
 )
 

@@ -77,18 +77,19 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
     servers: LentServers | None = None,
+    control: Callable[[], Control] = Control,
     bound_s: float = BOUND_S,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
-    borrows `servers`, if there are any.
+    borrows `servers`, if there are any. `control` makes the server that decides what the wrapped services do.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
     journal.unlink(missing_ok=True)
     async with (
-        Control() as control,
+        control() as line,
         Stack(
             run_dir,
             replicas=replicas,
@@ -96,7 +97,7 @@ async def open_harness(
             environ={
                 **environ,
                 JOURNAL_VARIABLE: str(journal),
-                CONTROL_VARIABLE: control.address,
+                CONTROL_VARIABLE: line.address,
             },
             progress=progress,
             usual_ports=usual_ports,
@@ -107,7 +108,7 @@ async def open_harness(
         harness = kind(
             target,
             Journal(journal),
-            control=control,
+            control=line,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
             bound_s=bound_s,
