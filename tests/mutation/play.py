@@ -74,15 +74,15 @@ async def play(
     choice: Choice,
     pool: Sequence[Worker],
     told: Callable[[Verdict], None],
-) -> list[str]:
+    controls: list[str],
+) -> None:
     """Plays all of them; `told` hears each verdict at once.
 
-    Returns an entry for each control: the test that failed without any mutant, empty when none did. Raises `StackError` when the
-    tests cannot be run at all.
+    Each control adds an entry to `controls`: the test that failed without any mutant, empty when none did. Raises `StackError` when
+    the tests cannot be run at all.
     """
     for worker in pool:
         await worker.ask(kind="begin", files=choice.files)
-    controls: list[str] = []
     played = itertools.count(1)
 
     async def work(worker: Worker, mutant: Mutant) -> None:
@@ -95,7 +95,6 @@ async def play(
         told(verdict)
 
     await _share(pool, mutants, work)
-    return controls
 
 
 async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..., Any]) -> None:
