@@ -90,6 +90,7 @@ function render() {
   tour.show(state, veiled);
   const busy = state.busy || (state.round && !state.round.over);
   $("order").disabled = Boolean(busy);
+  document.body.dataset.over = state.round?.over ? state.round.number : "";
   $("step").checked = state.step;
   $("cut").classList.toggle("pressed", state.cut);
   const notice = state.notice || local || state.busy;

@@ -64,8 +64,8 @@ async def show(tab: Tab, screen: Screen) -> None:
 
 async def compare(page: Page, lab: RunningLab) -> list[float]:
     """Every figure of the columns, of the table and of the harm, with Postgres; what each column has paid."""
-    await page.wait_for_selector("#order:not(:disabled)")
-    state = await lab.state()
+    state = await lab.state(lambda s: s["round"] and s["round"]["over"])
+    await page.wait_for_selector(f'body[data-over="{state["round"]["number"]}"]')
     effects = []
     for name in COLUMNS:
         column = state["round"]["columns"][name]
@@ -177,13 +177,15 @@ async def test_two_browsers_and_a_reload(tab: Tab, lab: RunningLab) -> None:
     async with opened(tab, lab) as one, opened(tab, lab) as other:
         await one.page.locator("#tour-leave").click()
         await one.page.locator("input[value=response_lost]").check()
+        before = (await lab.state())["round"]
+        number = before["number"] + 1 if before else 1
         await one.page.locator("#order").click()
         for each in (one.page, other.page):
-            await each.wait_for_selector("[data-column=at_least_once].twice")
+            await each.wait_for_selector(f'body[data-over="{number}"]')
+        assert await compare(one.page, lab) == [1, 2, 1]
         assert await compare(other.page, lab) == [1, 2, 1]
         log = await one.page.locator("#log li").all_text_contents()
         await other.page.reload()
-        await other.page.wait_for_selector("[data-column=at_least_once].twice")
         assert await compare(other.page, lab) == [1, 2, 1]
         # The same lines, whether they were heard live or afterwards.
         assert (await other.page.locator("#log li").all_text_contents())[-len(log) :] == log
@@ -261,7 +263,8 @@ async def test_a_saved_file_replays_alone(tab: Tab, lab: RunningLab, tmp_path: P
 async def test_a_link_plays_again(tab: Tab, lab: RunningLab) -> None:
     """The plan behind the # is played when the page is opened; one that cannot be read says so in one sentence."""
     async with opened(tab, lab, "#*s1l;*r1l") as own:
-        await own.page.wait_for_selector("[data-column=at_least_once].twice")
+        await own.page.wait_for_selector("body:not([data-over=''])")
+        await lab.state(lambda s: s["plan"].endswith("*s1l;*r1l") and not s["busy"])
         assert await compare(own.page, lab) == [1, 2, 1]
     async with opened(tab, lab, "#utter%20nonsense") as own:
         await own.page.wait_for_selector("#notice:has-text('cannot be read')")
