@@ -9,7 +9,16 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 from report.figure import Band, End, Figure, Kind, Mark, Stroke
-from report.lanes import CHAOS, CUSTOMER, POSTGRES, TOXIPROXY, Lane
+from report.lanes import (
+    CALLER,
+    CHAOS,
+    CUSTOMER,
+    POSTGRES,
+    READING,
+    SERVICE,
+    TOXIPROXY,
+    Lane,
+)
 from report.markup import element
 from report.printable import printable, shortened
 
@@ -29,6 +38,9 @@ GAPS_PX = {
     "billing_service": 120,
     POSTGRES: 190,
     "notification_service": 130,
+    CALLER: 300,
+    SERVICE: 230,
+    READING: 130,
 }
 # Of the 12 pixel font of the labels, on average and in the widest font that a browser falls back to.
 CHARACTER_PX = 7.4

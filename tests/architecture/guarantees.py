@@ -778,7 +778,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/lab/test_life.py::test_ctrl_c_in_the_middle_of_an_order",
         "tests/lab/test_life.py::test_a_second_lab_says_what_runs",
     ),
-    "report/head.py": (
+    "report/frame.py": (
         "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
         "tests/report/test_replay.py::test_nothing_else_is_asked_for",
     ),
@@ -1246,6 +1246,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_takeover_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "for this very charge": (
             "tests/order_service/test_answers.py::test_an_executed_key",
@@ -1298,6 +1299,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "A refusal after an attempt without an answer": (
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "restored or cloned": (
             "tests/order_service/test_cancel.py::test_a_restored_caller_meets_keys_of_other_orders",

@@ -13,7 +13,7 @@ KIT = "service_kit"
 # The pattern alone, to be copied: it has to work where nothing else of the project is.
 EXAMPLES = "examples"
 # What no service knows, and no image holds.
-HARNESS = ("stack", "report", "chaos", "lab", "bench", "tests", EXAMPLES)
+HARNESS = ("stack", "report", "chaos", "lab", "bench", "judge", "tests", EXAMPLES)
 OURS = (*SERVICES, KIT, *HARNESS, "migrations")
 # chaos from the ground up: a package imports only those above it in this list. What is not listed may import them all.
 CHAOS = ("faults", "evidence", "promises", "harness", "steps", "scenarios", "runner")

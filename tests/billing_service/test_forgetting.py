@@ -15,6 +15,7 @@ import billing_service.charge
 from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
+from tests.billing_service.conftest import PATIENT
 from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -215,6 +216,7 @@ async def test_the_race_without_the_share_lock(
     assert await balance() == OPENING_CENTS - 1 - 2 * 1999
 
 
+@PATIENT
 async def test_purging_everything_and_replaying_everything(
     pool: BoundedPool, charge: Charge, balance: Balance
 ) -> None:
@@ -234,6 +236,7 @@ async def test_purging_everything_and_replaying_everything(
     assert await balance() == before
 
 
+@PATIENT
 async def test_many_charges_while_the_collector_runs(
     settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:
@@ -310,3 +313,17 @@ async def test_the_mark_moves_in_a_transaction(
     monkeypatch.setattr(forgetting, "advance_mark", watched)
     await forgetting.forget(pool, "order_service", 4)
     assert states == ["idle in transaction"]
+
+
+@pytest.mark.parametrize("timeout_s, shown", [(0.2, "200ms"), (1.5, "1500ms")])
+async def test_how_long_the_collector_waits_for_a_lock(
+    pool: BoundedPool, timeout_s: float, shown: str
+) -> None:
+    """To the millisecond, and in its own transaction alone."""
+    async with pool.transaction() as connection:
+        before = await connection.fetchval("SHOW lock_timeout")
+    async with pool.transaction() as connection:
+        await forgetting.limit_lock_waits(connection, timeout_s)
+        assert await connection.fetchval("SHOW lock_timeout") == shown
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == before

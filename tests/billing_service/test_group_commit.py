@@ -161,6 +161,20 @@ async def test_twins_of_one_that_spent_nothing(replica: Replica, owner: Owner) -
     assert await moved(owner) == 10
 
 
+@pytest.mark.parametrize("refusal", [Voided(), KeyForgotten(5)], ids=["voided", "forgotten"])
+async def test_twins_of_a_key_that_is_refused_for_ever(
+    pool: BoundedPool, replica: Replica, refusal: Voided | KeyForgotten
+) -> None:
+    """All get the refusal of the one that was asked for: Postgres is not asked again."""
+    if refusal == Voided():
+        await keys.void(pool, "order_service", 1)
+    else:
+        await forgetting.forget(pool, "order_service", 5)
+    outcomes = await asyncio.gather(replica.charge(1), replica.charge(1), replica.charge(1, 11))
+    assert list(outcomes) == [refusal] * 3
+    assert replica.batches() == (1, 1)
+
+
 async def test_the_same_number_of_two_clients_in_one_batch(replica: Replica, owner: Owner) -> None:
     """The client is part of the key's name, in a batch too; both are new to the service."""
     outcomes = await asyncio.gather(
@@ -192,7 +206,7 @@ async def test_a_key_that_is_held_elsewhere(
         async with owner.transaction():
             await hold(owner, 3)
             twin = replica.begin(3)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 outcomes = await asyncio.gather(*(replica.charge(key) for key in (1, 2, 4, 5)))
                 assert statuses(outcomes) == [201] * 4
                 assert statuses([await replica.charge(6)]) == [201]
@@ -303,7 +317,7 @@ async def test_more_held_accounts_than_connections_to_wait_on(
         held = [replica.begin(key, account=each) for key, each in enumerate(many, start=1)]
         await waits_for_a_lock(owner, 2)
         late = replica.begin(20, account="late")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             for key in range(30, 40):
                 assert statuses([await replica.charge(key, account="bob")]) == [201]
                 # Two that wait, and two batches.
@@ -378,7 +392,7 @@ async def test_late_batches_hold_no_other_up(pool: BoundedPool, owner: Owner) ->
         await stand_still(owner)
         late.append(replica.begin(2, account="bob"))
         await stand_still(owner, 2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert statuses([await replica.charge(3, account="carol")]) == [201]
         assert not any(task.done() for task in late)
     assert statuses([await task for task in late]) == [201, 201]
@@ -408,7 +422,7 @@ async def test_callers_that_have_gone(replica: Replica, pool: BoundedPool, owner
         begun = replica.begin(1)
         await stand_still(owner)
         waiting, twin, other = replica.begin(2), replica.begin(2, 20), replica.begin(3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while replica.group.queue_length < 3:
                 await owner.fetchval("SELECT 1")
         begun.cancel()
@@ -483,7 +497,7 @@ async def test_the_order_of_arrival_at_a_held_account(
         tried = [replica.begin(1, account="bob"), replica.begin(2), replica.begin(3)]
         await stand_still(other)
         later = [replica.begin(4, OPENING_CENTS - 30), replica.begin(5, 20)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while replica.group.queue_length < 2:
                 await other.fetchval("SELECT 1")
     await waits_for_a_lock(other)
@@ -529,7 +543,7 @@ async def test_held_accounts_fill_their_shares_of_the_queue(
 
         async def wait_with(name: str, account: str) -> None:
             waiting.append(asyncio.create_task(send(name, account)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (
                     f"billing_queue_length {len(waiting)}.0"
                     not in (await client.get("/metrics")).text
@@ -570,7 +584,7 @@ async def test_a_held_account_over_http(
     database: Any, settings: Settings, serve: Callable[[Starlette], Any], owner: Owner
 ) -> None:
     """Hundreds of its charges end at the lock timeout, and the charges of another account do not notice them."""
-    patient = settings.model_copy(update={"lock_timeout_s": 1.0})
+    patient = settings.model_copy(update={"lock_timeout_s": 3.0, "transaction_timeout_s": 6.0})
     async with (
         accounts_held(database, owner, "alice"),
         serve(billing_service.app.create(patient)) as client,
@@ -592,7 +606,8 @@ async def test_a_held_account_over_http(
         ended = await asyncio.gather(*held)
     assert {status for status, _ in others} == {201}
     assert {status for status, _ in ended} == {503}
-    assert max(seconds for _, seconds in ended) < 2.5
+    # Not one lock timeout after the other: twice the timeout is still ahead, and seconds of delay of a busy machine.
+    assert max(seconds for _, seconds in ended) < 2.5 * patient.lock_timeout_s
     assert await moved(owner) == 100
 
 
@@ -670,8 +685,11 @@ async def test_two_replicas_of_which_one_charges_alone(
     database: Any, pool: BoundedPool, owner: Owner
 ) -> None:
     """Batches of one and single charges of the other on one account: each balance of the ledger follows from the one before."""
-    async with opened(database.billing) as other:
-        replica = Replica(pool, size_max=5)
+    async with (
+        opened(database.billing, lock_timeout_s=15) as patient,
+        opened(database.billing, lock_timeout_s=15) as other,
+    ):
+        replica = Replica(patient, size_max=5, wait_s=15)
 
         async def alone(key: int) -> ChargeOutcome:
             charge = Charge(order_id=UUID(int=key), account="alice", amount_cents=1 + key % 3)

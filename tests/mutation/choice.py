@@ -25,6 +25,10 @@ _TESTS_MAX = 80
 _SAME_FOLDER = 0.5
 _SAME_NAME = 0.3
 _HAS_KILLED = 0.2
+_NAMED = 0.1
+_WRITTEN_DOWN = 0.01
+# Words of SQL are shorter than the names of this schema.
+_SHORT_NAME = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,19 @@ class Choice:
         """What has killed one mutant of a file is played first against the next one."""
         self._kills[mutant.path + mutant.scope, test] += 1
 
+    @property
+    def files(self) -> list[str]:
+        """The files of tests that can be chosen from."""
+        return sorted({test.file for test in self._net.tests.values()})
+
+    def at_import(self, mutant: Mutant) -> bool:
+        """Whether importing modules executes the mutated statement."""
+        if mutant.kind == SCHEMA:
+            return False
+        place = _place(self._tree(mutant.path), mutant.line)
+        imported = self._net.imported.get(mutant.path, set())
+        return place is None or place.at_import or not imported.isdisjoint(place.lines)
+
     def tests(self, mutant: Mutant) -> list[Test]:
         """In the order in which they are played; none when no test executes the line."""
         if mutant.kind == SCHEMA:
@@ -78,7 +95,10 @@ class Choice:
             for test in self._net.tests.values()
             if place.names & self._words_of_tests.get(test.file, frozenset())
         }
-        return users | mentioned or self._net.executing_file(path)
+        importing = {
+            test.id for test in self._net.tests.values() if path in self._imports.get(test.file, ())
+        }
+        return users | mentioned | importing or self._net.executing_file(path)
 
     def _using(self, names: frozenset[str]) -> set[str]:
         """The tests that execute a function of the products in whose text one of the names stands."""
@@ -133,7 +153,7 @@ class Choice:
         turns: Counter[str] = Counter()
         with_turn = []
         for test in tests:
-            with_turn.append((turns[test.function], test))
+            with_turn.append((0 if _named(test, mutant) else turns[test.function], test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []
@@ -152,8 +172,15 @@ class Choice:
         folder, _, module = mutant.path.removesuffix(".py").rpartition("/")
         if mutant.kind == SCHEMA:
             cost *= _SAME_NAME if test.file.startswith("tests/migrations/") else 1
+            privileges = mutant.rule in ("no grant", "no revoke", "no setting")
+            cost *= _NAMED if privileges and test.file.endswith("test_privileges.py") else 1
             schema = mutant.scope.removeprefix("TABLE ").removeprefix("FUNCTION ").partition(".")[0]
             cost *= _SAME_FOLDER if schema.rstrip("s") in test.file else 1
+            # Parameters of a test name the table, the column and the constraint that it is about.
+            cost *= _NAMED ** _named(test, mutant)
+        if test.file.startswith("tests/architecture/"):
+            # It compares all that a service says of itself with what is written down.
+            cost *= _WRITTEN_DOWN
         if test.file.startswith(f"tests/{folder}/"):
             cost *= _SAME_FOLDER
         if test.file.rpartition("/")[2].removeprefix("test_").removesuffix(".py") == module:
@@ -183,6 +210,24 @@ class Choice:
         return found
 
     @cached_property
+    def _imports(self) -> dict[str, frozenset[str]]:
+        """Of each file of tests: the modules of the products that it, or what it imports of tests, names in an import."""
+        direct = {
+            path: _imported(self._tree(path)) for path in self._sources if path.startswith("tests/")
+        }
+        found: dict[str, frozenset[str]] = {}
+        for file in {test.file for test in self._net.tests.values()}:
+            seen: set[str] = set()
+            waiting = [file]
+            while waiting:
+                path = waiting.pop()
+                new = {each for each in direct.get(path, ()) if each in self._sources} - seen
+                seen |= new
+                waiting += [each for each in new if each.startswith("tests/")]
+            found[file] = frozenset(seen)
+        return found
+
+    @cached_property
     def _words_of_tests(self) -> dict[str, frozenset[str]]:
         files = {test.file for test in self._net.tests.values()}
         return {file: frozenset(re.findall(r"\w+", self._sources[file])) for file in files}
@@ -194,6 +239,31 @@ def _python_files(project: Path, folders: Iterable[str]) -> list[str]:
         for folder in folders
         for path in sorted((project / folder).rglob("*.py"))
     ]
+
+
+def _named(test: Test, mutant: Mutant) -> int:
+    """How many names of what a mutant of the schema changes stand in the parameters of the test."""
+    if mutant.kind != SCHEMA or "(" in mutant.scope:
+        return 0
+    parameters = test.id.partition("[")[2]
+    text = " ".join((mutant.scope, *mutant.removed, *mutant.added))
+    names = {each for each in re.findall(r"\w+(?:\.\w+)?", text) if len(each) > _SHORT_NAME}
+    return sum(name in parameters for name in names)
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The files that an import may mean."""
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {
+        place
+        for module in modules
+        for place in (f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py")
+    }
 
 
 def _names(node: ast.AST) -> frozenset[str]:

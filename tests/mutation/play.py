@@ -80,12 +80,14 @@ async def play(
     Returns an entry for each control: the test that failed without any mutant, empty when none did. Raises `StackError` when the
     tests cannot be run at all.
     """
+    for worker in pool:
+        await worker.ask(kind="begin", files=choice.files)
     controls: list[str] = []
     played = itertools.count(1)
 
     async def work(worker: Worker, mutant: Mutant) -> None:
         tests = choice.tests(mutant)
-        verdict = await _judged(worker, mutant, tests)
+        verdict = await _judged(worker, mutant, tests, at_import=choice.at_import(mutant))
         if tests and next(played) % _CONTROL_EACH == 0:
             controls.append(await control(worker, tests))
         if verdict.outcome == KILLED and verdict.test:
@@ -112,9 +114,14 @@ async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..
         raise several.exceptions[0] from several
 
 
-async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verdict:
+async def _judged(
+    worker: Worker, mutant: Mutant, tests: Sequence[Test], *, at_import: bool
+) -> Verdict:
     if not tests:
         return Verdict(mutant, UNREACHED)
+    original = ""
+    if mutant.kind != SCHEMA:
+        original = (worker.workspace.folder / mutant.path).read_text(encoding="utf-8")
     slowest_s = max(test.seconds for test in tests)
     total_s = sum(test.seconds for test in tests)
     try:
@@ -123,6 +130,11 @@ async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verd
                 kind="play",
                 ids=[test.id for test in tests],
                 server=server,
+                # What ran while modules were imported has to run again, with the mutant.
+                warm=not at_import,
+                path=mutant.path,
+                original=original,
+                mutated=mutant.source(original) if original else "",
                 test_timeout_s=_TEST_TIMEOUT_S + _TIMES_SLOWER * slowest_s,
                 timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * total_s,
             )
@@ -158,6 +170,7 @@ async def control(worker: Worker, tests: Sequence[Test]) -> str:
     answer = await worker.ask(
         kind="play",
         ids=[test.id for test in tests],
+        warm=False,
         test_timeout_s=_TEST_TIMEOUT_S + _TIMES_SLOWER * max(test.seconds for test in tests),
         timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * sum(test.seconds for test in tests),
     )

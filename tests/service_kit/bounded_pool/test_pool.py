@@ -275,3 +275,25 @@ async def test_the_application_is_named(open_pool: Open, owner: Any) -> None:
             "SELECT application_name FROM pg_stat_activity WHERE pid = $1", pid
         )
     assert name == APPLICATION
+
+
+async def test_a_call_that_finds_no_connection_ends_at_its_deadline(database: Any) -> None:
+    """The wait for a connection is a part of it: with all in use, a write is told so and waits no longer."""
+    pool = BoundedPool(
+        database.billing,
+        application="pool under test",
+        size_max=1,
+        deadline_s=0.3,
+        lock_timeout_s=20.0,
+        idle_in_transaction_timeout_s=20.0,
+    )
+    await pool.open()
+    # In use by something that has no deadline.
+    raw: Any = pool._pool
+    held = await raw.acquire(timeout=20)
+    async with asyncio.timeout(20):
+        with pytest.raises(DatabaseTrouble):
+            async with pool.connection():
+                raise AssertionError("there is no connection")
+    await raw.release(held)
+    await pool.close()

@@ -121,6 +121,8 @@ async def test_a_peer_that_is_still_sending_can_read_its_answer() -> None:
     (answer,) = await connection.answers()
     assert answer.status == 200
     assert (connection.transport.half_closed, connection.transport.ended) == (True, False)
+    # What the application did not read is not kept.
+    assert len(connection.protocol.cycle.body) == 0
     connection.protocol.check(asyncio.get_running_loop().time() + 1.5)
     assert connection.transport.aborted
 
@@ -178,6 +180,15 @@ async def test_what_is_held_for_each_state() -> None:
     assert stalled.protocol.held_bytes >= 200_000
     stalled.protocol.resume_writing()
     assert stalled.protocol.held_bytes == 0
+
+
+async def test_what_is_held_of_a_head_after_bodies() -> None:
+    """The bytes of this head, and not fewer because of a body that came before."""
+    connection = Connection()
+    large = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9_000
+    await connection.receive(large, AFTER_A_BODY + HALF_A_HEAD + b"A: " + b"x" * 9_000)
+    assert len(await connection.answers()) == 2
+    assert connection.protocol.held_bytes == len(HALF_A_HEAD) + 9_003
 
 
 async def test_a_peer_that_closes_while_it_lingers() -> None:
