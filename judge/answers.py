@@ -16,6 +16,8 @@ from judge.requests import Rendered
 _TELLING_MIN = 6
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _BUSY = (429, 503)
+# Locked, too early, too many requests.
+_IN_FLIGHT_USUAL = (423, 425, 429)
 
 
 class Answers:
@@ -26,8 +28,12 @@ class Answers:
         self.profile = PROFILES[expect.profile]
 
     def is_in_flight(self, attempt: Attempt) -> bool:
-        """Refused because the same key is being executed."""
-        return attempt.status in self.expect.in_flight
+        """Refused because the same key is being executed.
+
+        Where judge.toml says nothing of it, other usual statuses count as well.
+        """
+        more = () if self.expect.is_stated("in_flight") else _IN_FLIGHT_USUAL
+        return attempt.status in (*self.expect.in_flight, *more)
 
     def is_busy(self, attempt: Attempt) -> bool:
         """Asked to come again, by a status that says so and Retry-After."""

@@ -39,7 +39,6 @@ class Service:
         self._log = folder / "service.log"
         self._mark = secrets.token_hex(8)
         self._process: asyncio.subprocess.Process | None = None
-        self.kills = 0
         # How long the last start took until the service was ready.
         self.start_s = 0.0
 
@@ -90,9 +89,16 @@ class Service:
                 return
 
     async def kill(self) -> None:
-        """kill -9 for all its processes; returns when they are gone."""
-        self.kills += 1
+        """kill -9 for all its processes; returns when they are gone.
+
+        Raises `ServiceError` when something still listens: then it was not the service that died.
+        """
         await self._end()
+        if await self._listens():
+            raise ServiceError(
+                f"something still listens at {self._config.service.url} after kill -9: start must run the service "
+                "itself, and not have a container or another program run it."
+            )
 
     async def terminate(self) -> None:
         """SIGTERM, as at a deployment; what has not ended after a grace is killed."""
@@ -104,7 +110,6 @@ class Service:
         ends = time.monotonic() + _GRACE_S
         while self.pids() and time.monotonic() < ends:  # noqa: ASYNC110 - a process sets no event
             await asyncio.sleep(_PAUSE_S)
-        self.kills += 1
         await self._end()
 
     async def close(self) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report import diagram, frame
+from report import diagram
+from report.head import head
 from report.headline import table
 from report.history import Event
 from report.markup import element, html, program
@@ -47,11 +48,11 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
     events: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(history, key=lambda event: float(event["at_ms"])):
         events[event.get("scenario", "")].append(event)
-    style = frame.style() + diagram.style() + _file("player.css")
-    script = frame.script() + _file("player.js")
+    style = _file("page.css") + diagram.style() + _file("player.css")
+    script = _file("page.js") + _file("player.js")
     root = element(
         "html",
-        frame.head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
+        head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
         element(
             "body",
             _header(result),

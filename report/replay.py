@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report import diagram
-from report.frame import head
+from report.head import head
 from report.history import Event
 from report.markup import element, html, program
 

@@ -5,7 +5,7 @@ Guarantee: a wrong name, type or value is refused with the line and what is allo
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,48 +17,12 @@ from jsonpath import compile as compile_path
 from judge.config.model import Config, Effect, EffectKind, Expect, Request, Service
 from judge.config.positions import line_of
 from judge.config.profiles import DEFAULT, PROFILES
+from judge.config.shapes import NAMES, has_its_shape, listed, shown
 from judge.errors import ConfigError
 
-_TEXT = "a text"
-_TABLE_OF_TEXTS = "a table of texts"
-_NAMES = {
-    "service": {"url": _TEXT, "start": _TEXT, "ready": _TEXT, "env": _TABLE_OF_TEXTS},
-    "request": {
-        "method": _TEXT,
-        "path": _TEXT,
-        "headers": _TABLE_OF_TEXTS,
-        "json": "any value",
-        "body": _TEXT,
-        "form": "a table",
-        "other": "a table, or a text with body",
-        "other_caller": _TABLE_OF_TEXTS,
-        "other_path": _TEXT,
-        "key": _TEXT,
-    },
-    "effect": {
-        "http": _TEXT,
-        "headers": _TABLE_OF_TEXTS,
-        "value": _TEXT,
-        "step": "a number",
-        "sql": _TEXT,
-        "dsn": _TEXT,
-        "command": _TEXT,
-    },
-    "expect": {
-        "profile": _TEXT,
-        "missing_key": "a status",
-        "other_payload": "a status",
-        "in_flight": "a list of statuses",
-        "retention_s": "a number of seconds",
-        "slow_s": "a number of seconds",
-        "in_flight_ends_s": "a number of seconds",
-    },
-}
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 # How long a key may be reported as in flight, or its retry be kept waiting, after its process has died.
 IN_FLIGHT_ENDS_S = 15.0
-# A handler or a life of keys that is longer cannot be played in a run of a few minutes.
-_SECONDS_MAX = 10_000_000
 
 
 def read(path: Path) -> Config:
@@ -90,9 +54,12 @@ class _Reader:
 
     def config(self) -> Config:
         for table, content in self.document.items():
-            if table not in _NAMES:
+            if table not in NAMES:
                 self.refuse(
-                    table, "", f"there is no table [{table}]; allowed are {_and(_NAMES)}", root=True
+                    table,
+                    "",
+                    f"there is no table [{table}]; allowed are {listed(NAMES)}",
+                    root=True,
                 )
             if not isinstance(content, dict):
                 self.refuse(table, "", f"{table} is a table, written [{table}]", root=True)
@@ -113,23 +80,12 @@ class _Reader:
         raise ConfigError(f"{self.path}, line {line}: {says}.")
 
     def _check_name(self, table: str, name: str, value: Any) -> None:
-        allowed = _NAMES[table]
-        if name not in allowed:
-            self.refuse(table, name, f"[{table}] has no {name!r}; allowed are {_and(allowed)}")
-        kind = allowed[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = {
-            _TEXT: isinstance(value, str),
-            _TABLE_OF_TEXTS: isinstance(value, dict)
-            and all(isinstance(text, str) for text in value.values()),
-            "a number": number and _finite(value),
-            "a number of seconds": number and _finite(value) and 0 < value <= _SECONDS_MAX,
-            "a status": _is_status(value),
-            "a list of statuses": isinstance(value, list) and all(map(_is_status, value)),
-            "a table": isinstance(value, dict),
-        }.get(kind, True)
-        if not right:
-            self.refuse(table, name, f"{name} is {kind}, not {_shown(value)}")
+        if name not in NAMES[table]:
+            self.refuse(
+                table, name, f"[{table}] has no {name!r}; allowed are {listed(NAMES[table])}"
+            )
+        if not has_its_shape(table, name, value):
+            self.refuse(table, name, f"{name} is {NAMES[table][name]}, not {shown(value)}")
 
     def _service(self) -> Service:
         given = self.document.get("service", {})
@@ -169,14 +125,14 @@ class _Reader:
         given["method"] = given.get("method", "POST").upper()
         if given["method"] not in _METHODS:
             self.refuse(
-                "request", "method", f"method is one of {_and(_METHODS)}, not {given['method']!r}"
+                "request", "method", f"method is one of {listed(_METHODS)}, not {given['method']!r}"
             )
         bodies = [name for name in ("json", "body", "form") if name in given]
         if len(bodies) > 1:
             self.refuse(
                 "request",
                 bodies[1],
-                f"a request has one of json, body and form, not {_and(bodies)}",
+                f"a request has one of json, body and form, not {listed(bodies)}",
             )
         self._check_other(given, bodies[0] if bodies else "")
         for name in ("json", "form", "other"):
@@ -231,14 +187,14 @@ class _Reader:
                 if body == "body"
                 else f"a table that is merged into {body}"
             )
-            self.refuse("request", "other", f"other is {kind}, not {_shown(given['other'])}")
+            self.refuse("request", "other", f"other is {kind}, not {shown(given['other'])}")
 
     def _effect(self) -> Effect:
         given = self.document.get("effect", {})
         kinds: list[EffectKind] = [k for k in ("http", "sql", "command") if k in given]
         if len(kinds) != 1:
             has = (
-                f"not {_and(kinds)}"
+                f"not {listed(kinds)}"
                 if kinds
                 else "and it has none: without it nothing can be counted"
             )
@@ -301,7 +257,7 @@ class _Reader:
         given = self.document.get("expect", {})
         name = given.get("profile", DEFAULT)
         if name not in PROFILES:
-            self.refuse("expect", "profile", f"profile is one of {_and(PROFILES)}, not {name!r}")
+            self.refuse("expect", "profile", f"profile is one of {listed(PROFILES)}, not {name!r}")
         profile = PROFILES[name]
         return Expect(
             profile=name,
@@ -318,21 +274,3 @@ class _Reader:
 def _everything(request: Request) -> str:
     parts = (request.path, request.headers, request.json, request.body, request.form)
     return " ".join(map(str, parts))
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _and(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:-1]) + (" and " if len(listed) > 1 else "") + listed[-1]

@@ -4,11 +4,13 @@ Guarantee: the file needs nothing else, and what the service answered is text in
 """
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
+import report
 from judge.outputs import diagram
 from judge.outputs.result import Json
 from report import diagram as report_diagram
-from report import frame
+from report.head import head
 from report.markup import element, html, program
 from report.section import SIGNS, badge
 
@@ -28,12 +30,12 @@ _LEGEND = (
 
 def page(document: Json) -> str:
     """The whole file, from result.json."""
-    style = frame.style() + report_diagram.style()
-    script = frame.script()
+    style = _of_report("page.css") + report_diagram.style()
+    script = _of_report("page.js")
     anchors = {case["name"]: f"case-{case['name']}" for case in document["cases"]}
     root = element(
         "html",
-        frame.head(f"{document['verdict'].upper()}: {document['url']}", style, script),
+        head(f"{document['verdict'].upper()}: {document['url']}", style, script),
         element(
             "body",
             _header(document),
@@ -256,3 +258,8 @@ def _footer(document: Json) -> ET.Element:
             class_="versions",
         ),
     )
+
+
+def _of_report(name: str) -> str:
+    """The classes and the filter of the project's other pages."""
+    return Path(report.__file__).with_name(name).read_text(encoding="utf-8")

@@ -782,7 +782,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/lab/test_life.py::test_ctrl_c_in_the_middle_of_an_order",
         "tests/lab/test_life.py::test_a_second_lab_says_what_runs",
     ),
-    "report/frame.py": (
+    "report/head.py": (
         "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
         "tests/report/test_replay.py::test_nothing_else_is_asked_for",
     ),
@@ -1008,6 +1008,110 @@ MODULES: Mapping[str, Tests] = {
     ),
     "chaos/steps/transactions.py": (
         "tests/architecture/test_rules.py::test_the_project_keeps_the_rule",
+    ),
+    "judge/errors.py": (
+        "tests/judge/test_bad_input.py::test_nothing_listens",
+        "tests/judge/test_bad_input.py::test_a_start_command_that_exits",
+    ),
+    "judge/cases/misuse.py": (
+        "tests/judge/test_planted.py::test_a_planted_bug",
+        "tests/judge/test_planted.py::test_the_right_receiver",
+    ),
+    "judge/cases/case.py": (
+        "tests/judge/test_planted.py::test_a_planted_bug",
+        "tests/judge/test_planted.py::test_the_right_receiver",
+    ),
+    "judge/cases/crashes.py": (
+        "tests/judge/test_planted.py::test_a_planted_bug",
+        "tests/judge/test_services.py::test_billing_service",
+    ),
+    "judge/cases/keys.py": (
+        "tests/judge/test_planted.py::test_the_right_receiver",
+        "tests/judge/test_services.py::test_the_receiver_of_the_examples",
+    ),
+    "judge/probe/meter.py": (
+        "tests/judge/test_bad_input.py::test_a_service_that_cannot_be_judged",
+        "tests/judge/test_bad_input.py::test_a_probe_that_changes_by_itself",
+    ),
+    "judge/probe/sources.py": (
+        "tests/judge/test_bad_input.py::test_a_probe_that_fails",
+        "tests/judge/test_services.py::test_the_receiver_of_the_examples",
+    ),
+    "judge/probe/numbers.py": ("tests/judge/test_bad_input.py::test_a_path_to_no_number",),
+    "judge/config/model.py": (
+        "tests/judge/test_config.py::test_what_is_not_given_has_its_default",
+        "tests/judge/test_config.py::test_a_wrong_line",
+    ),
+    "judge/config/reading.py": (
+        "tests/judge/test_config.py::test_a_wrong_line",
+        "tests/judge/test_config.py::test_what_is_no_configuration",
+        "tests/judge/test_config.py::test_a_file_that_cannot_be_read",
+    ),
+    "judge/service.py": (
+        "tests/judge/test_bad_input.py::test_a_service_that_runs_already",
+        "tests/judge/test_bad_input.py::test_an_interrupted_run_leaves_nothing",
+    ),
+    "judge/requests.py": (
+        "tests/judge/test_requests.py::test_retries_have_the_same_bytes_and_new_requests_do_not",
+        "tests/judge/test_requests.py::test_integers_count_up_across_runs",
+    ),
+    "judge/calibration.py": (
+        "tests/judge/test_bad_input.py::test_a_service_that_cannot_be_judged",
+        "tests/judge/test_bad_input.py::test_a_probe_that_changes_by_itself",
+    ),
+    "judge/evidence.py": ("tests/judge/test_planted.py::test_the_right_receiver",),
+    "judge/pytest_plugin.py": (
+        "tests/judge/test_pytest_plugin.py::test_one_test_for_each_case",
+        "tests/judge/test_pytest_plugin.py::test_a_judge_that_cannot_work_fails_every_test",
+    ),
+    "judge/loopback.py": (
+        "tests/judge/test_bad_input.py::test_a_service_elsewhere",
+        "tests/judge/test_bad_input.py::test_a_probe_elsewhere",
+    ),
+    "judge/caller.py": (
+        "tests/judge/test_planted.py::test_the_right_receiver",
+        "tests/judge/test_bad_input.py::test_tls_that_fails",
+    ),
+    "judge/runner.py": ("tests/judge/test_bad_input.py::test_an_interrupted_run_leaves_nothing",),
+    "judge/outputs/page.py": ("tests/judge/test_outputs.py::test_the_page_is_well_formed",),
+    "judge/outputs/diagram.py": ("tests/judge/test_outputs.py::test_the_page_is_well_formed",),
+    "judge/outputs/console.py": ("tests/judge/test_outputs.py::test_no_colour_without_a_terminal",),
+    "judge/outputs/badge.py": ("tests/judge/test_outputs.py::test_the_badge_says_it_in_words",),
+    "judge/outputs/files.py": (
+        "tests/judge/test_bad_input.py::test_a_folder_that_cannot_be_written",
+        "tests/judge/test_outputs.py::test_the_files_of_a_run",
+    ),
+    "judge/outputs/result.py": ("tests/judge/test_outputs.py::test_the_files_of_a_run",),
+    "judge/outputs/curl.py": ("tests/judge/test_requests.py::test_a_curl_command_can_be_pasted",),
+    "judge/outputs/junit.py": ("tests/judge/test_outputs.py::test_junit",),
+    "judge/outputs/sarif.py": ("tests/judge/test_outputs.py::test_sarif",),
+    "judge/beginning.py": (
+        "tests/judge/test_config.py::test_init_writes_what_can_be_read",
+        "tests/judge/test_config.py::test_every_commented_line_of_init_is_allowed",
+    ),
+    "judge/verdict.py": (
+        "tests/judge/test_planted.py::test_a_planted_bug",
+        "tests/judge/test_bad_input.py::test_a_service_that_cannot_be_judged",
+    ),
+    "judge/processes.py": (
+        "tests/judge/test_processes.py::test_a_process_in_a_session_of_its_own_is_killed",
+        "tests/judge/test_processes.py::test_a_supervisor_cannot_save_its_worker",
+    ),
+    "judge/shell.py": (
+        "tests/judge/test_processes.py::test_a_command_that_does_not_end_is_killed",
+    ),
+    "judge/answers.py": ("tests/judge/test_answers.py::test_the_same_answer",),
+    "judge/command.py": (
+        "tests/judge/test_bad_input.py::test_nothing_listens",
+        "tests/judge/test_bad_input.py::test_a_case_that_does_not_exist",
+    ),
+    "judge/play.py": ("tests/judge/test_planted.py::test_the_right_receiver",),
+    "judge/network.py": (
+        "tests/judge/test_bad_input.py::test_an_interrupted_run_leaves_nothing",
+        "tests/judge/test_planted.py::test_a_planted_bug",
+    ),
+    "judge/environ.py": (
+        "tests/judge/test_processes.py::test_commands_find_the_judges_own_programs",
     ),
 }
 

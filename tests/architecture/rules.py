@@ -18,6 +18,8 @@ OURS = (*SERVICES, KIT, *HARNESS, "migrations")
 # chaos from the ground up: a package imports only those above it in this list. What is not listed may import them all.
 CHAOS = ("faults", "evidence", "promises", "harness", "steps", "scenarios", "runner")
 CHAOS_ON_TOP = ("soak", "mutation", "results", "compose", "arguments", "__main__")
+# What the judge may use of the stack: Toxiproxy, and how a command ends.
+JUDGE_OF_STACK = {"early_signals", "interruption", "ports", "processes", "toxics", "toxiproxy"}
 # A reader takes it in at once; so long are the two halves, and no longer.
 EXAMPLE_LINES_MAX = 130
 
@@ -178,6 +180,22 @@ def chaos_is_built_from_the_ground_up(files: Sources) -> list[str]:
         above = CHAOS[: CHAOS.index(parts[1]) + 1]
         names = {name.split(".")[1] for name in imported if name.count(".")}
         if names & {*CHAOS, *CHAOS_ON_TOP} - {*above}:
+            offences.append(str(found))
+    return offences
+
+
+def the_judge_stands_beside(files: Sources) -> list[str]:
+    """judge imports of ours only the stack's Toxiproxy and report; nothing outside of tests imports judge."""
+    offences = []
+    for found in imports(files):
+        importer = package(found.path)
+        if found.top == "judge" and importer not in ("judge", "tests"):
+            offences.append(str(found))
+        if importer != "judge" or found.top not in OURS or found.top in ("judge", "report"):
+            continue
+        names = {f"{found.module}.{name}" for name in found.names} | {found.module}
+        of_stack = {name.split(".")[1] for name in names if name.startswith("stack.")}
+        if found.top != "stack" or not of_stack <= JUDGE_OF_STACK:
             offences.append(str(found))
     return offences
 
@@ -387,6 +405,7 @@ RULES = (
     the_stack_knows_services_by_name,
     the_report_knows_the_documented_run,
     chaos_is_built_from_the_ground_up,
+    the_judge_stands_beside,
     the_lesson_knows_no_batching,
     examples_stand_alone,
     migrations_know_no_service,

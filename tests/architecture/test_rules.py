@@ -35,6 +35,10 @@ OFFENCES: dict[Rule, tuple[str, str]] = {
         "chaos/steps/holds.py",
         "from chaos.scenarios.table import TABLE",
     ),
+    rules.the_judge_stands_beside: (
+        "judge/network.py",
+        "from stack.postgres import PostgresCluster",
+    ),
     rules.the_lesson_knows_no_batching: (
         "billing_service/charge.py",
         "from billing_service.batching.queue import ChargeQueue",

@@ -46,7 +46,14 @@ def test_busy_is_said_with_retry_after() -> None:
     assert not _DRAFT.is_waiting(_attempt(503))
     assert _DRAFT.is_waiting(_attempt(503, retry_after="1"))
     assert _DRAFT.is_waiting(_attempt(409))
-    assert not _DRAFT.is_waiting(_attempt(423))
+    assert not _DRAFT.is_waiting(_attempt(422))
+
+
+def test_what_is_stated_is_enforced() -> None:
+    """423 means in flight, unless judge.toml says which statuses do."""
+    assert _DRAFT.is_in_flight(_attempt(423))
+    stated = Answers(Expect("draft-07", 400, 422, (409,), stated=frozenset({"in_flight"})))
+    assert not stated.is_in_flight(_attempt(423))
 
 
 def test_a_leak_is_what_only_the_first_answer_has() -> None:

@@ -185,6 +185,7 @@ def page(
         f"Idempotency middlewares for ASGI and FastAPI from PyPI, judged on {date} by [the judge](judge.md). Each stands in front of the",
         "same endpoint, which withdraws money and has no protection of its own (`tests/judge/foreign/`). Settings are the packages'",
         "defaults but for what is named here; a finding may be a documented limit or go away with another setting. Profile: lenient.",
+        "After a crash, a key may stay in flight for 15 s: a package whose lease is longer than that is marked in the crash cases.",
         "",
         "| package | version | with |",
         "|---|---|---|",

@@ -22,7 +22,7 @@ coordinator = AsyncIdempotencyCoordinator(
 )
 
 
-@async_idempotent(
+@async_idempotent(  # type: ignore[untyped-decorator]
     operation="payment.create",
     adapter=JsonResultAdapter(),
     infra_param="coordinator",
@@ -44,9 +44,10 @@ async def payments(
 ) -> dict[str, Any]:
     """Translates the kit's exceptions to the statuses of the draft."""
     try:
-        return await execute(
+        paid: dict[str, Any] = await execute(
             payment.model_dump(), coordinator=coordinator, idempotency_key=idempotency_key
         )
+        return paid
     except IdempotencyKeyReuseError as exc:
         raise HTTPException(422, "the key was used with another payload") from exc
     except IdempotencyInProgressError as exc:

@@ -1,18 +1,17 @@
-"""What every HTML file of the project begins with: its policy, its style and its script.
+"""The head of a page that is one file: its policy forbids everything but its own style and script, named by their hashes.
 
-Guarantee: the file needs nothing else: its policy forbids all but its own style and script, named by their hashes.
+Guarantee: a browser that shows the file asks nobody for anything.
 """
 
 import base64
 import hashlib
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 from report.markup import element, program
 
 
 def head(title: str, style: str, script: str) -> ET.Element:
-    """The head element; the page puts the same script at its end."""
+    """A head element with the style; the script stands at the end of the body, as it is given here."""
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -30,20 +29,6 @@ def head(title: str, style: str, script: str) -> ET.Element:
     )
 
 
-def style() -> str:
-    """The classes of pages, without those of diagrams."""
-    return _file("page.css")
-
-
-def script() -> str:
-    """Filters the folds of a page by their text."""
-    return _file("page.js")
-
-
 def _hash(source: str) -> str:
     digest = hashlib.sha256(source.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _file(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
