@@ -7,6 +7,7 @@ what runs; at the end, however it comes, no process is left.
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from stack import (
     toxiproxy,
 )
 from stack.credentials import Credentials
+from stack.database import NAME, DatabaseServers
 from stack.postgres import PostgresCluster
 from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT, migrate
@@ -33,7 +35,7 @@ from stack.toxics import Toxiproxy
 from stack.waiting import NotSeen, until
 
 CACHE = PROJECT / ".cache"
-DATABASE = "billed_once"
+DATABASE = NAME
 OPENING_BALANCE_CENTS = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol")
 
@@ -61,8 +63,8 @@ Say = Callable[[str], None]
 class Stack:
     """Use as `async with Stack(run_dir) as stack`.
 
-    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. Raises
-    `StackError` when it cannot start.
+    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. `with_standby` adds
+    a second Postgres, a synchronous standby. Raises `StackError` when it cannot start.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Stack:
         environ: Mapping[str, str] | None = None,
         progress: Say = lambda _: None,
         usual_ports: bool = True,
+        with_standby: bool = False,
     ) -> None:
         self._run_dir = run_dir
         self._replicas = (
@@ -83,6 +86,7 @@ class Stack:
         self._environ = dict(environ or {})
         self._say = progress
         self._usual_ports = usual_ports
+        self._with_standby = with_standby
         self._described = False
         self._exit = AsyncExitStack()
         self._services: dict[str, list[Child]] = {}
@@ -90,7 +94,7 @@ class Stack:
         self._own_urls: dict[str, str] = {}
         self._proxies: dict[str, str] = {}
         self._credentials: Credentials
-        self.postgres: PostgresCluster
+        self.servers: DatabaseServers
         self._toxiproxy: toxiproxy.ToxiproxyServer
 
     async def __aenter__(self) -> "Stack":
@@ -116,6 +120,11 @@ class Stack:
         return self._toxiproxy.child
 
     @property
+    def postgres(self) -> PostgresCluster:
+        """The server that is primary now."""
+        return self.servers.primary
+
+    @property
     def urls(self) -> dict[str, str]:
         """The address of each service, shared by its replicas."""
         return {name: ports.url_of(self._listeners[name]) for name in sorted(FACTORIES)}
@@ -134,14 +143,14 @@ class Stack:
     def databases(self) -> dict[str, str]:
         """Connection URLs past the proxies: the owner's, and one for each schema."""
         return {
-            "owner": self.postgres.url(DATABASE),
+            "owner": self.servers.owner_url(),
             **{schema: self._database_url(role) for schema, role in _DATABASE_OF.items()},
         }
 
     @property
     def proxies(self) -> dict[str, str]:
         """Where each proxy listens, host:port."""
-        return dict(self._proxies)
+        return {**self._proxies, **self.servers.proxies}
 
     @property
     def moved(self) -> list[str]:
@@ -167,6 +176,7 @@ class Stack:
             "tokens": self.tokens,
             "notification_tokens": self._credentials.tokens["notification_service"],
             "order_tokens": self.order_tokens,
+            "primary": self.postgres.folder,
         }
 
     def children(self, service: str) -> list[Child]:
@@ -188,22 +198,45 @@ class Stack:
         await child.running_after(deaths)
         await self._ready(child)
 
+    async def fail_over(self) -> None:
+        """Kills the primary and promotes the standby. Raises `StackError`."""
+        if self.servers.standby is None:
+            raise StackError("there is no standby to promote; start the stack with STANDBY=1.")
+        await self.servers.end_primary()
+        await self.servers.promote()
+        self._write_description()
+
+    async def rejoin(self) -> None:
+        """Makes the place of the server that was killed a synchronous standby of the new primary. Raises `StackError`."""
+        await self.servers.join()
+        await self._toxiproxy.keep_proxies()
+        self._write_description()
+
     async def serve_until_stopped(self) -> None:
-        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running."""
-        stopped = asyncio.Event()
+        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running.
+
+        SIGUSR1 makes the stack fail over.
+        """
+        stopped, told_to_fail_over = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in interruption.signals():
             loop.add_signal_handler(number, stopped.set)
-        waiting = asyncio.create_task(stopped.wait())
-        failures = [child.failure for child in self._all_children()]
-        ends: list[asyncio.Future[Any]] = [waiting, *failures]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        for failure in failures:
-            if failure.done():
-                failure.result()
+        loop.add_signal_handler(signal.SIGUSR1, told_to_fail_over.set)
+        while not stopped.is_set():
+            told = [asyncio.create_task(e.wait()) for e in (stopped, told_to_fail_over)]
+            failures = [child.failure for child in self._all_children()]
+            ends: list[asyncio.Future[Any]] = [*told, *failures]
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in told:
+                    each.cancel()
+            for failure in failures:
+                if failure.done():
+                    failure.result()
+            if told_to_fail_over.is_set():
+                told_to_fail_over.clear()
+                await self.fail_over()
 
     async def _start(self) -> None:
         self._exit.enter_context(run_directory.held(self._run_dir))
@@ -215,6 +248,10 @@ class Stack:
         await self._migrate()
         self._say("Starting Toxiproxy")
         await self._start_toxiproxy(binary)
+        if self._with_standby:
+            self._say("Starting the standby of Postgres")
+            await self.servers.join()
+        await self._toxiproxy.keep_proxies()
         count = sum(self._replicas.values())
         self._say(f"Starting the services, {count} processes")
         await self._start_services()
@@ -235,19 +272,13 @@ class Stack:
         return variable, usual if self._usual_ports else None
 
     async def _start_postgres(self) -> None:
-        self.postgres = PostgresCluster(
-            self._run_dir / "postgres",
-            self._run_dir / "logs" / "postgres.log",
+        self.servers = DatabaseServers(
+            self._run_dir,
             lambda: ports.choose(*self._port("Postgres")),
-            on_restart=self._write_description,
+            self._write_description,
         )
-        self._exit.push_async_callback(self._stop_postgres)
-        await self.postgres.start()
-        await self.postgres.create_database(DATABASE)
-
-    async def _stop_postgres(self) -> None:
-        if hasattr(self.postgres, "child"):
-            await self.postgres.stop()
+        self._exit.push_async_callback(self.servers.stop)
+        await self.servers.start()
 
     async def _migrate(self) -> None:
         await migrate(self.postgres.url(DATABASE), self._credentials.passwords)
@@ -263,16 +294,10 @@ class Stack:
         )
         self._exit.push_async_callback(self._toxiproxy.stop)
         await self._toxiproxy.start()
-        database = f"{ports.LOOPBACK}:{self.postgres.port}"
-        for name, upstream in {
-            "billing": self._address("billing_service"),
-            "notification": self._address("notification_service"),
-            "order-db": database,
-            "billing-db": database,
-            "notification-db": database,
-        }.items():
+        for name in ("billing", "notification"):
+            upstream = self._address(f"{name}_service")
             self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
-        await self._toxiproxy.keep_proxies()
+        await self.servers.open_hops(self.toxiproxy)
 
     async def _start_services(self) -> None:
         for service, factory in self._factories.items():
@@ -304,7 +329,8 @@ class Stack:
         own = service_environ.settings(
             service, self._credentials.tokens, self._proxies, public_url=self.urls[service]
         )
-        database_url = self._database_url(role, self._proxies[f"{role}-db"])
+        # Among several hosts a service takes the one that can write.
+        database_url = self._database_url(role, self.servers.addresses(f"{role}-db"))
         return {
             **environ.of_child(
                 inherited=(service_environ.PREFIXES[service], "HTTP_", "ENVIRONMENT")
@@ -366,10 +392,10 @@ class Stack:
                     raise StackError(f"the account {account} could not be opened: {response.text}")
 
     def _processes(self) -> list[dict[str, Any]]:
-        servers = (
-            (self.postgres.child, f"postgresql://{ports.LOOPBACK}:{self.postgres.port}"),
-            (self._toxiproxy.child, self._toxiproxy.url),
-        )
+        servers = {
+            **self.servers.children(),
+            "toxiproxy": (self._toxiproxy.child, self._toxiproxy.url),
+        }
         return [
             {
                 "name": service,
@@ -381,8 +407,8 @@ class Stack:
             for service, children in sorted(self._services.items())
             for replica, child in enumerate(children)
         ] + [
-            {"name": child.name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
-            for child, url in servers
+            {"name": name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
+            for name, (child, url) in servers.items()
         ]
 
     def _write_description(self) -> None:
@@ -401,4 +427,5 @@ class Stack:
         return [child for children in self._services.values() for child in children]
 
     def _all_children(self) -> list[Child]:
-        return [self.postgres.child, self._toxiproxy.child, *self._service_children()]
+        servers = [child for child, _ in self.servers.children().values()]
+        return [*servers, self._toxiproxy.child, *self._service_children()]

@@ -130,6 +130,16 @@ class Child:
         await self.dead(deaths + 1)
         return self.deaths[deaths]
 
+    async def end(self, with_signal: signal.Signals) -> None:
+        """Kills the process for good: it is not started again. Returns when it is dead."""
+        self._stopping = True
+        if self._process is not None and self.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, with_signal)
+            await self._process.wait()
+        if self._watch is not None:
+            self._watch.cancel()
+
     async def dead(self, deaths: int) -> None:
         """Returns when the process has died so many times in all."""
         async with self._changed:
