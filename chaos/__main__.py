@@ -182,9 +182,15 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
     return 0 if all(found.caught for found in hunted) else 1
 
 
-def _with_bug(run_dir: Path, factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+def _with_bug(
+    run_dir: Path, factories: Mapping[str, str], with_standby: bool
+) -> AbstractAsyncContextManager[Harness]:
     return open_harness(
-        run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories={**WRAPPED, **factories},
+        with_standby=with_standby,
     )
 
 

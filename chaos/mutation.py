@@ -15,6 +15,7 @@ from chaos.harness.harness import Harness
 from chaos.runner.play import Played, play
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
+from chaos.steps.step import STANDBY
 
 CATALOGUE = "tests.chaos.planted"
 
@@ -61,7 +62,8 @@ class Hunted:
         return not self.bug.promises.isdisjoint(self.broken)
 
 
-Open = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]
+# With the factories, and whether the stack needs a standby.
+Open = Callable[[Mapping[str, str], bool], AbstractAsyncContextManager[Harness]]
 
 
 def planted() -> Sequence[Bug]:
@@ -72,16 +74,14 @@ def planted() -> Sequence[Bug]:
 
 async def hunt(bug: Bug, open_with: Open) -> Hunted:
     """Starts a stack with the bug, plays what provokes it, and judges."""
-    async with open_with(bug.factories) as harness:
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in bug.scenarios]
+    with_standby = any(scenario.needs >= STANDBY for scenario in chosen)
+    async with open_with(bug.factories, with_standby) as harness:
         if bug.migration:
             owner = await readings.connect(harness.target.owner)
             await owner.execute(bug.migration)
             await owner.close()
-        played = [
-            await play(harness, scenario)
-            for scenario in SCENARIOS
-            if scenario.name in bug.scenarios
-        ]
+        played = [await play(harness, scenario) for scenario in chosen]
         played.append(await judge_run(harness, played))
     broken = {f.promise: None for p in played for f in p.findings if not f.kept}
     return Hunted(bug, played, tuple(broken))

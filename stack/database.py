@@ -85,15 +85,27 @@ class DatabaseServers:
     async def end_primary(self) -> None:
         """Kills the primary for good, and cuts what is still buffered on its way to the standby."""
         await self.primary.child.end(signal.SIGKILL)
+        await self.cut_replication()
+
+    async def cut_replication(self) -> None:
+        """Closes the way to the standby; what is buffered on it is dropped."""
         if REPLICATION in self.proxies:
             await self._toxiproxy.delete(REPLICATION)
             del self.proxies[REPLICATION]
 
-    async def promote(self) -> None:
-        """Makes the standby the primary; the old one was ended before. Raises `StackError`."""
+    async def follow_again(self) -> None:
+        """Opens the way to the standby anew, at its old address; returns when commits wait for it again."""
+        await self._toxiproxy.recreate(REPLICATION)
+        await standby.require(self.primary)
+
+    async def promote(self, *, beside: PostgresCluster | None = None) -> None:
+        """Makes the standby the primary; the old one was ended before. Raises `StackError`.
+
+        `beside` is an old primary that still runs and was made to only read.
+        """
         if self.standby is None:
             raise StackError("there is no standby to promote; start the stack with STANDBY=1.")
-        if self.primary.child.running:
+        if self.primary.child.running and self.primary is not beside:
             raise StackError("the primary still runs: there must not be two.")
         await self.standby.promote()
         self.primary, self.standby = self.standby, None

@@ -64,7 +64,7 @@ class Stack:
     """Use as `async with Stack(run_dir) as stack`.
 
     `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. `with_standby` adds
-    a second Postgres, a synchronous standby. Raises `StackError` when it cannot start.
+    a second Postgres, a synchronous standby; `replica_environ` adds to the environment of one replica (billing_service-1). Raises `StackError` when it cannot start.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Stack:
         progress: Say = lambda _: None,
         usual_ports: bool = True,
         with_standby: bool = False,
+        replica_environ: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._run_dir = run_dir
         self._replicas = (
@@ -87,6 +88,7 @@ class Stack:
         self._say = progress
         self._usual_ports = usual_ports
         self._with_standby = with_standby
+        self._replica_environ = dict(replica_environ or {})
         self._described = False
         self._exit = AsyncExitStack()
         self._services: dict[str, list[Child]] = {}
@@ -123,6 +125,11 @@ class Stack:
     def postgres(self) -> PostgresCluster:
         """The server that is primary now."""
         return self.servers.primary
+
+    @property
+    def has_standby(self) -> bool:
+        """Whether it was started with a synchronous standby, which may have been promoted since."""
+        return self._with_standby
 
     @property
     def urls(self) -> dict[str, str]:
@@ -320,7 +327,11 @@ class Stack:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
         argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
-        command = Command(argv, self._service_environ(service), PROJECT, inherited_fds=fds)
+        environ_of_replica = {
+            **self._service_environ(service),
+            **self._replica_environ.get(name, {}),
+        }
+        command = Command(argv, environ_of_replica, PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 

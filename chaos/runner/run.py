@@ -51,6 +51,19 @@ ENVIRONMENT = {
 }
 
 
+# While the standby is silent, everything takes a deadline: each as short as a busy machine allows.
+WITH_STANDBY = {
+    "ORDER_WAIT_BUDGET_S": "3",
+    "ORDER_TRANSACTION_TIMEOUT_S": "1.5",
+    "BILLING_TRANSACTION_TIMEOUT_S": "1.5",
+    "BILLING_LOCK_TIMEOUT_S": "1",
+    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "2",
+    "NOTIFICATION_TRANSACTION_TIMEOUT_S": "1.5",
+}
+# One process of billing executes charges in batches, the other one by one.
+SECOND_REPLICAS = {"billing_service-1": {"BILLING_GROUP_COMMIT": "0"}}
+
+
 class Progress(Protocol):
     """Who watches a run."""
 
@@ -74,8 +87,12 @@ async def open_harness(
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
+    with_standby: bool = False,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
+
+    `with_standby` has two replicas of each service, and a synchronous standby of Postgres. Without it, such a stack is opened
+    beside for the first scenario that needs one.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
     """
@@ -86,15 +103,18 @@ async def open_harness(
         Control() as control,
         Stack(
             run_dir,
-            replicas=replicas,
+            replicas=2 if with_standby else replicas,
             factories=factories,
             environ={
                 **environ,
+                **(WITH_STANDBY if with_standby else {}),
                 JOURNAL_VARIABLE: str(journal),
                 CONTROL_VARIABLE: control.address,
             },
             progress=progress,
             usual_ports=usual_ports,
+            with_standby=with_standby,
+            replica_environ=SECOND_REPLICAS if with_standby else None,
         ) as stack,
     ):
         target = described(stack.description)
@@ -105,6 +125,16 @@ async def open_harness(
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
         )
+        if not with_standby:
+            harness.open_with_standby = lambda: open_harness(
+                run_dir / "with-standby",
+                progress,
+                usual_ports=False,
+                factories=factories,
+                environ=environ,
+                kind=kind,
+                with_standby=True,
+            )
         try:
             yield harness
         finally:

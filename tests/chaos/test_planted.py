@@ -21,9 +21,15 @@ pytestmark = pytest.mark.chaos
 async def test_a_planted_bug_is_caught(tmp_path: Path, bug: Bug) -> None:
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
-    def open_with(factories: Mapping[str, str]) -> AbstractAsyncContextManager[Harness]:
+    def open_with(
+        factories: Mapping[str, str], with_standby: bool
+    ) -> AbstractAsyncContextManager[Harness]:
         return open_harness(
-            tmp_path, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+            tmp_path,
+            lambda _: None,
+            usual_ports=False,
+            factories={**WRAPPED, **factories},
+            with_standby=with_standby,
         )
 
     hunted = await hunt(bug, open_with)
