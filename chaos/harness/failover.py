@@ -20,6 +20,15 @@ CLIENT = "curl"
 CENTS = 7
 # "Not now, ask again": in flight, or the outcome is unknown.
 OPEN = (httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE)
+# What a connection meets while its server restarts.
+RESTARTING = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+)
 # A service answers within its own deadline; this one only ends what hangs.
 _TIMEOUT_S = 20.0
 
@@ -78,7 +87,7 @@ class Failover:
             server = self.harness.stack.postgres
             try:
                 return await asyncpg.connect(server.url("billed_once"), timeout=5)
-            except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+            except RESTARTING:
                 return None
 
         return await until(try_once, BOUND_S, "the primary accepts connections")

@@ -7,9 +7,11 @@ found absent on the new one; the controls do the same without a cut.
 from chaos.scenarios.scenario import Scenario
 from chaos.steps.failovers import (
     AskForFinals,
+    AskForForgotten,
     ChargeInTheCut,
     CutOffStandby,
     EndTheWait,
+    ForgetInTheCut,
     JudgeFailover,
     LosePrimary,
     Prepare,
@@ -35,7 +37,23 @@ def _lost(name: str, title: str, how: WaitEnd, *, silently: bool = True) -> Scen
     )
 
 
+_FORGOTTEN = Scenario(
+    "failover/forgotten_before_a_crash",
+    "a key is declared settled without the standby, and the primary crashes, recovers and dies",
+    (
+        Prepare(),
+        CutOffStandby(),
+        ForgetInTheCut(),
+        EndTheWait("crashed", rows=("forgotten",)),
+        AskForForgotten(),
+        LosePrimary(),
+        JudgeFailover(),
+    ),
+    effects=None,
+)
+
 FAILOVERS = (
+    _FORGOTTEN,
     _lost(
         "wait_cancelled",
         "commits that wait for the standby are cancelled, then the primary dies",

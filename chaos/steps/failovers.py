@@ -17,7 +17,7 @@ import httpx
 
 from chaos.evidence.readings import Check
 from chaos.harness.context import Context
-from chaos.harness.failover import CENTS, CLIENT, OPEN, Charging, Failover
+from chaos.harness.failover import CENTS, CLIENT, OPEN, RESTARTING, Charging, Failover
 from chaos.harness.harness import BOUND_S, OPENING_CENTS
 from chaos.steps.step import STANDBY, Needs
 from stack.toxics import Timeout
@@ -105,7 +105,7 @@ class CutOffStandby:
 
 @dataclass(frozen=True)
 class ChargeInTheCut:
-    """Sends, at once: many charges on the fast path, some on the single path, orders, a voiding, a mark.
+    """Sends, at once: many charges on the fast path, some on the single path, orders, a voiding, a notification.
 
     With `waits`, returns when sessions of billing and of the order service wait for the standby; else when all is answered.
     """
@@ -116,7 +116,6 @@ class ChargeInTheCut:
     async def perform(self, context: Context) -> None:
         failover = context.failover
         fast, single = failover.billing
-        key = failover.forgotten.key
         failover.sending = [
             asyncio.create_task(each)
             for each in (
@@ -127,34 +126,45 @@ class ChargeInTheCut:
                     for place, customer_key in enumerate(failover.customer_keys)
                 ),
                 failover.key("DELETE", failover.voided.key, fast),
-                failover.charge(failover.forgotten, single, mark=key + 1),
                 failover.notify(context.target.urls["notification_service"]),
             )
         ]
         if not self.waits:
             await asyncio.wait(failover.sending, timeout=BOUND_S)
             return
-        connection = await failover.connect()
+        await _witness_waits(context, {"billing_service", "order_service"})
 
-        async def wait() -> bool:
-            waiting = {row["usename"] for row in await connection.fetch(_WAITING)}
-            return {"billing_service", "order_service"} <= waiting
 
-        try:
-            seen = await context.until(wait, "commits wait for the standby")
-        finally:
-            await connection.close()
-        context.witness(
-            "commits of billing and of the order service wait for the standby", seen=seen
-        )
+@dataclass(frozen=True)
+class ForgetInTheCut:
+    """Sends a charge with the mark above its own key: it is refused for ever, once the mark is committed.
+
+    It is sent alone, because the mark is moved under a lock for which all other charges of the client wait.
+    """
+
+    needs: ClassVar[Needs] = STANDBY
+
+    async def perform(self, context: Context) -> None:
+        failover = context.failover
+        forgotten = failover.forgotten
+        failover.sending = [
+            asyncio.create_task(
+                failover.charge(forgotten, failover.billing[0], mark=forgotten.key + 1)
+            )
+        ]
+        await _witness_waits(context, {"billing_service"})
 
 
 @dataclass(frozen=True)
 class EndTheWait:
-    """Ends the waits without the standby, until the rows are visible; or lets only the services' deadlines pass."""
+    """Ends the waits without the standby, until the rows are visible; or lets only the services' deadlines pass.
+
+    `rows` names the counts that must not be zero in the end.
+    """
 
     needs: ClassVar[Needs] = STANDBY
     how: WaitEnd
+    rows: tuple[str, ...] = ("fast", "single", "orders", "voided")
 
     async def perform(self, context: Context) -> None:
         failover = context.failover
@@ -170,7 +180,8 @@ class EndTheWait:
             await self._restart(context)
         seen = await context.until(lambda: self._all_visible(failover), "the rows are visible")
         context.witness(
-            "charges of both paths, orders and a voiding are visible on the primary", seen=seen
+            f"rows without the standby's confirmation are visible on the primary ({', '.join(self.rows)})",
+            seen=seen,
         )
 
     async def _all_visible(self, failover: Failover) -> bool:
@@ -180,11 +191,17 @@ class EndTheWait:
                 await connection.execute(_END_WAITS[self.how])
             finally:
                 await connection.close()
-        visible = await _visible(failover)
-        return visible["fast"] > 1 and min(map(int, visible)) > 0
+        try:
+            visible = await _visible(failover)
+        except RESTARTING:
+            return False
+        # Of the fast path, one charge was executed before the cut.
+        return all(visible[row] > (row == "fast") for row in self.rows)
 
     async def _restart(self, context: Context) -> None:
         failover = context.failover
+        # Whatever gets so far waits by now: a restart undoes what does not.
+        await asyncio.wait(failover.sending, timeout=BOUND_S)
         postgres = context.services.postgres
         connection = await failover.connect()
         try:
@@ -238,9 +255,7 @@ class AskForFinals:
                     for each in (failover.fast[-1], failover.single[0], failover.voided)
                     for method in ("GET", "DELETE")
                 ),
-                failover.key("GET", failover.forgotten.key, url),
                 failover.charge(failover.voided, url, "?1"),
-                failover.charge(failover.forgotten, url, "?1", mark=failover.forgotten.key + 1),
                 failover.balance(failover.customer, url),
                 failover.balance(failover.single[0].account, url),
             )
@@ -262,6 +277,23 @@ class AskForFinals:
                 seen=told >= self.told_min,
                 instead=str(told),
             )
+
+
+@dataclass(frozen=True)
+class AskForForgotten:
+    """Asks every replica for the key that was declared settled."""
+
+    needs: ClassVar[Needs] = STANDBY
+
+    async def perform(self, context: Context) -> None:
+        failover = context.failover
+        forgotten = failover.forgotten
+        await asyncio.wait(failover.sending, timeout=BOUND_S)
+        for url in failover.billing:
+            await failover.key("GET", forgotten.key, url)
+            await failover.key("DELETE", forgotten.key, url)
+            await failover.charge(forgotten, url, "?1")
+            await failover.charge(forgotten, url, "?1", mark=forgotten.key + 1)
 
 
 @dataclass(frozen=True)
@@ -295,7 +327,10 @@ class LosePrimary:
         context.harness.refresh_target()
         after = await _visible(failover)
         if self.behind:
-            gone = after["single"] == 0 and after["fast"] == 1
+            gone = (
+                after["single"] == after["orders"] == after["voided"] == after["forgotten"] == 0
+                and after["fast"] == 1
+            )
             context.witness(
                 "the rows are absent on the new primary", seen=gone, instead=str(dict(after))
             )
@@ -332,6 +367,7 @@ class JudgeFailover:
             await asyncio.gather(
                 *(failover.charge(each, failover.billing[0], "?1") for each in failover.charges),
                 failover.charge(failover.voided, failover.billing[0]),
+                failover.charge(failover.forgotten, failover.billing[0]),
             )
             lost += await failover.told.lost(connection)
             settled = await context.until(
@@ -372,6 +408,19 @@ async def restore(context: Context) -> None:
             await servers.promote()
         await context.services.rejoin()
     context.harness.refresh_target()
+
+
+async def _witness_waits(context: Context, roles: set[str]) -> None:
+    connection = await context.failover.connect()
+
+    async def wait() -> bool:
+        return roles <= {row["usename"] for row in await connection.fetch(_WAITING)}
+
+    try:
+        seen = await context.until(wait, "commits wait for the standby")
+    finally:
+        await connection.close()
+    context.witness(f"commits of {' and '.join(sorted(roles))} wait for the standby", seen=seen)
 
 
 async def _visible(failover: Failover) -> asyncpg.Record:
