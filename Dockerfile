@@ -16,7 +16,7 @@ COPY deploy/logging.json pyproject.toml LICENSE /app/
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM python:3.13-slim
-# A fixed number, so that policies and volumes can name it; nobody can log in as it, and nothing in /app is its own.
+# A fixed number, so that policies and volumes can name it; it has no login, and nothing in /app belongs to it.
 RUN groupadd --gid 10001 billed \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin billed
 COPY --from=build /opt/venv /opt/venv

@@ -8,6 +8,13 @@ PYTHON ?= python3
 REPLICAS ?= 1
 DURATION_S ?= 60
 SEED ?=
+# For make mutation: mutants of each package (a number or all), packages or modules, the branch to compare with,
+# python, sql or survivors, and the files of tests that are played.
+SAMPLE ?= 40
+PACKAGE ?=
+CHANGED ?=
+ONLY ?=
+TESTS ?=
 # Test processes that run at the same time; each starts a Postgres, and a stack when it needs one.
 WORKERS ?= 2
 VENV := .venv
@@ -28,7 +35,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick report-test check docs format lock clean
+.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -67,6 +74,9 @@ test: $(STAMP) ## All tests: unit, integration, chaos
 
 quick: $(STAMP) ## The tests that need no running stack
 	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not chaos" --lane "The tests that need no running stack: about five minutes on 2 cores."
+
+mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
+	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
 report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium

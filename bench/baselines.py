@@ -17,13 +17,20 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.applications import Starlette
 
 from billing_service.wire import Charge, Charged
 from notification_service.wire import Notification, Shown
 from order_service.peers import Transport, exchange, open_transport
 from order_service.wire import NewOrder
 from service_kit import garbage_collector
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 
 # billing_service has as many by default, so no contender has more of Postgres.
 _CONNECTIONS = 10
@@ -40,7 +47,7 @@ def nothing() -> FastAPI:
     return app
 
 
-def fair_nothing() -> FastAPI:
+def fair_nothing() -> Starlette:
     """Fair: as `nothing`, over a direct route and with a tuned garbage collector."""
 
     async def post_charge(request: Request) -> Response:
@@ -62,7 +69,7 @@ def unprotected() -> FastAPI:
     return app
 
 
-def fair_unprotected() -> FastAPI:
+def fair_unprotected() -> Starlette:
     """Fair: as `unprotected`, over a direct route and with a tuned garbage collector."""
     pool = _Pool()
 
@@ -84,7 +91,7 @@ class _Pool:
         return self._pools[0]
 
     @asynccontextmanager
-    async def opened(self, _: FastAPI) -> AsyncIterator[None]:
+    async def opened(self, _: Starlette) -> AsyncIterator[None]:
         async with asyncpg.create_pool(
             os.environ["BILLING_DATABASE_URL"], max_size=_CONNECTIONS
         ) as pool:
@@ -93,18 +100,18 @@ class _Pool:
 
 
 @asynccontextmanager
-async def _no_resources(_: FastAPI) -> AsyncIterator[None]:
+async def _no_resources(_: Starlette) -> AsyncIterator[None]:
     yield
 
 
 def _direct(
     post_charge: Callable[[Request], Awaitable[Response]],
-    resources: Callable[[FastAPI], AbstractAsyncContextManager[None]],
-) -> FastAPI:
+    resources: Callable[[Starlette], AbstractAsyncContextManager[None]],
+) -> Starlette:
     """`POST /charges` as billing_service registers it, and its tuning once the resources are there."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with resources(app):
             garbage_collector.spare_the_program()
             yield
@@ -118,7 +125,7 @@ def _direct(
         response_model=Charged,
         openapi_extra={"requestBody": documented_body(Charge)},
     )
-    return DirectAPI(lifespan=lifespan, routes=router.routes)
+    return served(application(lifespan=lifespan, routes=router.routes))
 
 
 def _charged(charge: Charge, charge_id: UUID, balance_cents: int) -> Charged:
@@ -168,7 +175,7 @@ def chain() -> FastAPI:
     notifying: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         transport = open_transport(_CHAIN_CONNECTIONS)
         transports.append(transport)
         yield

@@ -2,6 +2,8 @@
 
 Guarantee: a compared figure is a median of `rounds`; contenders alternate, so a slow phase of the machine affects all of
 them; after each measurement the account balances are audited, and one unexplained cent ends the bench.
+
+Long because every figure of the README is measured here: contenders, rounds and audit are the same for all of them.
 """
 
 import asyncio

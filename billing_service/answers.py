@@ -120,6 +120,7 @@ async def mark_leaps(request: Request, exc: Exception) -> Response:
 
 async def overloaded(request: Request, exc: Exception) -> Response:
     """The answer to `QueueFull`."""
+    _billing(request).metrics.charges_shed.inc()
     return _answer(
         request,
         Problem(problems.OVERLOADED, str(exc), headers={"Retry-After": str(RETRY_AFTER_S)}),

@@ -1,6 +1,8 @@
 """The HTTP routes of billing_service: charges, their keys, and accounts.
 
 Guarantee: an answer leaves only after its transaction has committed, and a 4xx other than 402 spends no key.
+
+Long because it holds all routes: six operations with the problems that each documents.
 """
 
 import asyncio
@@ -10,10 +12,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
+from starlette.applications import Starlette
 
 from billing_service import accounts, answers, forgetting, headers, keys, problems, stored_answers
 from billing_service.outcomes import (
@@ -37,9 +40,22 @@ from billing_service.wire import (
     KeyState,
     OpenAccount,
 )
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
@@ -58,13 +74,13 @@ from service_kit.strict_input.url import require_documented_url
 log = structlog.get_logger()
 
 
-def create(settings: Settings | None = None) -> FastAPI:
+def create(settings: Settings | None = None) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given."""
     billing = Billing(settings or environment.read(Settings))
     telemetry.configure_logs("billing_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await billing.pool.open()
         garbage_collector.spare_the_program()
         collecting = asyncio.create_task(billing.collector.run(), name="forget keys")
@@ -75,7 +91,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         await billing.drain()
         await billing.pool.close()
 
-    app = DirectAPI(
+    app = application(
         title="billing_service",
         version="1",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
@@ -103,7 +119,8 @@ def create(settings: Settings | None = None) -> FastAPI:
     telemetry.install(
         app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
     )
-    return app
+    pages.install(app)
+    return served(app)
 
 
 def _billing(request: Request) -> Billing:
@@ -175,12 +192,16 @@ async def post_charge(request: Request) -> Response:
             # request that carries the key without the mark.
             await forgetting.move_mark(billing.pool, client, mark)
             raise answers.forgotten(sequence_key, mark)
-    outcome = await billing.charge(
-        client,
-        sequence_key,
-        charge,
-        lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
-    )
+    billing.admission.enter(client, charge.account)
+    try:
+        outcome = await billing.charge(
+            client,
+            sequence_key,
+            charge,
+            lambda: timeout_s is None or time.monotonic() - arrived_s < timeout_s,
+        )
+    finally:
+        billing.admission.leave(client, charge.account)
     log.info(
         "charge",
         client=client,

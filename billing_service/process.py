@@ -8,20 +8,23 @@ import time
 
 import billing_service.charge
 from billing_service import problems, readiness
-from billing_service.batching.admission import Admission
-from billing_service.batching.group_commit import Bounds, GroupCommit
+from billing_service.admission import Admission
+from billing_service.batching.group_commit import GroupCommit
 from billing_service.charge import Awaited
 from billing_service.forgetting import Collector
 from billing_service.metrics import Metrics
-from billing_service.outcomes import ChargeOutcome, QueueFull
+from billing_service.outcomes import ChargeOutcome
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Bounds
 from service_kit.problem_details import Problem, ProblemCatalogue
 
 # Below this number of charges, a second transaction costs more than the waiting time that it saves.
 _HALVED_FROM = 16
+# Postgres executes one batch while this process reads and answers the other.
+_SIDE_BY_SIDE = 2
 # The parts of the queue that one account and one client may fill: three locked accounts leave a quarter to all others, and
 # one client leaves half to the other clients.
 _ACCOUNT_SHARE, _CLIENT_SHARE = 4, 2
@@ -55,7 +58,7 @@ class Billing:
             clock=time.monotonic,
             metrics=self.metrics,
         )
-        self._admission = Admission(
+        self.admission = Admission(
             settings.queue_max,
             of_account_max=_share(settings.queue_max, _ACCOUNT_SHARE),
             of_client_max=_share(settings.queue_max, _CLIENT_SHARE),
@@ -67,14 +70,18 @@ class Billing:
             self.decline_body,
             Bounds(
                 size_max=settings.batch_size_max,
-                halved_from=_HALVED_FROM,
+                under_way_max=max(1, settings.pool_size_max - slow_max),
+                slow_max=slow_max,
+                queue_max=settings.queue_max,
                 wait_s=settings.lock_timeout_s,
                 patience_s=settings.batch_patience_s,
-                batches_max=max(1, settings.pool_size_max - slow_max),
-                slow_max=slow_max,
+                side_by_side=_SIDE_BY_SIDE,
+                parted_from=_HALVED_FROM,
             ),
             self.metrics,
         )
+        # As `charge.charge`, with its errors, and `QueueFull`. By default a charge shares a batch with others.
+        self.charge = self._group_commit.charge if settings.group_commit else self._charge_alone
         self.metrics.watch(
             "billing_queue_length",
             "Charges that wait for a transaction",
@@ -84,23 +91,12 @@ class Billing:
             "billing_pool_connections_in_use", "Connections in use", lambda: self.pool.in_use
         )
 
-    async def charge(
+    async def _charge_alone(
         self, client: str, sequence_key: int, charge: Charge, awaited: Awaited
     ) -> ChargeOutcome:
-        """As `charge.charge`, with its errors, and `QueueFull`. By default the charge shares a batch with others."""
-        try:
-            self._admission.enter(client, charge.account)
-            try:
-                if self.settings.group_commit:
-                    return await self._group_commit.charge(client, sequence_key, charge, awaited)
-                return await billing_service.charge.charge(
-                    self.pool, client, sequence_key, charge, self.decline_body, awaited
-                )
-            finally:
-                self._admission.leave(client, charge.account)
-        except QueueFull:
-            self.metrics.charges_shed.inc()
-            raise
+        return await billing_service.charge.charge(
+            self.pool, client, sequence_key, charge, self.decline_body, awaited
+        )
 
     async def drain(self) -> None:
         """Accepts no more charges into batches, and returns when every accepted charge has its outcome."""

@@ -43,7 +43,6 @@ REFUSALS: Final = {
     "body-too-large": 413,
     "media-type-unsupported": 415,
     "key-reused": 422,
-    "mark-leap": 422,
     "validation": 422,
 }
 # Refusals of the connection or its host names, before the service sees the request. Nothing was executed. They concern the hop,
@@ -63,6 +62,9 @@ OF_THE_HOP: Final = {
 NOT_YET: Final = {
     **OF_THE_HOP,
     "key-in-flight": 409,
+    # Nothing was executed, but the same request succeeds once the mark lies within reach: a copy of it that the network delays
+    # could then charge an order that was called failed.
+    "mark-leap": 422,
     "deadline-passed": 503,
     "overloaded": 503,
     "unavailable": 503,

@@ -3,6 +3,8 @@
 Guarantee: exit code 0 when all is as computed, 1 when a promise was broken, 2 when it is unknown or the command could
 not do its work, 130 when it was interrupted; whatever was started is stopped, and what was measured is written, however
 the command ends.
+
+Long because it holds all commands, which share their options and their exit codes.
 """
 
 from stack import early_signals
@@ -37,6 +39,7 @@ from chaos.promises.audit import audit
 from chaos.promises.verdict import Verdict, worst
 from chaos.results import progress as report
 from chaos.results import result
+from chaos.results.story import in_the_order_of_the_table
 from chaos.runner.interrupted import Recorder, judge_interrupted
 from chaos.runner.play import Played
 from chaos.runner.run import WRAPPED, open_harness, play_all, server_versions, visit
@@ -52,6 +55,7 @@ from report import durations
 from report.command import Invocation, chaos
 from stack import environ, interruption, output
 from stack.processes import StackError, exit_with_parent
+from stack.servers import LentServers
 from stack.toxics import ToxiproxyError
 from stack.up import say, serve, up
 
@@ -75,9 +79,9 @@ def main(words: list[str] | None = None) -> int:
 async def demo(options: argparse.Namespace, console: Console) -> int:
     """The wrapped stack plays the table, then stays up until Ctrl-C on a terminal."""
     async with open_harness(options.run_dir, say(console)) as harness:
-        played = await _play(options, console, harness, TABLE)
+        played = await _play(options, console, harness, in_the_order_of_the_table(TABLE))
         if console.is_terminal and os.environ.get("DEMO_EXIT", "") in ("", "0"):
-            await serve(console, harness.stack)
+            await serve(console, harness.stack, by_hand=True)
     return worst([cell.verdict for cell in played]).exit_code
 
 
@@ -172,10 +176,12 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
         return 0
     hunted: list[Hunted] = []
     try:
-        for bug in chosen:
-            with tempfile.TemporaryDirectory(prefix="bug-", dir=_made(options.run_dir)) as run_dir:
-                hunted.append(await hunt(bug, partial(_with_bug, Path(run_dir))))
-            console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
+        with tempfile.TemporaryDirectory(prefix="bugs-", dir=_made(options.run_dir)) as directory:
+            async with LentServers(Path(directory) / "servers") as servers:
+                for bug in chosen:
+                    open_with = partial(_with_bug, Path(directory) / bug.name, servers)
+                    hunted.append(await hunt(bug, open_with))
+                    console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
     finally:
         # Also of a hunt that was interrupted.
         console.print(report.hunted_table(hunted))
@@ -183,13 +189,14 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
 
 
 def _with_bug(
-    run_dir: Path, factories: Mapping[str, str], with_standby: bool
+    run_dir: Path, servers: LentServers, factories: Mapping[str, str], with_standby: bool
 ) -> AbstractAsyncContextManager[Harness]:
     return open_harness(
         run_dir,
         lambda _: None,
         usual_ports=False,
         factories={**WRAPPED, **factories},
+        servers=servers,
         with_standby=with_standby,
     )
 
@@ -199,8 +206,12 @@ async def soak(options: argparse.Namespace, console: Console) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     run_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-soak-{seed}"
     directory = options.run_dir / "results" / run_name
-    with tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir)) as run_dir:
-        endurance = Endurance(Path(run_dir), say(console))
+    async with AsyncExitStack() as opened:
+        run_dir = opened.enter_context(
+            tempfile.TemporaryDirectory(prefix="soak-", dir=_made(options.run_dir))
+        )
+        servers = await opened.enter_async_context(LentServers(Path(run_dir) / "servers"))
+        endurance = Endurance(Path(run_dir), say(console), servers)
         if options.plan is not None:
             played = await endurance.once(_read_plan(options.plan))
             console.print(report.round_line(0, played), highlight=False, soft_wrap=True)
@@ -278,10 +289,12 @@ async def _play(
     options: argparse.Namespace, console: Console, harness: Harness, scenarios: Sequence[Scenario]
 ) -> list[Played]:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
-    progress = report.Progress(console, scenarios, durations.recorded(options.run_dir / "results"))
+    told = options.command is demo
+    before = durations.recorded(options.run_dir / "results")
+    progress = report.Progress(console, scenarios, before, told=told)
     recorder = Recorder(progress)
     try:
-        played = await play_all(harness, scenarios, seed, recorder)
+        played = await play_all(harness, scenarios, seed, recorder, shuffled=not told)
         whole = await judge_run(harness, played)
         versions = await server_versions(harness.target, harness.toxiproxy)
     except asyncio.CancelledError:
@@ -319,8 +332,8 @@ def _conclude(
         console.print(progress.table())
     console.print(report.line(whole), highlight=False, soft_wrap=True)
     console.print(report.summary(played, whole, invocation), highlight=False, soft_wrap=True)
-    for path in written:
-        console.print(f"Written: {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    for text in report.where(written):
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _invocation(options: argparse.Namespace, seed: int) -> Invocation:

@@ -8,17 +8,31 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
+from starlette.applications import Starlette
 
 from notification_service import arrivals, problems
 from notification_service.arrivals import Arriving
 from notification_service.process import Notifications
 from notification_service.settings import Settings
-from notification_service.wire import Arrivals, Notification, Shown
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from notification_service.wire import Arrivals, Notification, Shown, Text
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 from service_kit.problem_details import (
     HOST_UNKNOWN,
     ORIGIN_FOREIGN,
@@ -28,7 +42,7 @@ from service_kit.problem_details import (
     Problem,
     documented,
 )
-from service_kit.strict_input import CanonicalUUID
+from service_kit.strict_input import SHOWN, CanonicalUUID
 from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
@@ -36,20 +50,20 @@ log = structlog.get_logger()
 TOO_MANY_READS = "Too many reads are waiting. Nothing was begun."
 
 
-def create(settings: Settings | None = None) -> FastAPI:
+def create(settings: Settings | None = None) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given."""
     notifications = Notifications(settings or environment.read(Settings))
     telemetry.configure_logs("notification_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await notifications.pool.open()
         garbage_collector.spare_the_program()
         yield
         await notifications.drain()
         await notifications.pool.close()
 
-    app = DirectAPI(
+    app = application(
         title="notification_service",
         version="1",
         description="Shows each message that arrives. A message that arrives twice is listed twice.",
@@ -80,7 +94,8 @@ def create(settings: Settings | None = None) -> FastAPI:
         registry=notifications.metrics.registry,
         ready=notifications.missing,
     )
-    return app
+    pages.install(app)
+    return served(app)
 
 
 def _notifications(request: Request) -> Notifications:
@@ -105,6 +120,13 @@ def _token_in_production(request: Request) -> None:
         _client(request)
 
 
+class _ShownNotification(Notification):
+    """A notification as it is read: each character of its texts is visible."""
+
+    customer: Annotated[Text, SHOWN]
+    text: Annotated[Text, SHOWN]
+
+
 _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
 _router = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST)
 # Called thousands of times a second.
@@ -123,7 +145,7 @@ _hot = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST, route_clas
 async def post_notification(request: Request) -> Response:
     notifications = _notifications(request)
     client = _client(request)
-    notification = await read_body(request, Notification)
+    notification = await read_body(request, _ShownNotification)
     await notifications.show(Arriving(client, notification))
     shown = Shown(notification_id=notification.notification_id)
     return Response(shown.model_dump_json(), 202, media_type="application/json")

@@ -11,13 +11,8 @@ from notification_service.metrics import Metrics
 from notification_service.settings import Settings
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
-from service_kit.group_commit import Bounds, Group
+from service_kit.group_commit import Group, usual_bounds
 from service_kit.problem_details import ProblemCatalogue
-
-# A commit costs about the same for one notification as for a hundred.
-_TOGETHER_MAX = 100
-# Ten commits' worth. Beyond it the answer is 503, which a caller that promises at most once does not retry.
-_QUEUE_MAX = 1_000
 
 
 class Notifications:
@@ -37,10 +32,8 @@ class Notifications:
             lock_timeout_s=settings.transaction_timeout_s,
             idle_in_transaction_timeout_s=settings.transaction_timeout_s,
         )
-        self._arriving: Group[Arriving, None] = Group(
-            self._store_all,
-            self._store,
-            Bounds(_TOGETHER_MAX, settings.pool_size_max, _QUEUE_MAX),
+        self._arriving = Group(
+            self._store_all, usual_bounds(settings.pool_size_max, settings.transaction_timeout_s)
         )
 
     async def show(self, arriving: Arriving) -> None:
@@ -64,6 +57,3 @@ class Notifications:
         async with self.pool.connection() as connection:
             await arrivals.insert_all(connection, arriving)
         return [None] * len(arriving)
-
-    async def _store(self, arriving: Arriving) -> None:
-        await self._store_all([arriving])

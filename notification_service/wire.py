@@ -9,8 +9,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service_kit.strict_input import HumanText
-
 # `POST /notifications`: the message was not shown and never will be. The key is the last part of the problem's `type`
 # (`/problems/<slug>`), the value is the only status it comes with. After any other problem it may have been shown.
 REFUSALS: Final = {
@@ -30,8 +28,11 @@ REFUSALS: Final = {
     "http-version-unknown": 505,
 }
 
-# Long enough for any message about one order.
-Text = Annotated[HumanText, Field(max_length=2000)]
+# Long enough for any message about one order. The service refuses whatever its reader would not see; of that, the pattern
+# names the controls.
+Text = Annotated[
+    str, Field(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+]
 
 
 class _Body(BaseModel):

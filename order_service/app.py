@@ -2,6 +2,8 @@
 
 Guarantee: an order that was acknowledged, with 201, 202 or 402, is recorded and will be settled; a retry with the same
 customer key gets the same order.
+
+Long because it holds all routes, with the answers and problems that each documents.
 """
 
 import asyncio
@@ -11,8 +13,9 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
+from starlette.applications import Starlette
 
 from order_service import headers, listing, orders, problems
 from order_service.clients import Client, client_of
@@ -23,14 +26,28 @@ from order_service.settings import Settings
 from order_service.wire import (
     REPLAYED_HEADER,
     Delivery,
+    Item,
     NewOrder,
     Order,
     Orders,
     Status,
 )
-from service_kit import environment, garbage_collector, http_guard, problem_details, telemetry
+from service_kit import (
+    environment,
+    garbage_collector,
+    http_guard,
+    pages,
+    problem_details,
+    telemetry,
+)
 from service_kit.bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
-from service_kit.direct_route import DirectAPI, DirectRoute, documented_body, read_body
+from service_kit.direct_route import (
+    DirectRoute,
+    application,
+    documented_body,
+    read_body,
+    served,
+)
 from service_kit.problem_details import (
     BODY_TOO_LARGE,
     BODY_UNREADABLE,
@@ -43,7 +60,7 @@ from service_kit.problem_details import (
     Problem,
     documented,
 )
-from service_kit.strict_input import CanonicalInteger, CanonicalUUID
+from service_kit.strict_input import SHOWN, CanonicalInteger, CanonicalUUID
 from service_kit.strict_input.url import require_documented_url
 
 log = structlog.get_logger()
@@ -57,7 +74,7 @@ PAGE_LENGTH_MAX = 100
 
 def create(
     settings: Settings | None = None, transport: Callable[[], Transport] | None = None
-) -> FastAPI:
+) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given.
 
     `transport` opens the HTTP transport to the peers, inside the event loop that will use it.
@@ -66,12 +83,12 @@ def create(
     telemetry.configure_logs("order_service")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with process.running():
             garbage_collector.spare_the_program()
             yield
 
-    app = DirectAPI(
+    app = application(
         title="order_service",
         version="1",
         description=f"An order is billed once. {problems.RETENTION}",
@@ -97,7 +114,14 @@ def create(
     telemetry.install(
         app, service="order_service", registry=process.metrics.registry, ready=process.missing
     )
-    return app
+    pages.install(app)
+    return served(app)
+
+
+class _ShownOrder(NewOrder):
+    """An order as it is read: each character of its item is visible."""
+
+    item: Annotated[Item, SHOWN]
 
 
 _OF_EVERY_REQUEST = documented(problems.TOKEN_WRONG, ORIGIN_FOREIGN, HOST_UNKNOWN)
@@ -144,7 +168,7 @@ def _process(request: Request) -> OrderProcess:
 async def post_order(request: Request) -> Response:
     process = _process(request)
     client = client_of(request)
-    new = await read_body(request, NewOrder)
+    new = await read_body(request, _ShownOrder)
     customer_key = headers.customer_key(request)
     if new.delivery is not Delivery.EXACTLY_ONCE and not process.settings.unsafe_delivery:
         raise Problem(problems.DELIVERY_REFUSED, f"{new.delivery} needs ORDER_UNSAFE_DELIVERY=1.")

@@ -83,19 +83,25 @@ class Dispatcher:
     async def run(self) -> None:
         """Takes over orders of dead processes in a loop, until it is cancelled."""
         while True:
-            taken, end = 0, "failed"
-            try:
-                await self._look()
-                await self._keep()
-                taken = await self.run_once()
-                await self._declare()
-                end = "done"
-            except (DatabaseTrouble, LockWaitTooLong) as exc:
-                log.warning("cannot look for orders to take over", reason=str(exc))
-            self._context.metrics.takeover_rounds.labels(end=end).inc()
+            # `gather` returns the exception: no failure of one round, not even a defect, may end the loop.
+            (end,) = await asyncio.gather(self._round(), return_exceptions=True)
+            failed = isinstance(end, BaseException)
+            if isinstance(end, DatabaseTrouble | LockWaitTooLong):
+                log.warning("cannot look for orders to take over", reason=str(end))
+            elif failed:
+                log.error("a look for orders to take over failed", exc_info=end)
+            self._context.metrics.takeover_rounds.labels(end="failed" if failed else "done").inc()
             # A full batch means that there is more: go on at once while there is room.
-            if taken < self._room():
+            if isinstance(end, BaseException) or end < self._room():
                 await self._context.sleep(self._context.settings.takeover_poll_s)
+
+    async def _round(self) -> int:
+        """Everything that is due at one time; returns how many orders were taken over."""
+        await self._look()
+        await self._keep()
+        taken = await self.run_once()
+        await self._declare()
+        return taken
 
     async def run_once(self) -> int:
         """One look; returns how many orders were taken over."""

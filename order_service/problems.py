@@ -1,6 +1,7 @@
 """The problems that order_service answers with (RFC 9457).
 
-Guarantee: each one says whether an order exists and whether money may have moved.
+Guarantee: each one says what became of the order, and with it whether money can have moved. A problem that says that no
+order was recorded leaves none behind.
 """
 
 from service_kit.problem_details import ProblemType
@@ -73,7 +74,7 @@ CANCEL_IMPOSSIBLE = ProblemType(
     409,
     "An order of this delivery cannot be cancelled",
     "Only exactly_once has one key that can be voided. at_least_once has sent several keys, and at_most_once never learns "
-    "whether its charge arrived.",
+    "whether its charge arrived. Nothing was changed: the order is still pending and may be billed.",
 )
 CANCEL_UNKNOWN = ProblemType(
     "cancel-unknown",

@@ -22,6 +22,7 @@ from order_service.statements.recording import prove_writable, seal
 from order_service.writing import GroupedWrites
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import usual_bounds
 from service_kit.problem_details import ProblemCatalogue
 
 
@@ -54,7 +55,10 @@ class OrderProcess:
             lease_s=settings.lease_s,
             window_max=settings.window_max,
             # Four kinds of writes: when one is stuck, the others still have connections.
-            under_way_max=max(1, settings.pool_size_max // 4),
+            bounds=usual_bounds(
+                under_way_max=max(1, settings.pool_size_max // 4),
+                deadline_s=settings.transaction_timeout_s,
+            ),
         )
         self.dispatcher: Dispatcher
         self.metrics.watch(

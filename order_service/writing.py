@@ -1,11 +1,12 @@
 """How a process writes: together with what else waits to be written, and again until it is written.
 
-Guarantee: an order is recorded, begun or settled when the call returns, not before; whether it was written alone or in a
-group makes no difference but time. A write of `UntilWritten` ends with its commit, or with `LeaseLost` when the process stops.
+Guarantee: an order is recorded, begun or settled when the call returns, not before; how many others are in its group makes
+no difference but time. A write of `UntilWritten` ends with its commit, or with `LeaseLost` when the process stops.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -17,101 +18,109 @@ from order_service.orders import Beginning, LeaseLost, PendingOrder, Recording, 
 from order_service.statements import attempts, recording, settling
 from order_service.wire import Fate
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
-from service_kit.group_commit import Bounds, Group
+from service_kit.group_commit import Alone, Bounds, Group
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# A commit costs the same for a hundred; more would hold the counter's row for longer.
-_TOGETHER_MAX = 100
-# Ten commits' worth. A caller that arrives later is served better by coming back.
-_QUEUE_MAX = 1_000
-
 
 class GroupedWrites:
-    """The groups of one process: recording, beginning, settling, fates."""
+    """The groups of one process: recording, beginning, settling, fates. A single write is a group of one.
+
+    A group leaves out an order that another transaction holds; that order is then written alone, when it is free.
+    """
 
     def __init__(
-        self, pool: BoundedPool, owner: UUID, *, lease_s: float, window_max: int, under_way_max: int
+        self, pool: BoundedPool, owner: UUID, *, lease_s: float, window_max: int, bounds: Bounds
     ) -> None:
         self._pool = pool
         self._owner = owner
         self._lease_s = lease_s
         self._window_max = window_max
-        bounds = Bounds(_TOGETHER_MAX, under_way_max, _QUEUE_MAX)
-        self._recording = Group(self._record_all, self._record, bounds)
-        self._beginning = Group(self._begin_all, self._begin, bounds)
-        self._settling = Group(self._settle_all, self._settle, bounds)
-        self._fates = Group(self._record_fates, self._record_fate, bounds)
+        self._recording = Group(self._record, bounds)
+        self._beginning = Group(self._begin, bounds, alone=self._begin_when_free)
+        self._settling = Group(self._settle, bounds, alone=self._settle_when_free)
+        self._fates = Group(self._record_fates, bounds, alone=self._record_fate_when_free)
 
     async def record(self, new: Recording) -> PendingOrder:
-        """As `recording.record`."""
+        """Commits the order, its key and its first attempt. Raises `CustomerKeyTaken` and `WindowFull`, which spend no key."""
         return await self._recording.put(new)
 
     async def begin(self, beginning: Beginning) -> None:
-        """As `attempts.begin_attempt`."""
+        """Commits that an attempt begins under the same key. Doing it twice changes nothing. Raises `LeaseLost`."""
         await self._beginning.put(beginning)
 
     async def settle(self, settlement: Settlement) -> datetime | None:
-        """As `settling.settle`, with the attempt that led to it."""
+        """Commits the final state and the last attempt; None when the order was settled before, and then its state stays."""
         return await self._settling.put(settlement)
 
     async def record_fate(self, order_id: UUID, fate: Fate) -> None:
-        """As `settling.record_fate`."""
+        """Commits what became of the one notification."""
         await self._fates.put((order_id, fate))
 
     async def drain(self) -> None:
-        """Returns when nothing is under way."""
+        """Returns when nothing is under way. Accepts no more writes."""
         for group in (self._recording, self._beginning, self._settling, self._fates):
             await group.drain()
 
-    async def _record_all(self, recordings: Sequence[Recording]) -> list[PendingOrder | Exception]:
+    async def _record(self, recordings: Sequence[Recording]) -> list[PendingOrder | Exception]:
         async with self._pool.connection() as connection:
             return await recording.record_all(
                 connection, recordings, self._owner, self._lease_s, self._window_max
             )
 
-    async def _record(self, new: Recording) -> PendingOrder:
+    async def _begin(self, beginnings: Sequence[Beginning]) -> list[Exception | None]:
         async with self._pool.connection() as connection:
-            return await recording.record(
-                connection, new, self._owner, self._lease_s, self._window_max
-            )
+            begun = await self._begun(connection, beginnings)
+        return [
+            Alone() if each.order_id not in begun else None if begun[each.order_id] else LeaseLost()
+            for each in beginnings
+        ]
 
-    async def _begin_all(self, beginnings: Sequence[Beginning]) -> list[Exception | None]:
+    async def _begin_when_free(self, beginning: Beginning) -> None:
+        async with self._holding(beginning.order_id) as connection:
+            begun = await self._begun(connection, [beginning])
+        if not begun.get(beginning.order_id):
+            raise LeaseLost
+
+    async def _begun(
+        self, connection: Connection, beginnings: Sequence[Beginning]
+    ) -> dict[UUID, bool]:
+        return await attempts.begin_attempts(connection, beginnings, self._owner, self._lease_s)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> list[datetime | Exception | None]:
+        # Of two settlements of one order (by its delivery and by a cancellation) only the first takes part: if both callers were
+        # told that theirs took effect, both would notify.
+        first: dict[UUID, Settlement] = {}
+        for each in settlements:
+            first.setdefault(each.order_id, each)
         async with self._pool.connection() as connection:
-            return await attempts.begin_attempts(connection, beginnings, self._owner, self._lease_s)
+            settled = await settling.settle_all(connection, list(first.values()))
+        return [
+            settled.get(each.order_id, Alone()) if each is first[each.order_id] else Alone()
+            for each in settlements
+        ]
 
-    async def _begin(self, beginning: Beginning) -> None:
-        async with self._pool.connection() as connection:
-            await attempts.begin_attempt(
-                connection, beginning.order_id, beginning.attempt, self._owner, self._lease_s
-            )
-
-    async def _settle_all(
-        self, settlements: Sequence[Settlement]
-    ) -> list[datetime | Exception | None]:
-        async with self._pool.connection() as connection:
-            return await settling.settle_all(connection, settlements)
-
-    async def _settle(self, settlement: Settlement) -> datetime | None:
-        async with self._pool.transaction() as connection:
-            if settlement.attempt is not None:
-                await attempts.insert_attempt(connection, settlement.order_id, settlement.attempt)
-            return await settling.settle(
-                connection,
-                settlement.order_id,
-                settlement.status,
-                settlement.answer,
-                settlement.notification,
-            )
+    async def _settle_when_free(self, settlement: Settlement) -> datetime | None:
+        async with self._holding(settlement.order_id) as connection:
+            settled = await settling.settle_all(connection, [settlement])
+        return settled.get(settlement.order_id)
 
     async def _record_fates(self, fates: Sequence[tuple[UUID, Fate]]) -> list[Exception | None]:
         async with self._pool.connection() as connection:
-            return await settling.record_fates(connection, fates)
+            free = await settling.record_fates(connection, fates)
+        return [None if order_id in free else Alone() for order_id, _ in fates]
 
-    async def _record_fate(self, fate: tuple[UUID, Fate]) -> None:
-        async with self._pool.connection() as connection:
-            await settling.record_fate(connection, *fate)
+    async def _record_fate_when_free(self, fate: tuple[UUID, Fate]) -> None:
+        order_id, _ = fate
+        async with self._holding(order_id) as connection:
+            await settling.record_fates(connection, [fate])
+
+    @asynccontextmanager
+    async def _holding(self, order_id: UUID) -> AsyncIterator[Connection]:
+        async with self._pool.transaction() as connection:
+            await settling.lock_order(connection, order_id)
+            yield connection
 
 
 class UntilWritten:

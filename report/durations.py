@@ -15,7 +15,9 @@ def recorded(results: Path) -> dict[str, float]:
     """Seconds of each scenario in the newest of the results that played it."""
     found: dict[str, float] = {}
     try:
-        newest = sorted(results.glob("*/result.json"), reverse=True)[:_RESULTS_READ_MAX]
+        # `latest` is a link to one of them.
+        runs = [path for path in results.glob("*/result.json") if not path.parent.is_symlink()]
+        newest = sorted(runs, reverse=True)[:_RESULTS_READ_MAX]
     except OSError:
         return {}
     for path in newest:

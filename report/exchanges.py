@@ -51,7 +51,7 @@ def exchanges(events: Sequence[Event]) -> list[Exchange]:
 
 
 def peer(event: Event) -> str:
-    """Whom a sender's event is addressed to: charges, notifications, or another resource."""
+    """What a sender's event is addressed to: charges, notifications, or another resource."""
     named = event.get("peer") or _SENDING.get(event["seam"], "")
     return str(named).strip("/")
 

@@ -1,4 +1,4 @@
-"""The lanes of a sequence diagram: who took part.
+"""The lanes of a sequence diagram, one for each part of the stack.
 
 Guarantee: the five parts of the stack always have a lane, in the same order. Processes that lived at the same time have a
 lane each, one that took a dead one's place has that one's lane.

@@ -35,7 +35,7 @@ def clean(project: Path) -> None:
         raise StackError(f"a stack runs in {directory} (process {pid}); stop it first.")
     try:
         if run_dir.exists():
-            # Who starts a stack meanwhile waits for the lock, and finds that the file is not the one it has locked.
+            # A stack that is started meanwhile waits for the lock, and finds that the file is not the one it has locked.
             with run_directory.held(run_dir):
                 shutil.rmtree(run_dir)
         for name in _CACHES:

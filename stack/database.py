@@ -15,7 +15,6 @@ from stack.processes import Child, StackError
 from stack.standby import Standby
 from stack.toxics import Toxiproxy
 
-NAME = "billed_once"
 # The hop from each service to its database; the hop to the other server has this name and a suffix.
 HOPS = ("order-db", "billing-db", "notification-db")
 REPLICATION = "replication"
@@ -47,11 +46,10 @@ class DatabaseServers:
         self.proxies: dict[str, str] = {}
 
     async def start(self) -> None:
-        """Starts the primary and makes the database. Raises `StackError`."""
+        """Starts the primary. Raises `StackError`."""
         await self.primary.start()
         # Of an earlier stack, which had a standby: without one nothing would ever be committed.
         await standby.release(self.primary)
-        await self.primary.create_database(NAME)
 
     async def stop(self) -> None:
         """Stops what runs, the primary first: it flushes its log to the standby."""
@@ -62,6 +60,7 @@ class DatabaseServers:
     async def open_hops(self, toxiproxy: Toxiproxy) -> None:
         """Makes the proxies between the services and the primary."""
         self._toxiproxy = toxiproxy
+        self.proxies.clear()
         for hop in HOPS:
             await self._open(hop, self._address(self.primary))
 
@@ -111,9 +110,9 @@ class DatabaseServers:
         self.primary, self.standby = self.standby, None
         _remember_primary(self._run_dir, self.primary.folder)
 
-    def owner_url(self) -> str:
+    def owner_url(self, database: str) -> str:
         """Past all proxies; with a standby, both servers, of which the primary is taken."""
-        url = self.primary.url(NAME)
+        url = self.primary.url(database)
         if self.standby is None:
             return url
         here = self._address(self.primary)

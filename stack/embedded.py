@@ -2,6 +2,8 @@
 
 Guarantee: a start that fails stops what it had started and says which part failed; while it runs, stack.json describes
 what runs; at the end, however it comes, no process is left.
+
+Long because one class starts and stops all parts, in the order in which they need each other.
 """
 
 import asyncio
@@ -22,20 +24,18 @@ from stack import (
     environ,
     interruption,
     ports,
+    readiness,
     run_directory,
     service_environ,
-    toxiproxy,
+    targets,
 )
-from stack.credentials import Credentials
-from stack.database import NAME, DatabaseServers
+from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
 from stack.processes import Child, Command, StackError
-from stack.schema import PROJECT, migrate
+from stack.schema import PROJECT
+from stack.servers import LentServers, Servers
 from stack.toxics import Toxiproxy
-from stack.waiting import NotSeen, until
 
-CACHE = PROJECT / ".cache"
-DATABASE = NAME
 OPENING_BALANCE_CENTS = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol")
 
@@ -63,8 +63,9 @@ Say = Callable[[str], None]
 class Stack:
     """Use as `async with Stack(run_dir) as stack`.
 
-    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. `with_standby` adds
-    a second Postgres, a synchronous standby; `replica_environ` adds to the environment of one replica (billing_service-1). Raises `StackError` when it cannot start.
+    `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. With `servers` it
+    borrows them, instead of starting its own. `has_standby` adds a second Postgres, a synchronous standby;
+    `replica_environ` adds to the environment of one replica, billing_service-1 for example. Raises `StackError` when it cannot start.
     """
 
     def __init__(
@@ -76,9 +77,15 @@ class Stack:
         environ: Mapping[str, str] | None = None,
         progress: Say = lambda _: None,
         usual_ports: bool = True,
+        servers: LentServers | None = None,
         with_standby: bool = False,
         replica_environ: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        self.has_standby = with_standby
+        self._replica_environ = dict(replica_environ or {})
+        self._lent = servers
+        self._servers: Servers
+        self._database = ""
         self._run_dir = run_dir
         self._replicas = (
             dict.fromkeys(FACTORIES, replicas) if isinstance(replicas, int) else dict(replicas)
@@ -87,17 +94,12 @@ class Stack:
         self._environ = dict(environ or {})
         self._say = progress
         self._usual_ports = usual_ports
-        self._with_standby = with_standby
-        self._replica_environ = dict(replica_environ or {})
         self._described = False
         self._exit = AsyncExitStack()
         self._services: dict[str, list[Child]] = {}
         self._listeners: dict[str, socket.socket] = {}
         self._own_urls: dict[str, str] = {}
         self._proxies: dict[str, str] = {}
-        self._credentials: Credentials
-        self.servers: DatabaseServers
-        self._toxiproxy: toxiproxy.ToxiproxyServer
 
     async def __aenter__(self) -> "Stack":
         try:
@@ -112,24 +114,24 @@ class Stack:
         await self._exit.aclose()
 
     @property
+    def postgres(self) -> PostgresCluster:
+        """The server of Postgres that is primary now."""
+        return self._servers.postgres
+
+    @property
+    def database_servers(self) -> DatabaseServers:
+        """All servers of Postgres, and the hops to them."""
+        return self._servers.database
+
+    @property
     def toxiproxy(self) -> Toxiproxy:
         """The admin API of the running Toxiproxy."""
-        return self._toxiproxy.admin
+        return self._servers.toxiproxy.admin
 
     @property
     def toxiproxy_child(self) -> Child:
         """Toxiproxy's process."""
-        return self._toxiproxy.child
-
-    @property
-    def postgres(self) -> PostgresCluster:
-        """The server that is primary now."""
-        return self.servers.primary
-
-    @property
-    def has_standby(self) -> bool:
-        """Whether it was started with a synchronous standby, which may have been promoted since."""
-        return self._with_standby
+        return self._servers.toxiproxy.child
 
     @property
     def urls(self) -> dict[str, str]:
@@ -139,7 +141,7 @@ class Stack:
     @property
     def tokens(self) -> dict[str, str]:
         """Bearer tokens at billing, by client."""
-        return dict(self._credentials.tokens["billing_service"])
+        return dict(self._servers.credentials.tokens["billing_service"])
 
     @property
     def order_tokens(self) -> dict[str, str]:
@@ -150,14 +152,14 @@ class Stack:
     def databases(self) -> dict[str, str]:
         """Connection URLs past the proxies: the owner's, and one for each schema."""
         return {
-            "owner": self.servers.owner_url(),
+            "owner": self.database_servers.owner_url(self._database),
             **{schema: self._database_url(role) for schema, role in _DATABASE_OF.items()},
         }
 
     @property
     def proxies(self) -> dict[str, str]:
         """Where each proxy listens, host:port."""
-        return {**self._proxies, **self.servers.proxies}
+        return {**self._proxies, **self.database_servers.proxies}
 
     @property
     def moved(self) -> list[str]:
@@ -165,7 +167,7 @@ class Stack:
         if not self._usual_ports:
             return []
         used = {name: ports.port_of(listener) for name, listener in self._listeners.items()}
-        used |= {"Postgres": self.postgres.port, "Toxiproxy": self._toxiproxy.port}
+        used |= {"Postgres": self.postgres.port, "Toxiproxy": self._servers.toxiproxy.port}
         return [
             f"Port {usual} is taken by another program: {name} is at {ports.LOOPBACK}:{used[name]} instead."
             for name, (variable, usual) in _PORTS.items()
@@ -178,10 +180,10 @@ class Stack:
         return {
             "processes": self._processes(),
             "urls": self.urls,
-            "toxiproxy": {"url": self._toxiproxy.url, "proxies": self.proxies},
+            "toxiproxy": {"url": self._servers.toxiproxy.url, "proxies": self.proxies},
             "databases": self.databases,
             "tokens": self.tokens,
-            "notification_tokens": self._credentials.tokens["notification_service"],
+            "notification_tokens": self._servers.credentials.tokens["notification_service"],
             "order_tokens": self.order_tokens,
             "primary": self.postgres.folder,
         }
@@ -207,16 +209,16 @@ class Stack:
 
     async def fail_over(self) -> None:
         """Kills the primary and promotes the standby. Raises `StackError`."""
-        if self.servers.standby is None:
+        if self.database_servers.standby is None:
             raise StackError("there is no standby to promote; start the stack with STANDBY=1.")
-        await self.servers.end_primary()
-        await self.servers.promote()
+        await self.database_servers.end_primary()
+        await self.database_servers.promote()
         self._write_description()
 
     async def rejoin(self) -> None:
         """Makes the place of the server that was killed a synchronous standby of the new primary. Raises `StackError`."""
-        await self.servers.join()
-        await self._toxiproxy.keep_proxies()
+        await self.database_servers.join()
+        await self._servers.toxiproxy.keep_proxies()
         self._write_description()
 
     async def serve_until_stopped(self) -> None:
@@ -247,18 +249,9 @@ class Stack:
 
     async def _start(self) -> None:
         self._exit.enter_context(run_directory.held(self._run_dir))
-        self._credentials = credentials.read_or_make(self._run_dir / "secrets.json")
-        binary = await toxiproxy.find_or_build(CACHE, self._say)
         self._open_listeners()
-        self._say("Starting Postgres")
-        await self._start_postgres()
-        await self._migrate()
-        self._say("Starting Toxiproxy")
-        await self._start_toxiproxy(binary)
-        if self._with_standby:
-            self._say("Starting the standby of Postgres")
-            await self.servers.join()
-        await self._toxiproxy.keep_proxies()
+        await self._open_servers()
+        await self._create_proxies()
         count = sum(self._replicas.values())
         self._say(f"Starting the services, {count} processes")
         await self._start_services()
@@ -278,33 +271,31 @@ class Stack:
         variable, usual = _PORTS[name]
         return variable, usual if self._usual_ports else None
 
-    async def _start_postgres(self) -> None:
-        self.servers = DatabaseServers(
-            self._run_dir,
-            lambda: ports.choose(*self._port("Postgres")),
-            self._write_description,
-        )
-        self._exit.push_async_callback(self.servers.stop)
-        await self.servers.start()
+    async def _open_servers(self) -> None:
+        if self._lent is None:
+            self._servers = await self._exit.enter_async_context(
+                Servers(
+                    self._run_dir,
+                    self._say,
+                    lambda name: ports.choose(*self._port(name)),
+                    self._write_description,
+                )
+            )
+        else:
+            self._servers = self._lent
+            self._servers.on_restart = self._write_description
+        self._database = await self._servers.open_database()
+        self._exit.push_async_callback(self._servers.close_database, self._database)
 
-    async def _migrate(self) -> None:
-        await migrate(self.postgres.url(DATABASE), self._credentials.passwords)
-        # Migrations give a role its password only when they make it; the file may have been lost since.
-        await self.postgres.set_passwords(self._credentials.passwords)
-
-    async def _start_toxiproxy(self, binary: Path) -> None:
-        self._toxiproxy = toxiproxy.ToxiproxyServer(
-            binary,
-            self._run_dir / "logs" / "toxiproxy.log",
-            lambda: ports.choose(*self._port("Toxiproxy")),
-            on_restart=self._write_description,
-        )
-        self._exit.push_async_callback(self._toxiproxy.stop)
-        await self._toxiproxy.start()
+    async def _create_proxies(self) -> None:
         for name in ("billing", "notification"):
             upstream = self._address(f"{name}_service")
             self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
-        await self.servers.open_hops(self.toxiproxy)
+        await self.database_servers.open_hops(self.toxiproxy)
+        if self.has_standby:
+            self._say("Starting the standby of Postgres")
+            await self.database_servers.join()
+        await self._servers.toxiproxy.keep_proxies()
 
     async def _start_services(self) -> None:
         for service, factory in self._factories.items():
@@ -327,21 +318,18 @@ class Stack:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
         argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
-        environ_of_replica = {
-            **self._service_environ(service),
-            **self._replica_environ.get(name, {}),
-        }
-        command = Command(argv, environ_of_replica, PROJECT, inherited_fds=fds)
+        settings = {**self._service_environ(service), **self._replica_environ.get(name, {})}
+        command = Command(argv, settings, PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
     def _service_environ(self, service: str) -> dict[str, str]:
         role = service.removesuffix("_service")
         own = service_environ.settings(
-            service, self._credentials.tokens, self._proxies, public_url=self.urls[service]
+            service, self._servers.credentials.tokens, self._proxies, public_url=self.urls[service]
         )
         # Among several hosts a service takes the one that can write.
-        database_url = self._database_url(role, self.servers.addresses(f"{role}-db"))
+        database_url = self._database_url(role, self.database_servers.addresses(f"{role}-db"))
         return {
             **environ.of_child(
                 inherited=(service_environ.PREFIXES[service], "HTTP_", "ENVIRONMENT")
@@ -352,44 +340,15 @@ class Stack:
         }
 
     def _database_url(self, role: str, address: str | None = None) -> str:
-        password = self._credentials.passwords[role]
+        password = self._servers.credentials.passwords[role]
         where = address or f"{ports.LOOPBACK}:{self.postgres.port}"
-        return f"postgresql://{role}_service:{password}@{where}/{DATABASE}"
+        return f"postgresql://{role}_service:{password}@{where}/{self._database}"
 
     def _address(self, service: str) -> str:
         return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
 
     async def _ready(self, child: Child) -> None:
-        last = "no answer"
-
-        async def ready() -> bool:
-            nonlocal last
-            if child.failure.done():
-                child.failure.result()
-            try:
-                response = await self._or_failure(child, client.get(f"{self.url_of(child)}/readyz"))
-            except httpx.TransportError:
-                return False
-            last = response.text
-            return response.status_code == httpx.codes.OK
-
-        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
-            try:
-                await until(ready, _READY_TIMEOUT_S, "the service is ready")
-            except NotSeen as exc:
-                raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc
-
-    async def _or_failure(self, child: Child, request: Any) -> httpx.Response:
-        """The response, unless the child gives up first: its listening socket would let the request wait for ever."""
-        asking: asyncio.Future[httpx.Response] = asyncio.ensure_future(request)
-        try:
-            await asyncio.wait((asking, child.failure), return_when=asyncio.FIRST_COMPLETED)
-            if child.failure.done():
-                child.failure.result()
-            return await asking
-        finally:
-            # On an interruption the request ends with its caller; a child that failed already is reported by its failure alone.
-            asking.cancel()
+        await readiness.wait(child, self.url_of(child), _READY_TIMEOUT_S)
 
     async def _open_accounts(self) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
@@ -403,9 +362,10 @@ class Stack:
                     raise StackError(f"the account {account} could not be opened: {response.text}")
 
     def _processes(self) -> list[dict[str, Any]]:
+        toxiproxy = self._servers.toxiproxy
         servers = {
-            **self.servers.children(),
-            "toxiproxy": (self._toxiproxy.child, self._toxiproxy.url),
+            **self.database_servers.children(),
+            "toxiproxy": (toxiproxy.child, toxiproxy.url),
         }
         return [
             {
@@ -425,6 +385,7 @@ class Stack:
     def _write_description(self) -> None:
         # A process may be started again before the stack is up, and while it is being stopped.
         if self._described:
+            targets.write(self._run_dir, self._processes(), FACTORIES)
             credentials.write_private(
                 self._run_dir / run_directory.DESCRIPTION,
                 json.dumps(self.description, indent=2) + "\n",
@@ -433,10 +394,11 @@ class Stack:
     def _forget_description(self) -> None:
         self._described = False
         (self._run_dir / run_directory.DESCRIPTION).unlink(missing_ok=True)
+        targets.forget(self._run_dir)
 
     def _service_children(self) -> list[Child]:
         return [child for children in self._services.values() for child in children]
 
     def _all_children(self) -> list[Child]:
-        servers = [child for child, _ in self.servers.children().values()]
-        return [*servers, self._toxiproxy.child, *self._service_children()]
+        servers = [child for child, _ in self.database_servers.children().values()]
+        return [*servers, self._servers.toxiproxy.child, *self._service_children()]

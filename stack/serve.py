@@ -1,7 +1,7 @@
 """Runs one ASGI factory on sockets that the parent process has opened: `python -m stack.serve MODULE:FACTORY FD…`.
 
-Guarantee: the service itself is the same as under `uvicorn MODULE:FACTORY --factory --http service_kit.http_guard:GuardedProtocol`;
-only its sockets are inherited.
+Guarantee: the service answers as under `uvicorn MODULE:FACTORY --factory --http service_kit.http_guard:GuardedProtocol
+--no-server-header`; only its sockets are inherited, and no others are open.
 """
 
 import argparse

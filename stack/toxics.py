@@ -7,6 +7,8 @@ not done; one that failed with any other exception may have been done.
 What the library does not do, version 0.1.1: it has no timeouts, keeps host and port in a class, swallows errors, and
 takes toxics' values in one form only. `tests/stack/test_toxics.py` holds each of these defects, so that a release
 without them is noticed.
+
+Long because each call of the library passes the same border: deadline, read-back, translation of errors.
 """
 
 import asyncio

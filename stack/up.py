@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stack.curl import print_curl
+from stack.curl import print_by_hand, print_curl
 from stack.embedded import Stack
 from stack.schema import PROJECT
 
@@ -68,11 +68,18 @@ async def up(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-async def serve(console: Console, stack: Stack) -> None:
-    """Prints what to paste into a terminal; returns on a signal that stops the command."""
+async def serve(console: Console, stack: Stack, *, by_hand: bool = False) -> None:
+    """Prints what to paste into a terminal; returns on a signal that stops the command.
+
+    `by_hand`: also how to break the stack, which needs unsafe deliveries to be allowed.
+    """
     for sentence in stack.moved:
         console.print(sentence, style="bold yellow", highlight=False, soft_wrap=True)
     print_curl(console, stack.urls, stack.tokens, stack.order_tokens)
+    if by_hand:
+        print_by_hand(
+            console, stack.urls, stack.description["toxiproxy"]["url"], stack.order_tokens
+        )
     await stack.serve_until_stopped()
 
 

@@ -1,23 +1,25 @@
-"""A real Postgres for the whole session, and a migrated database of its own for each test.
+"""A real Postgres for the whole session, and a migrated database for each test; chaos tests share one wrapped stack.
 
-Its durability is the default. A test's database is a clone of a template, which takes a tenth of a second. Chaos tests share one wrapped stack.
+Its durability is the default.
 """
 
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
 from stack import environ, ports
 from stack.postgres import PostgresCluster
 from stack.schema import migrate
+from stack.servers import LentServers
+from tests import lanes
+from tests.databases import Database, Databases
 
 PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
 TEMPLATE = "template_billed_once"
@@ -28,14 +30,9 @@ def pytest_configure() -> None:
     environ.settle_own()
 
 
-@dataclass(frozen=True)
-class Database:
-    """One test's database: a connection URL for each role."""
-
-    owner: str
-    order: str
-    billing: str
-    notification: str
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test has its lane."""
+    lanes.mark(items)
 
 
 @pytest.fixture(scope="session")
@@ -55,24 +52,40 @@ async def template(cluster: PostgresCluster) -> str:
     """A migrated database without connections, to be cloned."""
     await cluster.create_database(TEMPLATE)
     await migrate(cluster.url(TEMPLATE), PASSWORDS)
+    await with_cheap_passwords(cluster)
     return TEMPLATE
 
 
+async def with_cheap_passwords(cluster: PostgresCluster) -> None:
+    """The same passwords, hashed once instead of 4,096 times at both ends of each connection; tests open thousands."""
+    owner = await asyncpg.connect(cluster.url(TEMPLATE))
+    try:
+        await owner.execute("SET scram_iterations = 1")
+        for role, password in PASSWORDS.items():
+            await owner.execute(f"ALTER ROLE {role}_service PASSWORD '{password}'")
+        (own,) = (part.rpartition(":")[2] for part in cluster.url(TEMPLATE).split("@")[:1])
+        await owner.execute(f"ALTER ROLE CURRENT_USER PASSWORD '{own}'")
+    finally:
+        await owner.close()
+
+
+@pytest.fixture(scope="session")
+async def databases(cluster: PostgresCluster, template: str) -> AsyncIterator[Databases]:
+    """The databases of the tests of this process."""
+    databases = Databases(cluster, template)
+    yield databases
+    await databases.close()
+
+
 @pytest.fixture
-async def database(cluster: PostgresCluster, template: str) -> AsyncIterator[Database]:
+async def database(databases: Databases) -> AsyncIterator[Database]:
     """A migrated database for this test alone."""
-    name = f"test_{uuid.uuid4().hex}"
-    await cluster.create_database(name, template)
-    yield Database(
-        owner=cluster.url(name),
-        order=cluster.url(name, "order_service", "o"),
-        billing=cluster.url(name, "billing_service", "b"),
-        notification=cluster.url(name, "notification_service", "n"),
-    )
-    await cluster.drop_database(name)
+    name = await databases.take()
+    yield databases.urls(name)
+    await databases.give_back(name)
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -80,7 +93,7 @@ def serve() -> Serve:
     """Runs an application in this process, with its lifespan; gives a client for it."""
 
     @asynccontextmanager
-    async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async def serving(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
@@ -89,6 +102,13 @@ def serve() -> Serve:
             yield client
 
     return serving
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LentServers]:
+    """Postgres and Toxiproxy for the tests that start a stack of their own."""
+    async with LentServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,9 @@ class Progress:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._known_s: dict[str, float] = config.cache.get(_DURATIONS, {}) if config.cache else {}
+        # None where a person has switched it off.
+        self._cache: pytest.Cache | None = getattr(config, "cache", None)
+        self._known_s: dict[str, float] = self._cache.get(_DURATIONS, {}) if self._cache else {}
         self._started_s = time.monotonic()
         self._printed_s = 0.0
         self._left: dict[str, float] = {}
@@ -92,12 +94,12 @@ class Progress:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Keeps the durations; after an interruption also what was not run, for `--last-failed`."""
-        if self._config.cache is None or not self._total:
+        if self._cache is None or not self._total:
             return
-        self._config.cache.set(_DURATIONS, {**self._known_s, **self._seconds})
+        self._cache.set(_DURATIONS, {**self._known_s, **self._seconds})
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             left = [*self._failed, *self._left]
-            self._config.cache.set(_LAST_FAILED, dict.fromkeys(left, True))
+            self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
                 ".venv/bin/python -m pytest -n 2 --dist worksteal --last-failed",

@@ -12,8 +12,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.settings
@@ -70,7 +70,7 @@ class Services:
 
 @pytest.fixture
 async def services(
-    database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+    database: Any, serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 ) -> AsyncIterator[Services]:
     owner = await asyncpg.connect(database.owner)
     await owner.execute("INSERT INTO billing.accounts VALUES ('alice', 1000, 1000)")

@@ -12,6 +12,7 @@ import notification_service.app
 import notification_service.settings
 import order_service.app
 import order_service.settings
+from tests.behind import fastapi_behind
 
 DATABASE = {"database_url": SecretStr("postgresql://nobody@database.invalid/shop")}
 TOKENS = {"tokens": {"order_service": SecretStr("token-of-order_service")}}
@@ -42,4 +43,4 @@ def test_nothing_outside_is_touched(service: str, monkeypatch: pytest.MonkeyPatc
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, touched)
     app, settings, values = SERVICES[service]
-    assert app.create(settings.Settings(**values)).title == service
+    assert fastapi_behind(app.create(settings.Settings(**values))).title == service

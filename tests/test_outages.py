@@ -11,8 +11,8 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.settings
@@ -67,7 +67,7 @@ class Service:
         return await self.client.post("/orders", json=order)
 
 
-def application(name: str, url: str, password: str = "") -> FastAPI:
+def application(name: str, url: str, password: str = "") -> Starlette:
     """The service on a database."""
     where: dict[str, Any] = {
         "database_url": SecretStr(url),
@@ -96,7 +96,7 @@ def application(name: str, url: str, password: str = "") -> FastAPI:
     )
 
 
-def pool_of(app: FastAPI) -> BoundedPool:
+def pool_of(app: Starlette) -> BoundedPool:
     (held,) = (
         each
         for each in vars(app.state)["_state"].values()
@@ -106,7 +106,7 @@ def pool_of(app: FastAPI) -> BoundedPool:
     return pool
 
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @asynccontextmanager
@@ -204,6 +204,48 @@ async def test_a_role_that_may_not_write_any_more(service: Service, database: An
         ready = await service.client.get("/readyz")
         assert ready.status_code == 503
         assert f"permission denied for table {table.partition('.')[2]}" in ready.json()["missing"]
+    finally:
+        await owner.close()
+
+
+# What a charge, an order and a notification write. A column beside them that is renamed is no reason not to be ready.
+WRITTEN = {
+    "billing_service": {
+        "billing.processed_keys": "client sequence_key fingerprint status body",
+        "billing.accounts": "balance_cents",
+        "billing.ledger": "client sequence_key order_id account amount_cents balance_cents",
+    },
+    "notification_service": {
+        "notifications.arrivals": "notification_id client order_id customer text"
+    },
+    "order_service": {
+        "orders.sequence_counter": "last_key",
+        "orders.attempts": "order_id attempt sequence_key retry outcome caller_saw seconds",
+        "orders.orders": "order_id customer item amount_cents delivery sequence_key shopper_key fingerprint lease_owner "
+        "lease_until client status answer notification settled_at attempts",
+    },
+}
+NOT_WRITTEN = {
+    "billing_service": ("billing.accounts", "opening_balance_cents"),
+    "notification_service": ("notifications.arrivals", "arrived_at"),
+    "order_service": ("orders.orders", "created_at"),
+}
+
+
+async def test_readiness_names_each_column_that_is_written(service: Service, database: Any) -> None:
+    """A schema without one of them is one that the service cannot work with; and no other column matters."""
+    owner = await asyncpg.connect(database.owner)
+    tables = WRITTEN[service.name]
+    written = {(table, column) for table, columns in tables.items() for column in columns.split()}
+    try:
+        for table, column in [*written, NOT_WRITTEN[service.name]]:
+            await owner.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
+            try:
+                ready = (await service.client.get("/readyz")).status_code
+            finally:
+                await owner.execute(f"ALTER TABLE {table} RENAME COLUMN renamed TO {column}")
+            assert ready == (503 if (table, column) in written else 200), (table, column)
+            assert (await service.client.get("/readyz")).status_code == 200
     finally:
         await owner.close()
 

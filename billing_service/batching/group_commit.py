@@ -1,4 +1,4 @@
-"""Group commit: charges that arrive while a batch is running wait, and share the next batch.
+"""Group commit of charges: the engine of `service_kit/group_commit/`, with the fast path and the rules of charges.
 
 Guarantee: a charge begins at once when no batch is running, and gets the outcome that it would have got alone. A charge whose
 lock another transaction holds waits together with the charges that need the same lock. It neither delays nor fails the
@@ -6,43 +6,23 @@ others. No charge waits here longer than `Bounds.wait_s`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import structlog
+from collections.abc import Sequence
+from contextlib import suppress
 
 import billing_service.charge
 from billing_service.batching import fast_path
 from billing_service.batching.fast_path import Bodies, Held, Request
-from billing_service.batching.queue import ChargeQueue, Waiting
+from billing_service.batching.queue import ChargeQueue, WaitingCharge
 from billing_service.charge import Awaited, DeclineBody
 from billing_service.metrics import Metrics
 from billing_service.outcomes import ChargeOutcome, QueueFull
 from billing_service.wire import Charge
-from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong
+from service_kit import group_commit
+from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Alone, Bounds, Group, Later
 
-log = structlog.get_logger()
-
-# Postgres executes one batch while this process reads and answers the other; they never share an account.
-_PROMPT_MAX = 2
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The bounds of batches and of waiting.
-
-    `size_max`: charges in one batch. `halved_from`: when more charges than this wait, a batch takes half of them. `wait_s`: a
-    charge that has not begun after this time fails. `patience_s`: a batch that takes longer is late and no longer delays the
-    next one. `batches_max`: running batches, late ones included. `slow_max`: connections on which charges wait for locks.
-    """
-
-    size_max: int
-    halved_from: int
-    wait_s: float
-    patience_s: float
-    batches_max: int
-    slow_max: int
+# What a batch gives for one charge.
+_Result = ChargeOutcome | Exception
 
 
 class GroupCommit:
@@ -57,15 +37,9 @@ class GroupCommit:
         self._bounds = bounds
         self._metrics = metrics
         self._queue = ChargeQueue()
-        self._slow = asyncio.Semaphore(bounds.slow_max)
-        # Running batches that are not late, and all running batches.
-        self._prompt = 0
-        self._batches = 0
-        self._taken_last = 0
-        # One timer fails the charges that have waited too long.
-        self._expiry: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._group = Group(
+            self._charge_together, bounds, alone=self._charge_alone, queue=self._queue
+        )
 
     @property
     def queue_length(self) -> int:
@@ -79,193 +53,77 @@ class GroupCommit:
 
         When the caller is cancelled, a charge that has not begun is dropped; a charge that has begun is finished.
         """
-        if self._closed:
-            raise QueueFull("This process is stopping.")
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[ChargeOutcome] = loop.create_future()
+        connected = True
         request = Request(
             client,
             sequence_key,
             charge,
             billing_service.charge.fingerprint(charge),
-            lambda: not outcome.done() and awaited(),
+            lambda: connected and awaited(),
         )
-        if self._expiry is None:
-            self._expiry = loop.call_later(self._bounds.wait_s, self._expire)
-        if self._queue.add(Waiting(request, outcome, loop.time())):
-            self._begin()
-        return await outcome
+        try:
+            return await self._group.put(request)
+        except group_commit.QueueFull as exc:
+            raise QueueFull(str(exc)) from exc
+        finally:
+            connected = False
 
     async def drain(self) -> None:
         """Accepts no more charges, and returns when every accepted charge has its outcome."""
-        self._closed = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._expiry is not None:
-            self._expiry.cancel()
+        await self._group.drain()
 
-    def _begin(self) -> None:
-        may_begin = self._prompt < _PROMPT_MAX and self._batches < self._bounds.batches_max
-        if self._queue.in_line and may_begin:
-            self._prompt += 1
-            self._batches += 1
-            self._spawn(self._next_batch())
+    async def _charge_together(self, requests: Sequence[Request]) -> list[_Result]:
+        outcomes = await fast_path.charge_all(self._pool, lambda: requests, self._bodies)
+        return self._results(outcomes)
 
-    async def _next_batch(self) -> None:
-        # Charges are taken only now, so that all that arrived in the same moment are in the queue.
-        taken = self._queue.take(self._next_size())
-        self._taken_last = len(taken) or self._taken_last
-        accounts = {waiting.request.charge.account for waiting in taken}
-        self._queue.work_on(accounts)
-        prompt = True
+    def _results(self, outcomes: Sequence[ChargeOutcome | Held]) -> list[_Result]:
+        if outcomes:
+            self._metrics.batch_size.observe(len(outcomes))
+        return [
+            self._wait(outcome) if isinstance(outcome, Held) else outcome for outcome in outcomes
+        ]
 
-        def let_pass() -> None:
-            nonlocal prompt
-            if prompt:
-                prompt = False
-                self._prompt -= 1
-                self._queue.done_with(accounts)
-                # After an empty batch every waiting charge is blocked, and what blocks it calls `_begin` at its end.
-                if taken:
-                    self._begin()
-
-        late = asyncio.get_running_loop().call_later(self._bounds.patience_s, let_pass)
-        try:
-            if taken:
-                await self._together(lambda: taken)
-        finally:
-            self._batches -= 1
-            late.cancel()
-            let_pass()
-            if taken:
-                self._begin()
-
-    def _next_size(self) -> int:
-        """Half of the waiting charges and of those just answered, because busy callers send the next charge at once.
-
-        If one batch took all charges, this process would be idle while Postgres works, and Postgres while this process answers
-        and reads. With halves, Postgres executes one batch while this process handles the other.
-        """
-        present = self._queue.in_line + self._taken_last
-        return min(self._bounds.size_max, max(self._bounds.halved_from, (present + 1) // 2))
-
-    async def _together(
-        self, take: Callable[[], list[Waiting]], wait_for: Held | None = None
-    ) -> None:
-        taken: list[Waiting] = []
-
-        def requests() -> list[Request]:
-            taken.extend(take())
-            return [waiting.request for waiting in taken]
-
-        transaction = asyncio.create_task(
-            fast_path.charge_all(self._pool, requests, self._bodies, wait_for)
-        )
-        await asyncio.wait((transaction,))
-        exc = transaction.exception()
-        if exc is None:
-            if taken:
-                self._metrics.batch_size.observe(len(taken))
-            self._deliver(taken, transaction.result())
-            return
-        if wait_for is None and not taken:
-            taken = take()
-        if isinstance(exc, DatabaseTrouble | LockWaitTooLong):
-            for waiting in taken:
-                self._queue.fail(waiting, exc)
-            return
-        # Each charge is executed alone, so that only the charge that caused the error fails.
-        log.warning(
-            "a batch failed; its charges are executed one by one",
-            charges=len(taken),
-            reason=repr(exc),
-        )
-        for waiting in taken:
-            self._spawn(self._alone(waiting))
-
-    def _deliver(self, taken: Sequence[Waiting], outcomes: Sequence[ChargeOutcome | Held]) -> None:
-        back: list[Waiting] = []
-        for waiting, outcome in zip(taken, outcomes, strict=True):
-            if not isinstance(outcome, Held):
-                self._queue.end(waiting, outcome)
-                continue
-            self._metrics.charges_held.labels(lock=outcome.lock).inc()
-            if outcome.lock == "key":
-                self._spawn(self._alone(waiting))
-                continue
-            back.append(waiting)
-            if self._queue.hold(outcome):
-                self._spawn(self._wait_for(outcome))
-        self._queue.put_back(back)
+    def _wait(self, held: Held) -> Exception:
+        """How a charge waits for a lock: alone for its key, else together with the others that need the lock."""
+        self._metrics.charges_held.labels(lock=held.lock).inc()
+        if held.lock == "key":
+            return Alone()
+        if self._queue.hold(held):
+            self._group.spawn(self._wait_for(held))
+        return Later()
 
     async def _wait_for(self, held: Held) -> None:
         """Waits for the lock of an account or client on behalf of all charges that need it, then executes them.
 
-        When no slow connection becomes free in time, this gives up, and the fast path tries the lock again.
+        When too many charges wait for locks, this gives up after a while, and the fast path tries the lock again.
         """
+        taken: list[WaitingCharge] = []
+
+        def take() -> list[Request]:
+            taken.extend(self._queue.take(self._bounds.size_max, held))
+            return [waiting.item for waiting in taken]
+
+        async def charge_when_granted() -> list[_Result]:
+            return self._results(
+                await fast_path.charge_all(self._pool, take, self._bodies, wait_for=held)
+            )
+
         deadline_s = asyncio.get_running_loop().time() + self._bounds.patience_s
         try:
-            if await self._slow_connection(deadline_s):
-                try:
-                    await self._together(
-                        lambda: self._queue.take(self._bounds.size_max, held), held
-                    )
-                finally:
-                    self._slow.release()
+            with suppress(group_commit.QueueFull):
+                async with self._group.waiting_for_a_lock(deadline_s):
+                    await self._group.write(taken, charge_when_granted())
         finally:
             self._queue.release(held)
-            self._begin()
+            self._group.begin()
 
-    async def _alone(self, waiting: Waiting) -> None:
+    async def _charge_alone(self, asked: Request) -> ChargeOutcome:
         """Executes one charge in the single transaction, which waits for the key."""
-        try:
-            if not await self._slow_connection(waiting.since_s + self._bounds.wait_s):
-                self._queue.fail(waiting, QueueFull("Too many charges are waiting for locks."))
-                return
-            try:
-                await self._single(waiting)
-            finally:
-                self._slow.release()
-        finally:
-            self._begin()
-
-    async def _single(self, waiting: Waiting) -> None:
-        asked = waiting.request
-        if waiting.outcome.done():
-            self._queue.fail(waiting, QueueFull("The caller has disconnected."))
-            return
-        transaction = asyncio.create_task(
-            billing_service.charge.charge(
-                self._pool,
-                asked.client,
-                asked.sequence_key,
-                asked.charge,
-                self._decline_body,
-                asked.awaited,
-            )
+        return await billing_service.charge.charge(
+            self._pool,
+            asked.client,
+            asked.sequence_key,
+            asked.charge,
+            self._decline_body,
+            asked.awaited,
         )
-        await asyncio.wait((transaction,))
-        if (exc := transaction.exception()) is None:
-            self._queue.end(waiting, transaction.result())
-        else:
-            self._queue.fail(waiting, exc)
-
-    async def _slow_connection(self, deadline_s: float) -> bool:
-        """Reserves a connection to wait on; false when none is free before the deadline. The caller releases it."""
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                return await self._slow.acquire()
-        except TimeoutError:
-            return False
-
-    def _expire(self) -> None:
-        loop = asyncio.get_running_loop()
-        since_s = self._queue.expire(loop.time() - self._bounds.wait_s)
-        self._expiry = (
-            None if since_s is None else loop.call_at(since_s + self._bounds.wait_s, self._expire)
-        )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -1,7 +1,7 @@
 """One compose project: its containers, ports and secrets.
 
-Guarantee: it has a name, an image, ports and secrets of its own, so it disturbs no other project on the machine; at the end, with
-its volume, nothing of it is left.
+Guarantee: it has a name, an image, ports and secrets of its own, so it disturbs no other project on the machine, and each command
+that it gives to compose names it.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ class Project:
             "BILLED_ONCE_IMAGE": f"billed-once:{name}",
             **{name: str(ports.choose("", None)) for name in PORTS},
             **{name: secrets.token_hex(24) for name in SECRETS},
-            # Production wants to know who places orders.
+            # Production requires it.
             "ORDER_TOKENS": json.dumps({"harness": secrets.token_hex(24)}),
         }
 

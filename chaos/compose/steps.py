@@ -1,6 +1,6 @@
 """What is tried besides the table and the load: inspection, replicas, graceful shutdown, data that survive.
 
-Guarantee: each step returns sentences about what is wrong, and none when all is as promised.
+Each step returns sentences about what is wrong, and none when all is as promised.
 """
 
 import asyncio

@@ -17,11 +17,6 @@ from typing import Any, cast
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import billing_service.app
-import notification_service.app
-import order_service.app
-from order_service.peers import open_transport
-
 JOURNAL_VARIABLE = "CHAOS_JOURNAL"
 CONTROL_VARIABLE = "CHAOS_CONTROL"
 
@@ -41,21 +36,29 @@ CONNECTIONS_MAX = 128
 
 def order() -> ASGIApp:
     """order_service with its arrivals journaled and its attempts under control."""
+    # A process imports its own service alone: that is most of the time that its start takes.
+    import order_service.app
+    from order_service.peers import open_transport
+
     seams = Seams("order_service")
     app = order_service.app.create(
-        transport=lambda: SabotagedTransport(open_transport(CONNECTIONS_MAX), seams)
+        transport=lambda: WrappedTransport(open_transport(CONNECTIONS_MAX), seams)
     )
-    return SabotagedApp(app, seams)
+    return WrappedApp(app, seams)
 
 
 def billing() -> ASGIApp:
     """billing_service with its arrivals and replies under control."""
-    return SabotagedApp(billing_service.app.create(), Seams("billing_service"))
+    import billing_service.app
+
+    return WrappedApp(billing_service.app.create(), Seams("billing_service"))
 
 
 def notification() -> ASGIApp:
     """notification_service with its arrivals and replies under control."""
-    return SabotagedApp(notification_service.app.create(), Seams("notification_service"))
+    import notification_service.app
+
+    return WrappedApp(notification_service.app.create(), Seams("notification_service"))
 
 
 class Seams:
@@ -92,7 +95,7 @@ class Seams:
         return decision
 
 
-class SabotagedApp:
+class WrappedApp:
     """The ASGI seam."""
 
     def __init__(self, app: ASGIApp, seams: Seams) -> None:
@@ -164,7 +167,7 @@ class _Reply:
         }
 
 
-class SabotagedTransport(httpx.AsyncBaseTransport):
+class WrappedTransport(httpx.AsyncBaseTransport):
     """The seam to the network."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, seams: Seams) -> None:

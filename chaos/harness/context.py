@@ -2,6 +2,9 @@
 
 Guarantee: an order belongs to one scenario alone, with an account of its own; a fault counts only if the toxic was
 read back both when it was armed and when it was removed.
+
+Long because steps reach everything through one object; what it holds is divided by part: network, journal, services,
+database.
 """
 
 import asyncio

@@ -11,6 +11,9 @@ from chaos.evidence import readings
 from chaos.harness.harness import BOUND_S
 from stack.waiting import until
 
+# Nothing listens, the server ends while a session begins, or it starts and does not let one in yet.
+_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+
 
 class Database:
     """`owner` is a connection URL."""
@@ -24,7 +27,7 @@ class Database:
         async def try_once() -> "asyncpg.Connection[asyncpg.Record] | None":
             try:
                 return await readings.connect(self._owner)
-            except (OSError, asyncpg.CannotConnectNowError):
+            except _AWAY:
                 return None
 
         return await until(try_once, BOUND_S, "Postgres accepts connections")

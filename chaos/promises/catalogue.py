@@ -1,4 +1,5 @@
 """What the stack promises: each promise is a check of the evidence of one order.
+Long because it is the list of the promises, so that they can be compared with the documents one by one.
 
 Guarantee: a promise is judged from evidence alone, never from what a scenario expects; one that says nothing about an
 order is left out, so that "kept" always means that it was put to the test.

@@ -1,7 +1,7 @@
 """The headline table on a terminal, with what went wrong beneath it.
 
-Guarantee: a cell shows what was measured; what was computed stands beside it only as the thing to compare with. A cell
-that did not pass has its reasons beneath the table.
+Guarantee: a cell shows what was measured, and what was paid twice or lost is no green; what was computed stands beside it only as the
+thing to compare with. A cell that did not pass has its reasons beneath the table.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from chaos.promises.verdict import Verdict
 from chaos.results.lines import STYLE, reasons
+from chaos.results.story import paid
 from chaos.runner.play import Played
 from chaos.scenarios.scenario import Scenario
 from order_service.wire import Delivery
@@ -77,9 +78,13 @@ def _cell(
 
 
 def _figure(cell: Played) -> str:
-    text = "" if cell.effects is None else f"{cell.effects:g}"
-    if cell.verdict is Verdict.FAIL:
-        text += f" (computed {cell.scenario.effects}) ✗"
-    if cell.verdict is Verdict.UNKNOWN:
-        text += " ?"
-    return f"[{STYLE[cell.verdict]}]{text}[/]"
+    """What was measured: twice is red and lost is yellow, in words too; a cell that did not pass is marked."""
+    words, style = paid(cell.effects)
+    short = words.removeprefix("paid ") if cell.effects not in (None, 1) else ""
+    text = "" if cell.effects is None else f"[{style}]{cell.effects:g} {short}".rstrip() + "[/]"
+    match cell.verdict:
+        case Verdict.FAIL:
+            text += f" [{STYLE[cell.verdict]}]✗ not {cell.scenario.effects}[/]"
+        case Verdict.UNKNOWN:
+            text += f" [{STYLE[cell.verdict]}]?[/]"
+    return text.strip()

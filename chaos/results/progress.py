@@ -4,8 +4,10 @@ Guarantee: each scenario has one line that fits 80 columns, with its whole name 
 not pass has its reasons beneath. Without a terminal the lines are plain.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -17,6 +19,7 @@ from rich.text import Text
 from chaos.mutation import Hunted
 from chaos.promises.audit import Audit
 from chaos.promises.verdict import Verdict, worst
+from chaos.results import latest, story
 from chaos.results.cells import are_cells, table, with_reasons
 from chaos.results.lines import STYLE as _STYLE
 from chaos.results.lines import duration, reasons, short
@@ -25,7 +28,6 @@ from chaos.runner.play import Played
 from chaos.scenarios.scenario import Scenario
 from chaos.soak.endurance import Endured
 from chaos.soak.rounds import Round
-from chaos.soak.shrink import REPLAYS
 from report import durations
 from report.command import Invocation, chaos
 
@@ -38,15 +40,22 @@ _COLUMNS = 80
 class Progress:
     """The table, growing cell by cell, or one line a scenario; plain lines where there is no terminal.
 
-    `before` has the seconds that scenarios took in earlier runs.
+    `before` has the seconds that scenarios took in earlier runs. With `told`, the cells of the table, which are played in its order,
+    are told one by one as well.
     """
 
     def __init__(
-        self, console: Console, scenarios: Sequence[Scenario], before: Mapping[str, float] = {}
+        self,
+        console: Console,
+        scenarios: Sequence[Scenario],
+        before: Mapping[str, float] = {},
+        *,
+        told: bool = False,
     ) -> None:
         self._console = console
         self._scenarios = scenarios
         self._before = before
+        self._told = told
         self._played: dict[str, Played] = {}
         self._current: Scenario | None = None
         self._live: Live | None = None
@@ -59,6 +68,8 @@ class Progress:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Shows live, for the length of the block, the table or what is being played."""
+        if self._told:
+            self._console.print(story.OPENING, highlight=False)
         left_s = self._left_s()
         if not self.tabular and left_s is not None:
             self._console.print(
@@ -74,6 +85,10 @@ class Progress:
 
     def started(self, scenario: Scenario) -> None:
         """A scenario begins."""
+        before = next(reversed(self._played.values()), None)
+        happens = story.happens(scenario, before.scenario if before else None)
+        if self._told and happens is not None:
+            self._console.print(happens, highlight=False, soft_wrap=True)
         self._current = scenario
         self._refresh()
 
@@ -82,13 +97,16 @@ class Progress:
         self._played[played.scenario.name] = played
         self._current = None
         self._refresh()
-        if self._live is None or not self.tabular:
+        if self._told:
+            self._console.print(story.told(played), highlight=False)
+        elif self._live is None or not self.tabular:
             self._print_line(played)
 
     def table(self) -> RenderableType:
         """The cells, and on a terminal, where no lines were printed before, why some of them did not pass."""
         made = table(self._scenarios, self._played, self._current)
-        return with_reasons(made, self._played.values()) if self._console.is_terminal else made
+        silent = self._console.is_terminal and not self._told
+        return with_reasons(made, self._played.values()) if silent else made
 
     def _print_line(self, played: Played) -> None:
         width = min(self._console.width, _COLUMNS) if self._console.is_terminal else _COLUMNS
@@ -147,6 +165,15 @@ def summary(played: Sequence[Played], whole: Played, invocation: Invocation) -> 
     return text
 
 
+def where(written: Sequence[Path]) -> list[str]:
+    """Where a run's files are; of the report also the address that a browser opens, and the one that stays."""
+    *files, page = written
+    lines = [f"Written: {os.path.relpath(path)}" for path in files]
+    lines.append(f"Report: {page.resolve().as_uri()}")
+    link = latest.point(page.parent)
+    return lines if link is None else [*lines, f"The newest run: {os.path.relpath(link)}"]
+
+
 def hunted_line(hunted: Hunted) -> str:
     """One planted bug, as it was hunted."""
     style, word = ("green", "caught") if hunted.caught else ("bold red", "MISSED")
@@ -202,7 +229,7 @@ def soak_summary(endured: Endured, plan_file: str | None) -> str:
             + escape(
                 "; ".join(str(strike) for strike in endured.smallest.strikes) or "no strike at all"
             )
-            + f"\nIt failed in {endured.failures} of {REPLAYS} trials (the schedule of the operating system is not part of "
+            + f"\nIt failed in {endured.failures} of {endured.replays} trials (the schedule of the operating system is not part of "
             f"the seed)."
         )
     if plan_file is not None:

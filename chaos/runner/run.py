@@ -1,6 +1,7 @@
 """One run: a stack with wrapped services, the scenarios in their order, a result.
 
-Guarantee: the wrapped stack differs from the bare one in its three factories and in shorter pauses, in nothing else.
+Guarantee: a seed decides the order in which the scenarios are played, and each result stands in the place of its scenario. The
+wrapped stack differs from the bare one in its factories, in `REPLICAS` and in `ENVIRONMENT`: no durability is among them.
 """
 
 import random
@@ -23,6 +24,7 @@ from chaos.runner.play import Played, play
 from chaos.scenarios.scenario import Scenario
 from stack.embedded import Stack
 from stack.processes import StackError
+from stack.servers import LentServers
 from stack.toxics import Toxiproxy
 
 WRAPPED = {
@@ -65,7 +67,7 @@ SECOND_REPLICAS = {"billing_service-1": {"BILLING_GROUP_COMMIT": "0"}}
 
 
 class Progress(Protocol):
-    """Who watches a run."""
+    """What a run reports to while it is played."""
 
     def shown(self) -> AbstractContextManager[None]:
         """For the length of the run."""
@@ -87,14 +89,14 @@ async def open_harness(
     replicas: int | Mapping[str, int] = REPLICAS,
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
+    servers: LentServers | None = None,
     with_standby: bool = False,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
-    `with_standby` has two replicas of each service, and a synchronous standby of Postgres. Without it, such a stack is opened
-    beside for the first scenario that needs one.
-
-    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there.
+    Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
+    borrows `servers`, if there are any. `with_standby` has two replicas of each service, and a synchronous standby of Postgres;
+    without it, such a stack is opened beside for the first scenario that needs one.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
@@ -113,6 +115,7 @@ async def open_harness(
             },
             progress=progress,
             usual_ports=usual_ports,
+            servers=None if with_standby else servers,
             with_standby=with_standby,
             replica_environ=SECOND_REPLICAS if with_standby else None,
         ) as stack,
@@ -165,17 +168,24 @@ async def _found_before(target: Target) -> frozenset[tuple[str, str]]:
 
 
 async def play_all(
-    harness: Harness, scenarios: Iterable[Scenario], seed: int, progress: Progress
+    harness: Harness,
+    scenarios: Iterable[Scenario],
+    seed: int,
+    progress: Progress,
+    *,
+    shuffled: bool = True,
 ) -> list[Played]:
     """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order.
+
+    Not `shuffled`, they are played in their own order: that tells a story and finds less.
 
     It ends early when a process of the stack does not become ready any more; what was not played is not returned.
     """
     order = list(scenarios)
-    shuffled = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
+    drawn = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
     with progress.shown():
-        for scenario in shuffled:
+        for scenario in drawn if shuffled else order:
             progress.started(scenario)
             played[scenario.name] = await play(harness, scenario)
             progress.ended(played[scenario.name])

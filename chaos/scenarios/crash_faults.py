@@ -1,6 +1,8 @@
 """Scenarios of lost commits, crashes of Postgres, and processes that stop or die, beyond the cells of the table.
 
 Guarantee: every crash here is confirmed by the operating system or by Postgres, never assumed.
+
+Long because it is a list: each scenario is declared, and nothing is computed.
 """
 
 from dataclasses import replace

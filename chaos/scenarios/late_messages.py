@@ -1,6 +1,8 @@
 """Scenarios of late, duplicated and overtaken messages, and of keys that are reused with another payload.
 
 Guarantee: every duplicate in this list is sent while its original is late, lost or already answered.
+
+Long because it is a list: each scenario is declared, and nothing is computed.
 """
 
 from chaos.scenarios.scenario import (

@@ -1,6 +1,8 @@
 """Scenarios of truncated, slow and refused messages, and of notifications, beyond the cells of the table.
 
 Guarantee: a fault of the network counts only if its toxic is still armed when it is healed.
+
+Long because it is a list: each scenario is declared, and nothing is computed.
 """
 
 from chaos.harness.context import ONLY

@@ -1,7 +1,7 @@
 """What a scenario is: a short list of steps, and the effects to expect.
 
-Guarantee: an entry says which faults strike and what must be seen, and nothing else; all scenarios are played and judged
-in the same way, against every promise.
+An entry says which faults strike and what must be seen, and nothing else; all scenarios are played and judged in the same way, against
+every promise.
 """
 
 from dataclasses import dataclass

@@ -27,6 +27,7 @@ from chaos.runner.whole import findings_of_audit
 from chaos.soak.plan import REPLICAS, TOXICS, Plan, Strike
 from chaos.steps.processes import stopped
 from order_service.wire import Delivery, Status
+from stack.servers import LentServers
 from stack.toxics import ToxiproxyError
 from stack.waiting import NotSeen, until
 
@@ -69,7 +70,7 @@ class Round:
 
 
 def open_soak(
-    run_dir: Path, factories: Mapping[str, str] | None = None
+    run_dir: Path, servers: LentServers, factories: Mapping[str, str] | None = None
 ) -> AbstractAsyncContextManager[Harness]:
     """A stack for rounds: two processes of each service, short deadlines."""
     return open_harness(
@@ -79,6 +80,7 @@ def open_soak(
         factories={**WRAPPED, **(factories or {})},
         replicas=REPLICAS,
         environ=ENVIRONMENT,
+        servers=servers,
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+import asyncpg
+
 from chaos.evidence.readings import connect
 from chaos.harness.context import Context
 from chaos.steps.step import PROCESSES, Needs
@@ -17,6 +19,8 @@ from chaos.steps.step import PROCESSES, Needs
 _QUERIES = 5
 # Far longer than a new connection takes.
 _SILENCE_S = 1.0
+# What a query ends with when there is no database behind the proxy, or the connection breaks.
+_BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,15 @@ class ExpectSlowAnswers:
     latency_ms: int
 
     async def perform(self, context: Context) -> None:
-        connection = await connect(await _over(context, self.proxy))
-        took_s = []
+        claim = f"no answer of {self.proxy} came within {self.latency_ms} ms"
         try:
-            for _ in range(_QUERIES):
-                since_s = time.monotonic()
-                await connection.fetchval("SELECT 1")
-                took_s.append(time.monotonic() - since_s)
-        finally:
-            await connection.close()
-        # The fastest one: a busy machine delays some answers, but not every one of them by this much.
-        fastest_ms = min(took_s) * 1000
+            # The fastest one: a busy machine delays some answers, but not every one of them by this much.
+            fastest_ms = 1000 * min(await _times_s(await _over(context, self.proxy)))
+        except _BROKEN as exc:
+            context.witness(claim, seen=False, instead=f"no answer at all: {type(exc).__name__}")
+            return
         context.witness(
-            f"no answer of {self.proxy} came within {self.latency_ms} ms",
+            claim,
             seen=fastest_ms >= self.latency_ms,
             instead=f"one came after {fastest_ms:.0f} ms",
         )
@@ -62,9 +62,23 @@ class ExpectSilence:
             await connection.close()
         except TimeoutError:
             seen = True
-        except OSError:
+        except _BROKEN:
             pass
         context.witness(f"{self.proxy} said nothing for {_SILENCE_S:g} s", seen=seen)
+
+
+async def _times_s(url: str) -> list[float]:
+    """How long each of some queries takes, over one connection."""
+    connection = await connect(url)
+    took_s = []
+    try:
+        for _ in range(_QUERIES):
+            since_s = time.monotonic()
+            await connection.fetchval("SELECT 1")
+            took_s.append(time.monotonic() - since_s)
+    finally:
+        await connection.close()
+    return took_s
 
 
 async def _over(context: Context, proxy: str) -> str:

@@ -308,7 +308,7 @@ class LosePrimary:
     only_reads: bool = False
 
     async def perform(self, context: Context) -> None:
-        failover, servers = context.failover, context.services.servers
+        failover, servers = context.failover, context.services.database_servers
         old, before = servers.primary, await _visible(failover)
         if self.behind:
             written, received = await _positions(context)
@@ -397,7 +397,7 @@ class JudgeFailover:
 
 async def restore(context: Context) -> None:
     """The pair as it was: a primary, and a synchronous standby that follows it."""
-    servers = context.services.servers
+    servers = context.services.database_servers
     if servers.standby is not None and servers.primary.child.running:
         connection = await context.failover.connect()
         await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
@@ -455,7 +455,7 @@ async def _order_ids(failover: Failover) -> list[uuid.UUID]:
 
 async def _positions(context: Context) -> tuple[int, int]:
     """How far the primary has written its log, and how far the standby has received it, in bytes."""
-    servers = context.services.servers
+    servers = context.services.database_servers
     if servers.standby is None:
         raise NotSeen("there is no standby")
     found = []

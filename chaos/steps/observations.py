@@ -1,6 +1,8 @@
 """Steps that observe: what must be seen, and copies of charges that billing must refuse or answer again.
 
 Guarantee: no step here changes the fault; what is not seen becomes a missing witness and never an exception.
+
+Long because it is a list of small steps: each is a few lines beside its dataclass.
 """
 
 from dataclasses import dataclass

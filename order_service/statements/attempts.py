@@ -10,33 +10,15 @@ from uuid import UUID
 from order_service.orders import Beginning, LeaseLost
 from order_service.wire import Attempt
 from service_kit.bounded_pool import Connection
-from service_kit.group_commit import Alone
-
-
-async def begin_attempt(
-    connection: Connection, order_id: UUID, attempt: int, owner: UUID, lease_s: float
-) -> None:
-    """Commits that an attempt begins under the same key. Doing it twice changes nothing. Raises `LeaseLost`."""
-    begun = await connection.fetchval(
-        """
-        UPDATE orders.orders
-        SET attempts = $2, lease_until = now() + make_interval(secs => $4)
-        WHERE order_id = $1 AND status = 'pending' AND lease_owner = $3 AND attempts IN ($2 - 1, $2)
-        RETURNING true
-        """,
-        order_id,
-        attempt,
-        owner,
-        lease_s,
-    )
-    if begun is None:
-        raise LeaseLost
 
 
 async def begin_attempts(
     connection: Connection, beginnings: Sequence[Beginning], owner: UUID, lease_s: float
-) -> list[Exception | None]:
-    """Commits that attempts begin under the same keys; `Alone` for those whose lease may be lost."""
+) -> dict[UUID, bool]:
+    """Commits that attempts begin under the same keys, of the orders that no other transaction holds.
+
+    For each of these: false when this process has lost the lease. Doing it twice changes nothing.
+    """
     rows = await connection.fetch(
         """
         WITH wanted AS (
@@ -47,21 +29,23 @@ async def begin_attempts(
           WHERE order_id = ANY ($1::uuid[])
           ORDER BY order_id
           FOR UPDATE SKIP LOCKED
+        ), begun AS (
+          UPDATE orders.orders
+          SET attempts = wanted.attempt, lease_until = now() + make_interval(secs => $4)
+          FROM wanted JOIN free ON free.order_id = wanted.order_id
+          WHERE orders.order_id = wanted.order_id AND orders.status = 'pending' AND orders.lease_owner = $3
+            AND orders.attempts IN (wanted.attempt - 1, wanted.attempt)
+          RETURNING orders.order_id
         )
-        UPDATE orders.orders
-        SET attempts = wanted.attempt, lease_until = now() + make_interval(secs => $4)
-        FROM wanted JOIN free ON free.order_id = wanted.order_id
-        WHERE orders.order_id = wanted.order_id AND orders.status = 'pending' AND orders.lease_owner = $3
-          AND orders.attempts IN (wanted.attempt - 1, wanted.attempt)
-        RETURNING orders.order_id
+        SELECT free.order_id, begun.order_id IS NOT NULL AS begun
+        FROM free LEFT JOIN begun ON begun.order_id = free.order_id
         """,
         [each.order_id for each in beginnings],
         [each.attempt for each in beginnings],
         owner,
         lease_s,
     )
-    begun = {row["order_id"] for row in rows}
-    return [None if each.order_id in begun else Alone() for each in beginnings]
+    return {row["order_id"]: row["begun"] for row in rows}
 
 
 async def lock_for_fresh_key(

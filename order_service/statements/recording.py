@@ -1,4 +1,4 @@
-"""The statements that record orders: one alone, and many at once.
+"""The statement that records orders.
 
 Guarantee: an order, its key and its first attempt are committed together before anything is sent; keys are gap-free and
 become visible in their order, because only what is inserted spends one.
@@ -17,61 +17,6 @@ from order_service.orders import (
     fingerprint,
 )
 from service_kit.bounded_pool import Connection
-from service_kit.group_commit import Alone
-
-
-async def record(
-    connection: Connection,
-    recording: Recording,
-    owner: UUID,
-    lease_s: float,
-    window_max: int,
-) -> PendingOrder:
-    """Commits the order, its sequence key and its first attempt in one statement.
-
-    The counter row is locked from here to the commit, so keys become visible in their order; the statement is alone in
-    its transaction to keep that time short. Raises `CustomerKeyTaken` and `WindowFull`, which spend no key.
-    """
-    order = recording.order
-    try:
-        row = await connection.fetchrow(
-            """
-            WITH unsettled AS (
-              SELECT count(*) AS orders
-              FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
-            ), minted AS (
-              UPDATE orders.sequence_counter
-              SET last_key = last_key + 1
-              FROM unsettled
-              WHERE unsettled.orders < $10
-              RETURNING last_key
-            )
-            INSERT INTO orders.orders
-              (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-               lease_owner, lease_until, client)
-            SELECT $1, $2, $3, $4, $5, last_key, $6, $7, $8, now() + make_interval(secs => $9), $11
-            FROM minted
-            RETURNING sequence_key, created_at
-            """,
-            recording.order_id,
-            order.customer,
-            order.item,
-            order.amount_cents,
-            order.delivery.value,
-            recording.customer_key,
-            fingerprint(order),
-            owner,
-            lease_s,
-            window_max,
-            recording.client,
-        )
-    except asyncpg.UniqueViolationError as exc:
-        if exc.constraint_name != "orders_shopper_key_once":
-            raise
-        raise CustomerKeyTaken from exc
-    if row is None:
-        raise WindowFull
-    return recording.pending(row["sequence_key"], row["created_at"])
 
 
 async def record_all(
@@ -83,68 +28,64 @@ async def record_all(
 ) -> list[PendingOrder | Exception]:
     """Commits all orders with their keys and first attempts: the order of arrival is the order of their keys.
 
-    For each one the order, `WindowFull` or `CustomerKeyTaken`. Raises `Alone` when another replica has just taken one of the
-    customers' keys.
+    For each one the order, `WindowFull` or `CustomerKeyTaken`. The counter row is locked from here to the commit, so keys
+    become visible in their order; the statement is alone in its transaction to keep that time short. When another
+    replica records the same customer's key at this moment, the unique constraint fails the statement; repeated, it finds the key.
     """
-    try:
-        rows = await connection.fetch(
-            """
-            WITH wanted AS (
-              SELECT *
-              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[],
-                          $11::text[])
-                WITH ORDINALITY
-                AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, client, position)
-            ), fresh AS (
-              SELECT wanted.*, row_number() OVER (ORDER BY wanted.position) AS place
-              FROM wanted
-              WHERE NOT EXISTS (
-                SELECT 1
-                FROM orders.orders
-                WHERE orders.client = wanted.client AND orders.customer = wanted.customer
-                  AND orders.shopper_key = wanted.shopper_key
-              )
-            ), unsettled AS (
-              SELECT count(*) AS orders
-              FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
-            ), admitted AS (
-              SELECT fresh.* FROM fresh, unsettled WHERE fresh.place <= $10 - unsettled.orders
-            ), minted AS (
-              UPDATE orders.sequence_counter
-              SET last_key = last_key + (SELECT count(*) FROM admitted)
-              RETURNING last_key - (SELECT count(*) FROM admitted) AS key_before
-            ), recorded AS (
-              INSERT INTO orders.orders
-                (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
-                 lease_owner, lease_until, client)
-              SELECT order_id, customer, item, amount_cents, delivery, key_before + place, shopper_key, fingerprint,
-                     $8, now() + make_interval(secs => $9), client
-              FROM admitted, minted
-              ORDER BY place
-              RETURNING order_id, sequence_key, created_at
-            )
-            SELECT fresh.order_id IS NULL AS taken, recorded.sequence_key, recorded.created_at
-            FROM wanted
-            LEFT JOIN fresh ON fresh.order_id = wanted.order_id
-            LEFT JOIN recorded ON recorded.order_id = wanted.order_id
-            ORDER BY wanted.position
-            """,
-            [each.order_id for each in recordings],
-            [each.order.customer for each in recordings],
-            [each.order.item for each in recordings],
-            [each.order.amount_cents for each in recordings],
-            [each.order.delivery.value for each in recordings],
-            [each.customer_key for each in recordings],
-            [fingerprint(each.order) for each in recordings],
-            owner,
-            lease_s,
-            window_max,
-            [each.client for each in recordings],
+    rows = await connection.fetch(
+        """
+        WITH wanted AS (
+          SELECT *
+          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[],
+                      $11::text[])
+            WITH ORDINALITY
+            AS wanted (order_id, customer, item, amount_cents, delivery, shopper_key, fingerprint, client, position)
+        ), fresh AS (
+          SELECT wanted.*, row_number() OVER (ORDER BY wanted.position) AS place
+          FROM wanted
+          WHERE NOT EXISTS (
+            SELECT 1
+            FROM orders.orders
+            WHERE orders.client = wanted.client AND orders.customer = wanted.customer
+              AND orders.shopper_key = wanted.shopper_key
+          )
+        ), unsettled AS (
+          SELECT count(*) AS orders
+          FROM (SELECT 1 FROM orders.orders WHERE status = 'pending' LIMIT $10) AS pending
+        ), admitted AS (
+          SELECT fresh.* FROM fresh, unsettled WHERE fresh.place <= $10 - unsettled.orders
+        ), minted AS (
+          UPDATE orders.sequence_counter
+          SET last_key = last_key + (SELECT count(*) FROM admitted)
+          RETURNING last_key - (SELECT count(*) FROM admitted) AS key_before
+        ), recorded AS (
+          INSERT INTO orders.orders
+            (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
+             lease_owner, lease_until, client)
+          SELECT order_id, customer, item, amount_cents, delivery, key_before + place, shopper_key, fingerprint,
+                 $8, now() + make_interval(secs => $9), client
+          FROM admitted, minted
+          ORDER BY place
+          RETURNING order_id, sequence_key, created_at
         )
-    except asyncpg.UniqueViolationError as exc:
-        if exc.constraint_name != "orders_shopper_key_once":
-            raise
-        raise Alone from exc
+        SELECT fresh.order_id IS NULL AS taken, recorded.sequence_key, recorded.created_at
+        FROM wanted
+        LEFT JOIN fresh ON fresh.order_id = wanted.order_id
+        LEFT JOIN recorded ON recorded.order_id = wanted.order_id
+        ORDER BY wanted.position
+        """,
+        [each.order_id for each in recordings],
+        [each.order.customer for each in recordings],
+        [each.order.item for each in recordings],
+        [each.order.amount_cents for each in recordings],
+        [each.order.delivery.value for each in recordings],
+        [each.customer_key for each in recordings],
+        [fingerprint(each.order) for each in recordings],
+        owner,
+        lease_s,
+        window_max,
+        [each.client for each in recordings],
+    )
     return [_recorded(each, row) for each, row in zip(recordings, rows, strict=True)]
 
 
@@ -157,7 +98,7 @@ def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Excep
 
 
 async def prove_writable(connection: Connection) -> None:
-    """Succeeds when this role could record an order in this session. It names all tables and columns and writes no row."""
+    """Succeeds when this role could record an order in this session. It names all tables and columns that an order writes, and writes no row."""
     await connection.execute(
         """
         WITH minted AS (
@@ -167,10 +108,14 @@ async def prove_writable(connection: Connection) -> None:
           SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         ), recorded AS (
           INSERT INTO orders.orders
-            (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint, lease_owner, lease_until)
-          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
+            (order_id, customer, item, amount_cents, delivery, sequence_key, shopper_key, fingerprint,
+             lease_owner, lease_until, client)
+          SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false
         )
-        UPDATE orders.orders SET status = status, answer = answer, settled_at = settled_at WHERE false
+        UPDATE orders.orders
+        SET status = status, answer = answer, notification = notification, settled_at = settled_at, attempts = attempts,
+            sequence_key = sequence_key, lease_owner = lease_owner, lease_until = lease_until
+        WHERE false
         """
     )
 

@@ -5,7 +5,7 @@ body is refused too; an endpoint with parameters other than its request cannot b
 silently.
 """
 
-from service_kit.direct_route.api import DirectAPI
 from service_kit.direct_route.route import DirectRoute, documented_body, read_body
+from service_kit.direct_route.served import application, served
 
-__all__ = ["DirectAPI", "DirectRoute", "documented_body", "read_body"]
+__all__ = ["DirectRoute", "application", "documented_body", "read_body", "served"]

@@ -3,6 +3,8 @@
 Guarantee: every wait for the peer has a deadline. If a body is not complete in time, the application gets
 `http.disconnect`. A refusal is written after the answers to all earlier requests of the connection, and then the
 connection ends.
+
+Long because a connection is one state machine: uvicorn calls one class for its data, its deadlines and its end.
 """
 
 import asyncio

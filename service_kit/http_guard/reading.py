@@ -42,8 +42,9 @@ _CHUNKED_PIECE = 4096
 _FRAMING_PER_BODY_BYTE = 8
 # How much of a body is read after the application has answered, so that the peer can read the answer. Then it is cut.
 _UNWANTED_BYTES_MAX = 262_144
-# What the parser reports for a request line without a version.
-_UNNAMED_VERSIONS = ("0.0", "0.9")
+# Stands in each request line but those of HTTP/0.9. No target has a space.
+_VERSION = b" HTTP/"
+_EMPTY_LINES = b"\r\n"
 _SLASH = ord("/")
 # Answered even when all connections are in use.
 _PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
@@ -77,6 +78,8 @@ class BoundedReader(HttpToolsProtocol):
         self.body_bytes = 0
         self._body_length = 0
         self._tail = b""
+        # The request line of an unfinished head, until it is whole.
+        self._line: bytearray | None = None
         # The fields of the last complete head; while the next one is read, `headers` is another list.
         self.whole_head: Fields | None = None
         self._known_host: bytes | None = None
@@ -98,6 +101,9 @@ class BoundedReader(HttpToolsProtocol):
         after_head = len(data) - data.find(END_OF_HEAD) - len(END_OF_HEAD)
         self.head_bytes = max(1, after_head - self.body_bytes)
         self._tail = data[-3:]
+        if self.whole_head is not None:
+            # Else it was the preface of HTTP/2, which is no request.
+            self._begin_line(data[-self.head_bytes :])
         return False
 
     def feed(self, piece: bytes) -> None:
@@ -113,10 +119,12 @@ class BoundedReader(HttpToolsProtocol):
                 end = piece.rfind(END_OF_HEAD)
                 self.head_bytes = len(piece) - end - len(END_OF_HEAD) if end >= 0 else len(piece)
                 self._tail = piece[-3:]
+                self._begin_line(piece[end + len(END_OF_HEAD) :] if end >= 0 else piece)
             return
         room = self.head_bytes_max - self.head_bytes
         if not self.head_bytes:
             self._tail = b""
+            self._line = bytearray()
         self.head_bytes += len(piece)
         # A fault in the allowed part is more specific than "too large", so it is reported first.
         self._feed_parser(piece[:room])
@@ -183,9 +191,26 @@ class BoundedReader(HttpToolsProtocol):
         self._tail = (self._tail + piece)[-3:]
         if self.headers is not self.whole_head:
             self._check_size()
-        if b"\n" in piece and self.parser.get_http_version() in _UNNAMED_VERSIONS:
-            # A peer that speaks HTTP/0.9 sends this line only and waits for the answer.
-            raise Refused(VERSION_UNKNOWN, "Use HTTP/1.1.")
+        self._check_line(piece)
+
+    def _begin_line(self, data: bytes) -> None:
+        """The first bytes of a head that came in one piece with the end of a body."""
+        self._line = bytearray()
+        self._check_line(data.lstrip(_EMPTY_LINES))
+
+    def _check_line(self, piece: bytes) -> None:
+        """Raises `Refused` when a request line ends without a version.
+
+        A peer that speaks HTTP/0.9 sends this line only and waits for the answer. The parser does not tell: until the head is
+        complete it reports the version of the connection's last request.
+        """
+        if self._line is None:
+            return
+        self._line += piece
+        if b"\n" in piece:
+            line, self._line = self._line.partition(b"\n")[0], None
+            if _VERSION not in line:
+                raise Refused(VERSION_UNKNOWN, "Use HTTP/1.1.")
 
     def _check_size(self) -> None:
         if len(self.url) > self._target_bytes_max:

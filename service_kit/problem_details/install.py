@@ -151,14 +151,14 @@ def install(
 
     @app.get("/problems/", include_in_schema=False)
     async def problems() -> HTMLResponse:
-        return HTMLResponse(index_page(whole))
+        return index_page(whole)
 
     @app.get("/problems/{slug}", include_in_schema=False)
     async def problem(slug: str) -> HTMLResponse:
         kind = whole.types.get(slug)
         if kind is None:
             raise Problem(NOT_FOUND, "There is no problem type of this name.")
-        return HTMLResponse(problem_page(whole, kind))
+        return problem_page(whole, kind)
 
     return whole
 

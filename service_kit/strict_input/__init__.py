@@ -6,7 +6,7 @@ of its characters to its reader.
 The package knows nothing of the services that use it and could stand alone.
 """
 
-from service_kit.strict_input.text import HumanText
+from service_kit.strict_input.text import SHOWN
 from service_kit.strict_input.values import CanonicalInteger, CanonicalUUID
 
-__all__ = ["CanonicalInteger", "CanonicalUUID", "HumanText"]
+__all__ = ["SHOWN", "CanonicalInteger", "CanonicalUUID"]

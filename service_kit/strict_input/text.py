@@ -6,9 +6,8 @@ refused and never removed, so the caller learns of it.
 """
 
 import unicodedata
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 # Unicode calls these letters or marks, but they are blank or have no width: the combining grapheme joiner, Hangul fillers,
@@ -36,9 +35,5 @@ def _shown(text: str) -> str:
     return text
 
 
-# The pattern is the part of the rule that JSON Schema can express: no C0 and C1 controls.
-HumanText = Annotated[
-    str,
-    Field(strict=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"),
-    AfterValidator(_shown),
-]
+# For the field of a model that a service reads. A published type can say less: a pattern of JSON Schema cannot name them all.
+SHOWN = AfterValidator(_shown)

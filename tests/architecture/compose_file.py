@@ -1,4 +1,4 @@
-"""The rules of docker-compose.yml, the Dockerfile and .env.example, each a function to the places that break it."""
+"""The rules of the compose files, the Dockerfile and .env.example, each a function to the places that break it."""
 
 import re
 from collections.abc import Mapping
@@ -15,18 +15,27 @@ _PREFIXES = {
     "billing_service": "BILLING_",
     "notification_service": "NOTIFICATION_",
 }
-PUBLISHING = ("gateway", "inspect")
+PUBLISHING = ("gateway", "inspect", "prometheus", "grafana")
+FILES = ("docker-compose.yml", "deploy/observability.yml")
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
 _DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
 def definition() -> Definition:
-    """docker-compose.yml, parsed."""
-    parsed: Definition = yaml.safe_load(
-        (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
-    )
-    return parsed
+    """All compose files, parsed, as Compose puts them together: no file changes a service of another."""
+    whole: dict[str, Any] = {}
+    for name in FILES:
+        parsed = yaml.safe_load((PROJECT / name).read_text(encoding="utf-8"))
+        for kind, entries in parsed.items():
+            if kind in ("services", "networks", "volumes"):
+                repeated = whole.setdefault(kind, {}).keys() & entries
+                if repeated:
+                    raise ValueError(f"{name} changes {', '.join(repeated)}")
+                whole[kind].update(entries)
+            elif not kind.startswith("x-"):
+                whole[kind] = entries
+    return whole
 
 
 def services_are_guarded(compose: Definition) -> list[str]:
@@ -101,7 +110,7 @@ def who_stays_is_watched(compose: Definition) -> list[str]:
 
 
 def secrets_by_default_are_marked(compose: Definition) -> list[str]:
-    """What stands in the file is known to everybody, so it carries the mark that production refuses."""
+    """What stands in the file is public, so it carries the mark that production refuses."""
     return sorted(
         {
             variable
@@ -148,6 +157,16 @@ def gateways_are_bounded(compose: Definition) -> list[str]:
     ]
 
 
+def images_are_pinned(compose: Definition) -> list[str]:
+    """An image of others has a tag that stays what it is; the project's own is built here."""
+    return [
+        f"{name}: {service['image']}"
+        for name, service in compose["services"].items()
+        if not service["image"].startswith("${")
+        and re.search(r":v?\d[\w.-]*$", service["image"]) is None
+    ]
+
+
 def _mebibytes(size: str) -> int:
     return int(re.sub(r"(m|MiB)$", "", size))
 
@@ -162,11 +181,12 @@ RULES = (
     secrets_by_default_are_marked,
     secrets_stay_with_their_service,
     gateways_are_bounded,
+    images_are_pinned,
 )
 
 
 def defaults(compose: Definition) -> dict[str, str]:
-    """Every variable of docker-compose.yml with its default."""
+    """Every variable of the compose files with its default."""
     return {
         variable: default
         for service in compose["services"].values()

@@ -1,11 +1,10 @@
 """docs/guarantees.md: each guarantee with the tests that fail when it is broken, made by `make docs`.
 
-Guarantee: a guarantee on the page stands word for word in its module or in docs/protocol.md; one without a test says so.
+Guarantee: a guarantee on the page stands word for word in its module or in docs/protocol.md, and none is without a test.
 """
 
 import ast
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ PROTOCOL = PROJECT / "docs" / "protocol.md"
 PARTS = (*SERVICES, KIT, "examples", "migrations", "stack", "chaos", "report")
 # Its rows name their tests themselves; tests/architecture/test_documents.py follows them.
 _NAMES_ITS_TESTS = "Requirements of draft"
-_NO_TEST = "**no test yet**"
 _ITEM = re.compile(r"(?:\d+\.|-) ")
 
 
@@ -33,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Registry:
-    """Which tests show which guarantee, and which guarantees have none yet."""
+    """Which tests show which guarantee."""
 
     modules: Mapping[str, Tests]
     protocol: Mapping[str, Mapping[str, Tests]]
@@ -61,20 +59,15 @@ REGISTRY = Registry(guarantees.MODULES, guarantees.PROTOCOL)
 
 
 def main() -> None:
-    """Writes the page, and prints what has no test yet."""
+    """Writes the page."""
     protocol = PROTOCOL.read_text(encoding="utf-8")
     PAGE.write_text(page(sources(), protocol, REGISTRY), encoding="utf-8")
-    without = REGISTRY.without_a_test
-    sys.stdout.write(
-        "\n    ".join([f"{len(without)} guarantees have no test yet:", *without]) + "\n"
-    )
 
 
 def page(files: Sources, protocol: str, registry: Registry) -> str:
     """The whole page."""
     stated = guarantees_of(files)
     rows = rows_of(protocol)
-    without = registry.without_a_test
     lines = [
         "# Guarantees",
         "",
@@ -82,7 +75,7 @@ def page(files: Sources, protocol: str, registry: Registry) -> str:
         "is broken. `make docs` makes this page from the docstrings and `tests/architecture/guarantees.py`, and",
         "`tests/architecture/test_guarantees.py` checks that nothing is missing and that every test exists. Do not edit it.",
         "",
-        f"{len(stated) + len(rows)} guarantees, of which {len(without)} have {_NO_TEST}.",
+        f"{len(stated) + len(rows)} guarantees.",
         "",
         "`make test` runs all tests but those of `tests/browser`; what needs Docker is tried by `make compose-test`.",
     ]
@@ -137,6 +130,7 @@ def offences(files: Sources, protocol: str, registry: Registry) -> list[str]:
     return [
         *_offences_of_modules(set(guarantees_of(files)), set(registry.modules)),
         *_offences_of_rows(rows_of(protocol), registry),
+        *(f"{name} has no test" for name in registry.without_a_test),
         *(f"{test} does not exist" for test in sorted(registry.tests - _existing(files))),
     ]
 
@@ -171,7 +165,7 @@ def _existing(files: Sources) -> set[str]:
 
 
 def _tests(tests: Tests | list[str]) -> str:
-    return "<br>".join(f"`{test}`" for test in tests) or _NO_TEST
+    return "<br>".join(f"`{test}`" for test in tests)
 
 
 def _row(text: str) -> str:

@@ -34,6 +34,7 @@ OFFENCES: dict[Rule, tuple[tuple[str, ...], Any]] = {
         ("services", "gateway", "environment", "GOMEMLIMIT"),
         "300MiB",
     ),
+    compose_file.images_are_pinned: (("services", "grafana", "image"), "grafana/grafana:latest"),
     compose_file.secrets_by_default_are_marked: (
         ("services", "postgres", "environment", "POSTGRES_PASSWORD"),
         "${POSTGRES_PASSWORD:-secret}",
@@ -65,6 +66,8 @@ DISGUISES: list[tuple[Rule, tuple[str, ...], Any]] = [
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["8001:8001"]),
     (compose_file.ports_are_local, ("services", "gateway", "ports"), ["0.0.0.0:8001:8001"]),
     (compose_file.ports_are_local, ("services", "postgres", "networks"), ["edge"]),
+    (compose_file.ports_are_local, ("services", "grafana", "ports"), ["3000:3000"]),
+    (compose_file.images_are_pinned, ("services", "prometheus", "image"), "prom/prometheus"),
     (compose_file.services_are_guarded, ("services", "accounts", "mem_limit"), None),
     (
         compose_file.both_versions_understand_it,
@@ -202,7 +205,7 @@ def test_a_service_starts_with_the_defaults(name: str, monkeypatch: pytest.Monke
 def test_production_does_not_start_with_the_defaults(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has only set ENVIRONMENT has replaced nothing yet."""
+    """With ENVIRONMENT alone no secret has been replaced yet."""
     with pytest.raises(SystemExit):
         settings_of(name, monkeypatch, ENVIRONMENT="production")
 

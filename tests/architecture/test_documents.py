@@ -186,10 +186,10 @@ def test_the_draft_is_covered() -> None:
     assert all("::test_" in row for row in rows)
 
 
-def test_the_token_of_the_readme_is_that_of_docker(tmp_path: Path) -> None:
+def test_the_token_of_the_curl_lines_is_that_of_docker(tmp_path: Path) -> None:
     """Without a stack of `make up` the pasted line yields the token that docker-compose.yml gives to curl."""
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^TOKEN=\$\(.*?\)$", readme, re.MULTILINE | re.DOTALL)
+    page = (PROJECT / "docs/running.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^TOKEN=\$\(.*?\)$", page, re.MULTILINE | re.DOTALL)
     pasted = subprocess.run(
         ["/bin/bash", "-c", f'{line}\necho "$TOKEN"'],
         cwd=tmp_path,

@@ -113,7 +113,7 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (rules.chaos_is_built_from_the_ground_up, "chaos/steps/holds.py", "from chaos import runner"),
     (rules.chaos_is_built_from_the_ground_up, "bench/load.py", "import chaos.runner.play"),
     (rules.the_kit_knows_nothing_of_ours, "service_kit/telemetry/logs.py", "import stack.ports"),
-    (rules.wires_are_plain, "order_service/wire.py", "from service_kit.strict_input.url import x"),
+    (rules.wires_are_plain, "order_service/wire.py", "from service_kit.strict_input import SHOWN"),
     (
         rules.the_lesson_knows_no_batching,
         "billing_service/keys.py",
@@ -127,7 +127,13 @@ DISGUISES: list[tuple[Rule, str, str]] = [
     (
         rules.the_lesson_knows_no_batching,
         "billing_service/outcomes.py",
-        "if TYPE_CHECKING:\n    import billing_service.batching.admission as bounds",
+        "if TYPE_CHECKING:\n    import billing_service.batching.queue as bounds",
+    ),
+    (rules.modules_are_short, "chaos/long.py", '"""What it is."""\n' + "x = 1\n" * 300),
+    (
+        rules.modules_are_short,
+        "chaos/long.py",
+        '"""What it is.\n\nLong because it is a list.\n"""\n' + "x = 1\n" * 400,
     ),
     (rules.examples_stand_alone, "examples/caller.py", "import caller"),
     (rules.examples_stand_alone, "examples/receiver.py", "x = 1\n" * 131),
@@ -224,7 +230,7 @@ def test_every_top_level_package_is_known() -> None:
 
 
 def test_the_locks_hold_no_address() -> None:
-    """Names, versions and hashes only: where packages come from is everybody's own matter."""
+    """Names, versions and hashes only: each installation has its own source of packages."""
     for lock in PROJECT.glob("requirements*.lock"):
         text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text

@@ -20,7 +20,7 @@ def test_an_old_table_is_noticed() -> None:
 
 
 def test_every_setting_has_a_meaning() -> None:
-    """A setting without a description is one that nobody can set."""
+    """A setting without a description could not be set by a reader of the page."""
     for settings in settings_page.CLASSES:
         for name, field in settings.model_fields.items():
             assert field.description, name

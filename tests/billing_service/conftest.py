@@ -8,8 +8,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 from billing_service import accounts
@@ -45,7 +45,7 @@ def settings(database: Any, form: str) -> Settings:
 @pytest.fixture
 async def billing(
     settings: Settings,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service, as client `order_service`; the account alice is open."""
     async with serve(billing_service.app.create(settings)) as client:

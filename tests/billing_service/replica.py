@@ -8,11 +8,12 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
-from billing_service.batching.group_commit import Bounds, GroupCommit
+from billing_service.batching.group_commit import GroupCommit
 from billing_service.metrics import Metrics
 from billing_service.outcomes import Answer, ChargeOutcome
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import Bounds
 
 OPENING_CENTS = 10_000
 # The lock timeout below; a charge that ends while a lock is held has not waited for that lock.
@@ -28,11 +29,13 @@ class Replica:
         self.metrics = Metrics()
         usual = {
             "size_max": 100,
-            "halved_from": 100,
+            "under_way_max": 3,
+            "slow_max": 3,
+            "queue_max": 1_000,
             "wait_s": LOCK_TIMEOUT_S,
             "patience_s": 5.0,
-            "batches_max": 3,
-            "slow_max": 3,
+            "side_by_side": 2,
+            "parted_from": 100,
         }
         self.group = GroupCommit(pool, decline, Bounds(**{**usual, **bounds}), self.metrics)
 

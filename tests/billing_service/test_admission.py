@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing_service.batching.admission import Admission
+from billing_service.admission import Admission
 from billing_service.outcomes import QueueFull
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
@@ -191,6 +191,21 @@ async def test_a_client_with_very_many_keys(
     assert [await rig.collector.run_once() for _ in range(4)] == [30, 30, 10, 0]
 
 
+async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owner) -> None:
+    """Of a client whose earlier keys are gone: the rest is deleted in the next round, although the mark moves no more."""
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 3)
+    assert await rig.collector.run_once() == 2
+    await rig.collector.announce("a", 6)
+    async with owner.transaction():
+        await owner.execute("SELECT 1 FROM billing.processed_keys WHERE client = 'a' FOR UPDATE")
+        assert await rig.collector.run_once() == 0
+    assert rig.failures("lock") == 1
+    assert await marks(owner) == [("a", 6)]
+    assert await rig.collector.run_once() == 3
+    assert await stored(owner, "a") == 0
+
+
 async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
     """However often the collector comes and however late it is, what no client has declared settled stays."""
     await store(owner, "a", 1, 3)
@@ -226,7 +241,7 @@ async def test_the_mark_is_moved_before_a_key_is_deleted(
 
 
 async def test_memory_is_bounded_by_the_clients(
-    settings: Settings, serve: Callable[[FastAPI], Any]
+    settings: Settings, serve: Callable[[Starlette], Any]
 ) -> None:
     """A request without a token leaves nothing in memory: client names come from tokens, never from requests."""
     app = billing_service.app.create(settings.model_copy(update={"forget_pause_s": 0.01}))
@@ -299,7 +314,7 @@ async def marks(owner: Owner) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 async def eager(
-    settings: Settings, serve: Callable[[FastAPI], Any]
+    settings: Settings, serve: Callable[[Starlette], Any]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The running service, which forgets without pause; alice has an account."""
     quick = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -366,7 +381,7 @@ async def test_a_mark_that_does_not_leap(eager: httpx.AsyncClient, owner: Owner)
 
 
 async def test_the_setting(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Owner
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Owner
 ) -> None:
     """BILLING_MARK_LEAP_MAX is the bound."""
     near = settings.model_copy(

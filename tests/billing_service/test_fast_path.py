@@ -69,7 +69,7 @@ async def test_a_new_key(pool: BoundedPool, owner: Owner) -> None:
             asked(1, 6_000),
             asked(2, 10, "bob"),
             asked(3, 5_000),
-            asked(4, 10, "nobody"),
+            asked(4, 10, "unknown"),
             asked(5, 4_000),
             asked(6, 7_000, "bob", here=False),
             asked(7, 9_990, "bob"),

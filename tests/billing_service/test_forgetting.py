@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.charge
@@ -93,7 +93,7 @@ async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> N
 
 
 async def test_a_mark_of_a_client_that_never_charged(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:
     """Declared before the first charge, it holds all the same: 410 for what lies below, after a restart too."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -118,7 +118,7 @@ async def test_a_charge_below_its_own_mark(charge: Charge, balance: Balance) -> 
 
 
 async def test_the_announced_mark_is_acted_upon(
-    settings: Settings, database: Any, owner: Any, serve: Callable[[FastAPI], Any]
+    settings: Settings, database: Any, owner: Any, serve: Callable[[Starlette], Any]
 ) -> None:
     """The header alone makes the collector forget, in the running service."""
     eager = settings.model_copy(update={"forget_pause_s": 0.01})
@@ -237,7 +237,7 @@ async def test_purging_everything_and_replaying_everything(
 
 
 async def test_many_charges_while_the_collector_runs(
-    settings: Settings, serve: Callable[[FastAPI], Any], owner: Any
+    settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:
     """Each charge is sent twice at once while keys are forgotten as fast as possible: balances are exact."""
     eager = settings.model_copy(
@@ -266,7 +266,7 @@ async def test_many_charges_while_the_collector_runs(
     assert cents == OPENING_CENTS - 700
 
 
-async def test_the_vacuum_after_a_purge_locks_nobody_out(database: Any) -> None:
+async def test_the_vacuum_after_a_purge_delays_no_charge(database: Any) -> None:
     """It leaves the empty tail of the table alone: to cut it off, it would lock the table against every charge."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute(

@@ -45,7 +45,9 @@ async def test_an_executed_key_cannot_be_voided(
     assert await balance() == OPENING_CENTS - 1999
 
 
-async def test_nobody_voids_anothers_key(billing: httpx.AsyncClient, charge: Charge) -> None:
+async def test_a_client_cannot_void_the_key_of_another(
+    billing: httpx.AsyncClient, charge: Charge
+) -> None:
     """The same number of another client is another key."""
     await billing.delete("/charges/1", headers={"Authorization": "Bearer token-of-client-curl"})
     assert (await charge(1)).status_code == 201
@@ -97,7 +99,7 @@ async def test_a_key_that_is_held_cannot_be_voided_now(
     await owner.close()
 
 
-async def test_a_charge_that_nobody_waits_for_is_not_begun(
+async def test_a_charge_whose_caller_has_stopped_waiting_is_not_begun(
     database: Any, billing: httpx.AsyncClient, charge: Charge, balance: Balance
 ) -> None:
     """The caller's deadline passed while a twin held the key and was rolled back: 503, unspent, nothing moved."""

@@ -76,13 +76,14 @@ class Tab:
         page.on("console", self._hear)
         page.on("request", self._note)
 
-    async def open(self, path: Path, screen: Screen) -> None:
-        """Shows a file, and waits until it is loaded and drawn."""
+    async def open(self, page: Path | str, screen: Screen) -> None:
+        """Shows a file, or what a server has at this URL, and waits until it is loaded and drawn."""
         await self.page.set_viewport_size({"width": screen.width_px, "height": screen.height_px})
         await self.page.emulate_media(color_scheme=screen.scheme)
         self._complaints.clear()
         self._requests.clear()
-        await self.page.goto(path.as_uri(), wait_until="load")
+        address = page if isinstance(page, str) else page.as_uri()
+        await self.page.goto(address, wait_until="load")
         await self.evaluate(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
         )

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from chaos.faults.account_lock import AccountLock
-from tests.conftest import Database
+from tests.databases import Database
 
 
 async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_look(

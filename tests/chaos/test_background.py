@@ -96,7 +96,7 @@ async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> N
     assert f"after {first}" in detail
     assert "billing_service-" in detail
     # It waited for nothing that the finding had told already.
-    assert played[1].seconds < BOUND_S, rows
+    assert played[1].seconds < background.BOUND_S, rows
 
 
 async def test_a_process_that_is_stopped_for_good(own_harness: Harness) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from chaos.scenarios.catalogue import SCENARIOS
+from chaos.scenarios.table import TABLE
 from report.command import CHAOS
 from stack import run_directory
 from stack.schema import PROJECT
@@ -156,7 +158,7 @@ async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals
 
 
 async def test_a_hangup_under_nohup(up: Up, tmp_path: Path) -> None:
-    """Who was started to ignore the hang-up does: the stack stays up, and stops at SIGTERM."""
+    """A command that was started to ignore the hang-up does: the stack stays up, and stops at SIGTERM."""
     process, stack = await up(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     (ignored,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
@@ -226,7 +228,7 @@ async def test_an_interrupted_run_is_written(tmp_path: Path) -> None:
         said += await process.stdout.read()
     assert await process.wait() == 130
     assert b"Traceback" not in said
-    (path,) = (tmp_path / "results").glob("*/result.json")
+    (path,) = (tmp_path / "results").glob("latest/result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["interrupted"], result["verdict"]) == (True, "unknown")
     assert 2 <= len(result["scenarios"]) < 15
@@ -303,7 +305,7 @@ async def test_a_second_stack_in_the_same_folder(up: Up, tmp_path: Path) -> None
 
 
 async def test_a_named_port_that_is_taken(tmp_path: Path) -> None:
-    """Who names a port gets this one or a sentence."""
+    """A named port is used, or its refusal is a sentence."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, _, errors = await command(
@@ -396,7 +398,13 @@ async def test_the_demo_without_a_terminal(tmp_path: Path) -> None:
     code, output, errors = await command("demo", "--run-dir", str(tmp_path), "--seed", "7")
     assert code == 0, errors
     assert "15 pass, 0 fail, 0 unknown" in output
-    (path,) = (tmp_path / "results").glob("*/result.json")
+    rows_told = re.findall(r"^(\d) [a-z ,]+: ", output, re.MULTILINE)
+    assert rows_told == ["1", "2", "3", "4", "5"]
+    paid = re.findall(r"the caller .*  (\d) (paid \w+|lost)$", output, re.MULTILINE)
+    assert [int(figure) for figure, _ in paid] == [cell.effects for cell in TABLE]
+    (report,) = re.findall(r"^Report: file://(.*)$", output, re.MULTILINE)
+    assert Path(report).samefile(tmp_path / "results" / "latest" / "report.html")
+    (path,) = (tmp_path / "results").glob("latest/result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["seed"], result["verdict"]) == (7, "pass")
     assert result["versions"]["toxiproxy"] == "2.12.0"
@@ -458,7 +466,8 @@ async def test_a_run_leaves_a_report(tmp_path: Path) -> None:
     """One scenario by name: the page, the JUnit file and the history are there, and the exit code is the verdict."""
     code, output, errors = await command("run", "slow/response", "--run-dir", str(tmp_path))
     assert code == 0, output + errors
-    (folder,) = (tmp_path / "results").iterdir()
+    link, folder = sorted((tmp_path / "results").iterdir(), key=lambda path: not path.is_symlink())
+    assert (link.name, link.resolve()) == ("latest", folder.resolve())
     assert {path.name for path in folder.iterdir()} == {
         "result.json",
         "history.jsonl",

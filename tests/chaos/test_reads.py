@@ -1,10 +1,13 @@
-"""200 connections read as fast as they can, each service in its turn: writes go on."""
+"""200 connections read without end while Postgres holds every read, each service in its turn: writes go on."""
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -13,13 +16,58 @@ from chaos.harness.harness import Harness
 pytestmark = pytest.mark.chaos
 READERS = 200
 WRITES = 5
-# What reads are answered when the writes are done: so many at least, or it was no load.
-ANSWERED_MIN = 1_000
+
+
+@dataclass(frozen=True)
+class Read:
+    """A read of one service: its path, the table that it reads, and a part of its query that no write has."""
+
+    path: str
+    table: str
+    query: str
+
+
 READS = {
-    "order_service": "/orders?limit=100",
-    "billing_service": "/accounts/alice",
-    "notification_service": "/notifications",
+    "order_service": Read("/orders?limit=100", "orders.orders", "%ORDER BY created_at DESC%"),
+    "billing_service": Read(
+        "/accounts/alice", "billing.accounts", "SELECT balance_cents FROM billing.accounts%= $1"
+    ),
+    "notification_service": Read(
+        "/notifications", "notifications.arrivals", "%ORDER BY arrival_id DESC%"
+    ),
 }
+
+
+@asynccontextmanager
+async def held(owner: "asyncpg.Connection[asyncpg.Record]", read: Read) -> AsyncIterator[None]:
+    """Every read of this kind waits for a lock in Postgres, by a policy of its table; nothing else does."""
+    function = f"{read.table.partition('.')[0]}.hold_reads()"
+    await owner.execute(
+        f"""
+        CREATE FUNCTION {function} RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+          IF btrim(current_query(), E' \\n') LIKE '{read.query}' THEN
+            PERFORM pg_advisory_xact_lock_shared(471149, 0);
+          END IF;
+          RETURN true;
+        END $$;
+        GRANT EXECUTE ON FUNCTION {function} TO PUBLIC;
+        CREATE POLICY everything ON {read.table} USING (true) WITH CHECK (true);
+        CREATE POLICY hold_reads ON {read.table} AS RESTRICTIVE FOR SELECT USING ({function});
+        SELECT pg_advisory_lock(471149, 0);
+        ALTER TABLE {read.table} ENABLE ROW LEVEL SECURITY;
+        """
+    )
+    try:
+        yield
+    finally:
+        await owner.execute(
+            f"""
+            SELECT pg_advisory_unlock_all();
+            ALTER TABLE {read.table} DISABLE ROW LEVEL SECURITY;
+            DROP POLICY everything ON {read.table};
+            DROP FUNCTION {function} CASCADE;
+            """
+        )
 
 
 async def read_on(url: str, path: str, token: str, answered: Counter[int]) -> None:
@@ -57,33 +105,49 @@ async def write(client: httpx.AsyncClient, service: str, url: str, number: int) 
     )
 
 
+async def answered_by_now(
+    readers: list["asyncio.Task[None]"], enough: Counter[int], seen: Counter[int]
+) -> None:
+    """Returns when so many answers of each status have come; a reader that fails fails the test."""
+    async with asyncio.timeout(60):
+        while enough - seen:
+            done, _ = await asyncio.wait(readers, timeout=0.01)
+            for reader in done:
+                reader.result()
+
+
 @pytest.mark.parametrize("service", READS)
 async def test_reads_without_end(harness: Harness, service: str) -> None:
-    """Every write succeeds, and the service stays ready, whether reads are served or refused.
-
-    How many reads are refused depends on the machine; `tests/test_outages.py` fills the connections for reads and sees it.
-    """
+    """While they are held, each is told 503 in time, every write succeeds, and the service stays ready; then all are served."""
     url = harness.target.urls[service]
     # Each receiver has tokens of its own.
     receiver = "notification_tokens" if service == "notification_service" else "tokens"
     token = harness.stack.description[receiver]["curl"]
-    answered: Counter[int] = Counter()
-    readers = [
-        asyncio.create_task(read_on(url, READS[service], token, answered)) for _ in range(READERS)
-    ]
     headers = {"Authorization": f"Bearer {token}"}
+    answered: Counter[int] = Counter()
+    owner = await asyncpg.connect(harness.target.owner)
+    readers: list[asyncio.Task[None]] = []
     try:
         async with httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as client:
-            for number in range(WRITES):
-                response = await write(client, service, url, number)
-                assert response.status_code in (201, 202), (response.text, answered)
-                assert (await client.get(f"{url}/readyz")).status_code == 200
-            while answered.total() < ANSWERED_MIN:
-                await asyncio.wait(readers, timeout=0.01)
+            # There is something to read.
+            assert (await write(client, service, url, WRITES)).is_success
+            async with held(owner, READS[service]):
+                readers += [
+                    asyncio.create_task(read_on(url, READS[service].path, token, answered))
+                    for _ in range(READERS)
+                ]
+                await answered_by_now(readers, Counter({503: READERS}), answered)
+                for number in range(WRITES):
+                    response = await write(client, service, url, number)
+                    assert response.status_code in (201, 202), (response.text, answered)
+                    assert (await client.get(f"{url}/readyz")).status_code == 200
+                assert set(answered) == {503}, answered
+            await answered_by_now(readers, Counter({200: READERS}), answered)
     finally:
         for reader in readers:
             reader.cancel()
         for reader in readers:
             with suppress(asyncio.CancelledError):
                 await reader
-    assert set(answered) <= {200, 503}, answered
+        await owner.close()
+    assert set(answered) == {200, 503}, answered

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from chaos.evidence.journal import Journal
 from chaos.faults.control import Control
-from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE, SabotagedApp, Seams
+from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE, Seams, WrappedApp
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +42,7 @@ async def test_a_request_passes_unchanged(journal: Path, monkeypatch: pytest.Mon
     body = json.dumps({"account": "alice", "filler": "x" * 100_000}).encode()
     async with Control() as control:
         monkeypatch.setenv(CONTROL_VARIABLE, control.address)
-        async with client(SabotagedApp(echo, Seams("billing_service"))) as caller:
+        async with client(WrappedApp(echo, Seams("billing_service"))) as caller:
             response = await caller.post("/charges", content=body)
     assert response.content == body
     assert [event.seam for event in Journal(journal).of_account("alice")] == ["arrival", "reply"]
@@ -56,7 +56,7 @@ async def test_a_barrier_holds_until_it_is_released(
     async with Control() as control:
         monkeypatch.setenv(CONTROL_VARIABLE, control.address)
         barrier = control.hold("billing_service", "arrival", "alice", nth=2)
-        async with client(SabotagedApp(echo, Seams("billing_service"))) as caller:
+        async with client(WrappedApp(echo, Seams("billing_service"))) as caller:
             assert (await caller.post("/charges", json={"account": "alice"})).status_code == 200
             assert not barrier.reached.is_set()
             held = asyncio.create_task(caller.post("/charges", json={"account": "alice"}))
@@ -71,7 +71,7 @@ async def test_no_scenario_is_being_played(journal: Path, monkeypatch: pytest.Mo
     """A control server that is gone stops no service."""
     async with Control() as control:
         monkeypatch.setenv(CONTROL_VARIABLE, control.address)
-    async with client(SabotagedApp(echo, Seams("billing_service"))) as caller:
+    async with client(WrappedApp(echo, Seams("billing_service"))) as caller:
         assert (await caller.post("/charges", content=b"no JSON")).content == b"no JSON"
 
 

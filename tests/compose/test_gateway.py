@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stack import ports, toxiproxy
-from stack.embedded import CACHE
 from stack.processes import Child, Command
+from stack.servers import CACHE
 from stack.toxics import Toxiproxy, ToxiproxyError
 from stack.waiting import NotSeen, until
 from tests.architecture import compose_file

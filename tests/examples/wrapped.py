@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaos.faults.wrapped_services import SabotagedApp, SabotagedTransport, Seams
+from chaos.faults.wrapped_services import Seams, WrappedApp, WrappedTransport
 from order_service.wire import Delivery
 from tests.examples.source import AT_LEAST_ONCE, AT_MOST_ONCE, load
 
@@ -37,7 +37,7 @@ def receiver() -> ASGIApp:
     names = [token] if isinstance(token, str) else token
     os.environ["DATABASE_URL"] = os.environ["BILLING_DATABASE_URL"]
     os.environ["TOKENS"] = json.dumps(dict.fromkeys(names, "order_service"))
-    return _ready(SabotagedApp(module.app, Seams("billing_service")))
+    return _ready(WrappedApp(module.app, Seams("billing_service")))
 
 
 def caller() -> ASGIApp:
@@ -46,7 +46,7 @@ def caller() -> ASGIApp:
     http = httpx.AsyncClient(
         base_url=os.environ["ORDER_BILLING_URL"],
         headers={"Authorization": f"Bearer {os.environ['ORDER_BILLING_TOKEN']}"},
-        transport=SabotagedTransport(httpx.AsyncHTTPTransport(), seams),
+        transport=WrappedTransport(httpx.AsyncHTTPTransport(), seams),
     )
     apps: dict[str, FastAPI] = {}
     for delivery, substitutions in VARIANTS.items():
@@ -66,7 +66,7 @@ def caller() -> ASGIApp:
     parent = FastAPI(lifespan=lifespan)
     for name, app in apps.items():
         parent.mount(f"/{name}", app)
-    return _ready(SabotagedApp(_by_delivery(parent), seams))
+    return _ready(WrappedApp(_by_delivery(parent), seams))
 
 
 async def _nothing_to_recover() -> None:

@@ -1,5 +1,6 @@
 """Every notification that arrives is shown, duplicates included."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -8,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import notification_service.app
 from notification_service import arrivals
@@ -31,7 +32,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 async def notifications(
-    database: Any, serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+    database: Any, serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
         database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
@@ -142,7 +143,7 @@ async def test_a_commit_without_an_answer(
 @pytest.mark.parametrize("query", ["", f"?order_id={ORDER}", "?order_id=x"])
 async def test_the_list_in_production(
     database: Any,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
     query: str,
 ) -> None:
     """401 without a token, because the list holds messages to all customers. With a token it is the list of development."""
@@ -178,3 +179,32 @@ async def test_arrivals_that_the_standby_may_not_have(
             assert (await notifications.get(path)).status_code == 503
         assert (await notifications.post("/notifications", json=GOOD)).status_code == 503
     assert (await notifications.get("/notifications")).status_code == 200
+
+
+async def counted(client: httpx.AsyncClient) -> float:
+    """The arrivals that the process has counted."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    (value,) = (
+        line.split()[1] for line in lines if line.startswith("notification_arrivals_total ")
+    )
+    return float(value)
+
+
+async def test_what_is_counted(database: Any, notifications: httpx.AsyncClient) -> None:
+    """Each answer of 202 once, duplicates included, also when they arrive together; and no answer of another status."""
+    assert await counted(notifications) == 0
+    together = [notifications.post("/notifications", json=GOOD) for _ in range(7)]
+    shown = await asyncio.gather(*together)
+    assert [response.status_code for response in shown] == [202] * 7
+    assert await counted(notifications) == 7
+    malformed = await notifications.post("/notifications", json={**GOOD, "order_id": "x"})
+    unknown = await notifications.post(
+        "/notifications", json=GOOD, headers={"Authorization": "Bearer x"}
+    )
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("REVOKE INSERT ON notifications.arrivals FROM notification_service")
+    failed = await notifications.post("/notifications", json=GOOD)
+    await owner.execute("GRANT INSERT ON notifications.arrivals TO notification_service")
+    await owner.close()
+    assert [each.status_code for each in (malformed, unknown, failed)] == [422, 401, 500]
+    assert await counted(notifications) == 7 == len(await listed(notifications))

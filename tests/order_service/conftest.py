@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.settings
@@ -95,7 +95,7 @@ def order_settings(database: Any) -> Settings:
 async def shop(
     database: Any,
     order_settings: Settings,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> AsyncIterator[Shop]:
     billing = billing_service.app.create(
         billing_service.settings.Settings(

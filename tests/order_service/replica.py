@@ -20,6 +20,7 @@ from order_service.settings import Settings
 from order_service.wire import Delivery, NewOrder, Order
 from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import usual_bounds
 
 LOST = Unknown("ServerDisconnectedError")
 UNREACHABLE = Refused("ClientConnectorError")
@@ -175,7 +176,11 @@ async def running(database: Any, **changes: Any) -> AsyncIterator[Replica]:
         lambda delay_s, call: calls.append((delay_s, call)),
     )
     writes = GroupedWrites(
-        pool, owner, lease_s=settings.lease_s, window_max=settings.window_max, under_way_max=2
+        pool,
+        owner,
+        lease_s=settings.lease_s,
+        window_max=settings.window_max,
+        bounds=usual_bounds(2, 10.0),
     )
     context = DeliveryContext(
         pool=pool,

@@ -31,6 +31,7 @@ from order_service.outcomes import (
     Unknown,
     slug_of,
 )
+from tests.behind import fastapi_behind
 
 MINE, OTHERS = UUID(int=1), UUID(int=2)
 CHARGE = Charge(order_id=MINE, account="alice", amount_cents=5)
@@ -168,7 +169,7 @@ def test_a_201_that_is_not_whole(body: Any) -> None:
 @EVERY
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 301, 302, 303, 304, 307, 308, 500, 502])
 @pytest.mark.parametrize("media_type", ["", "text/html", JSON, PROBLEM])
-def test_anybodys_success(judge: Judge, status: int, media_type: str) -> None:
+def test_an_undocumented_success(judge: Judge, status: int, media_type: str) -> None:
     """A login page, a health check, an empty body."""
     for body in ({}, {"status": "ok"}, b"", b"<html>"):
         assert isinstance(judge(status, body, media_type), Unknown)
@@ -188,7 +189,7 @@ def test_anybodys_success(judge: Judge, status: int, media_type: str) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_anybodys_refusal(judge: Judge, status: int, body: Any, media_type: str) -> None:
+def test_an_undocumented_refusal(judge: Judge, status: int, body: Any, media_type: str) -> None:
     """A gateway, in whatever JSON."""
     if isinstance(body, dict) and "status" in body:
         body = {**body, "status": status}
@@ -385,7 +386,9 @@ def test_a_wish_is_a_number_of_seconds(wish: str, seconds: float) -> None:
 def published(app: Any, path: str, method: str) -> dict[str, int]:
     """The problems that a service documents for a request, from its OpenAPI document: slug to status."""
     found: dict[str, int] = {}
-    for status, response in app.openapi()["paths"][path][method]["responses"].items():
+    for status, response in (
+        fastapi_behind(app).openapi()["paths"][path][method]["responses"].items()
+    ):
         words, _, slugs = response["description"].partition("Problem: ")
         if not words:
             found |= dict.fromkeys(slugs.split(" or "), int(status))

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import order_service.app
 from order_service.settings import Settings
@@ -31,7 +31,7 @@ def bearer(token: str) -> dict[str, str]:
 async def clients(
     shop: Shop,
     order_settings: Settings,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> AsyncIterator[httpx.AsyncClient]:
     """order_service with two clients, beside the anonymous one of `shop`, on the same database."""
     known = order_settings.model_copy(

@@ -100,6 +100,18 @@ async def test_a_round_keeps_what_is_in_hand(replica: Replica, owner: Any) -> No
     )
 
 
+async def test_the_lease_of_another_process_is_not_kept(replica: Replica, owner: Any) -> None:
+    """The order was taken over meanwhile: its new process alone says how long its lease lasts."""
+    await in_hand(replica, owner)
+    await owner.execute(
+        "UPDATE orders.orders SET lease_owner = gen_random_uuid(), lease_until = now() + interval '1 second'"
+    )
+    await rounds(replica)
+    assert await owner.fetchval(
+        "SELECT lease_until < now() + interval '2 seconds' FROM orders.orders"
+    )
+
+
 async def test_no_more_is_taken_over_than_there_is_room_for(database: Any, owner: Any) -> None:
     """The oldest keys first; the rest is left to others, and taken when there is room again."""
     async with running(database, attempts_in_flight_max=2) as replica:
@@ -125,7 +137,11 @@ async def test_a_taken_over_order_is_sent_as_a_retry(replica: Replica, owner: An
     assert [row["outcome"] for row in outcomes] == ["unknown", "acknowledged"]
 
 
-@pytest.mark.parametrize("trouble", [DatabaseTrouble, LockWaitTooLong])
+@pytest.mark.parametrize(
+    "trouble",
+    # The last two are what a migration that is under way and a defect look like.
+    [DatabaseTrouble, LockWaitTooLong, asyncpg.UndefinedColumnError, KeyError],
+)
 @pytest.mark.parametrize("step", ["read_unsettled", "keep_leases", "take_over"])
 async def test_a_look_that_fails_is_not_the_last_one(
     replica: Replica,
@@ -134,7 +150,7 @@ async def test_a_look_that_fails_is_not_the_last_one(
     step: str,
     trouble: type[Exception],
 ) -> None:
-    """Whichever statement fails, the loop goes on, and takes over later."""
+    """Whichever statement fails, and however: the loop goes on, and takes over later."""
     await in_hand(replica, owner)
     real, failures = getattr(leases, step), [trouble("away")]
 

@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 import order_service.app
 from order_service import orders
+from order_service.orders import Settlement
 from order_service.settings import Settings
 from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
@@ -123,10 +124,10 @@ async def test_a_decline(shop: Shop) -> None:
 
 async def test_an_unknown_customer(shop: Shop) -> None:
     """422 with billing's reason; the order is failed, after one attempt, without a notification."""
-    response = await shop.place(customer="nobody")
+    response = await shop.place(customer="unknown")
     assert response.status_code == 422
     assert response.json()["type"].endswith("/problems/order-failed")
-    assert response.json()["detail"] == "There is no account nobody."
+    assert response.json()["detail"] == "There is no account unknown."
     order = response.json()["order"]
     assert order["status"] == "failed"
     assert order["notification"] is None
@@ -201,7 +202,7 @@ async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
     """A problem that is given again says so as well: declined, refused, cancelled."""
     for key, changes, status in (
         ("declined", {"amount_cents": OPENING_CENTS + 1}, 402),
-        ("failed", {"customer": "nobody"}, 422),
+        ("failed", {"customer": "unknown"}, 422),
     ):
         headers = {"Idempotency-Key": f'"{key}"'}
         first = await shop.place(headers=headers, **changes)
@@ -297,7 +298,7 @@ async def test_an_order_that_is_not_there(shop: Shop, path: str) -> None:
 
 async def test_unsafe_delivery_is_off(
     order_settings: Settings,
-    serve: Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]],
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
 ) -> None:
     """Without ORDER_UNSAFE_DELIVERY=1 both semantics that do harm are refused, and nothing is recorded."""
     safe = order_settings.model_copy(update={"unsafe_delivery": False})
@@ -485,15 +486,13 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
     """A second settlement changes nothing: neither the state nor the notification."""
     order = await settled(shop, (await shop.place()).json()["order_id"])
     connection = await asyncpg.connect(database.order)
-    again = await settling.settle(
+    order_id = UUID(order["order_id"])
+    again = await settling.settle_all(
         connection,  # a bare connection has the pool's methods
-        UUID(order["order_id"]),
-        Status.FAILED,
-        {},
-        None,
+        [Settlement(order_id, None, Status.FAILED, {}, None)],
     )
     await connection.close()
-    assert again is None
+    assert again == {order_id: None}
     assert await settled(shop, order["order_id"]) == order
 
 

@@ -122,7 +122,7 @@ async def test_a_reset_connection_is_unknown() -> None:
     assert isinstance(await outcome_of(reset), Unknown)
 
 
-async def test_nobody_listening_is_refused() -> None:
+async def test_a_closed_port_is_refused() -> None:
     """No connection, no request: definitely not executed, and another attempt may do better."""
     server = await asyncio.start_server(answering(b""), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.settings
 import order_service.app
 from tests.order_service.conftest import OPENING_CENTS, TOKEN, Shop
 
-Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
 NEW = SecretStr("token-that-comes-after-it")
 
 

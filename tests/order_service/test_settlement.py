@@ -65,7 +65,7 @@ async def test_the_customer_does_not_wait_for_the_notification(
     assert await owner.fetchval("SELECT notification FROM orders.orders") == "acknowledged"
 
 
-async def test_who_settles_second_tells_nobody(replica: Replica, owner: Any) -> None:
+async def test_a_second_settlement_sends_no_notification(replica: Replica, owner: Any) -> None:
     """Two deliveries hold an answer: one settles and notifies, the other changes and sends nothing."""
     order = await replica.recorded()
     deliveries = [Attempts(order, replica.context) for _ in range(2)]

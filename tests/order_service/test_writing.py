@@ -1,7 +1,7 @@
-"""Orders that are written together are written as each of them would have been alone."""
+"""Orders of one group do not depend on each other: each gets the result that it would have got in a group of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,9 +19,11 @@ from order_service.orders import (
     Settlement,
     WindowFull,
 )
+from order_service.statements import recording
 from order_service.wire import Attempt, Fate, NewOrder, Status
 from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import BoundedPool
+from service_kit.group_commit import usual_bounds
 
 WINDOW = 1_000
 
@@ -37,7 +39,9 @@ async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[GroupedWri
         idle_in_transaction_timeout_s=20.0,
     )
     await pool.open()
-    yield GroupedWrites(pool, uuid4(), lease_s=10.0, window_max=window_max, under_way_max=2)
+    yield GroupedWrites(
+        pool, uuid4(), lease_s=10.0, window_max=window_max, bounds=usual_bounds(2, 20.0)
+    )
     await pool.close()
 
 
@@ -147,6 +151,25 @@ async def test_one_key_of_several_clients_within_a_group(writes: GroupedWrites, 
     assert [row["client"] for row in rows] == ["", "shop", "kiosk", "shop", "kiosk"]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_customers_key_that_another_replica_is_recording(
+    writes: GroupedWrites, owner: Any, others: int
+) -> None:
+    """Refused when it is committed there, alone or in a group; the others of the group are recorded, and keys have no gaps."""
+    transaction = owner.transaction()
+    await transaction.start()
+    await recording.record_all(owner, [order(100, "key")], uuid4(), 10.0, WINDOW)
+    placed = [order(1, "key"), *(order(2 + n) for n in range(others))]
+    results = asyncio.create_task(record(writes, *placed))
+    async with asyncio.timeout(10):
+        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+    await transaction.commit()
+    assert [type(each) for each in await results] == [CustomerKeyTaken] + [PendingOrder] * others
+    keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
+    assert [row["sequence_key"] for row in keys] == list(range(1, 2 + others))
+
+
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
     """Each key names one order, the counter has no gaps, and no transaction deadlocks."""
     async with opened(database.order) as one, opened(database.order) as two:
@@ -194,6 +217,70 @@ async def test_an_order_that_is_held_elsewhere(writes: GroupedWrites, owner: Any
     assert not settling[1].done()
     await transaction.rollback()
     assert await settling[1] is not None
+
+
+@pytest.mark.parametrize("held", [1, 4])
+async def test_every_write_of_a_held_order_waits_for_it(
+    writes: GroupedWrites, owner: Any, held: int
+) -> None:
+    """Alone or with the others that are held: the attempt begins, the order is settled, its fate recorded, each when it is free."""
+    pending = (await recorded(writes, 5))[:held]
+    kinds: tuple[Callable[[PendingOrder], Coroutine[Any, Any, Any]], ...] = (
+        lambda each: writes.begin(Beginning(each.order_id, 2)),
+        lambda each: writes.settle(settlement(each)),
+        lambda each: writes.record_fate(each.order_id, Fate.ACKNOWLEDGED),
+    )
+    for write in kinds:
+        transaction = owner.transaction()
+        await transaction.start()
+        await owner.execute(
+            "SELECT 1 FROM orders.orders WHERE order_id = ANY ($1) FOR UPDATE",
+            [each.order_id for each in pending],
+        )
+        written = [asyncio.create_task(write(each)) for each in pending]
+        async with asyncio.timeout(10):
+            while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+        assert not any(task.done() for task in written)
+        await transaction.rollback()
+        await asyncio.gather(*written)
+    rows = await owner.fetch(
+        "SELECT attempts, status, notification FROM orders.orders WHERE order_id = ANY ($1)",
+        [each.order_id for each in pending],
+    )
+    assert [tuple(row) for row in rows] == [(2, "billed", "acknowledged")] * held
+
+
+@pytest.mark.parametrize("free", [True, False])
+async def test_an_order_that_was_settled_before(
+    writes: GroupedWrites, owner: Any, free: bool
+) -> None:
+    """Its state stays and its last attempt is recorded all the same; no attempt of it begins. It makes no difference if it is held."""
+    (pending,) = await recorded(writes, 1)
+    cancelled = Settlement(pending.order_id, None, Status.CANCELLED, {"title": "voided"}, None)
+    assert await writes.settle(cancelled) is not None
+    transaction = owner.transaction()
+    if not free:
+        await transaction.start()
+        await owner.execute("SELECT 1 FROM orders.orders FOR UPDATE")
+    late = asyncio.gather(
+        writes.settle(settlement(pending)),
+        writes.begin(Beginning(pending.order_id, 2)),
+        return_exceptions=True,
+    )
+    if not free:
+        async with asyncio.timeout(10):
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while await owner.fetchval(waiting) < 2:
+                pass
+        await transaction.rollback()
+    settled_at, begun = await late
+    assert settled_at is None
+    assert isinstance(begun, LeaseLost)
+    row = await owner.fetchrow(
+        "SELECT o.status, o.attempts, a.caller_saw FROM orders.orders o JOIN orders.attempts a USING (order_id)"
+    )
+    assert tuple(row) == ("cancelled", 1, "HTTP 201")
 
 
 async def test_attempts_begin_together(writes: GroupedWrites, owner: Any) -> None:

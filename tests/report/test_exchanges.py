@@ -103,7 +103,7 @@ def test_replies_in_another_order() -> None:
 
 
 def test_the_answer_to_something_else_ends_nothing() -> None:
-    """Neither has a key, and one has no account: whom they were sent to tells them apart."""
+    """Neither has a key, and one has no account: their receivers tell them apart."""
     story = Story("s").order("notify", peer="notifications")
     story.order("answer", peer="keys", status=204)
     story.events[1]["account"] = ""

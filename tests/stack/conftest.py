@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack import ports, toxiproxy
-from stack.embedded import CACHE
+from stack.servers import CACHE
 from stack.toxics import Toxiproxy
 
 

@@ -1,4 +1,4 @@
-"""Who uses a run directory, and what a stack that was killed has left in it."""
+"""Whether a stack uses a run directory, and what a killed stack has left in it."""
 
 import fcntl
 import os

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stack import targets
 from stack.embedded import Stack
 from stack.processes import Child, Command, StackError
+from stack.readiness import or_failure
 from stack.waiting import until
 
 BOUND_S = 30.0
@@ -28,7 +30,7 @@ async def test_an_interruption_ends_the_request_for_readiness(tmp_path: Path) ->
             ended.set()
 
     child = Child("child", Command([sys.executable], {}, tmp_path), tmp_path / "child.log")
-    waiting = asyncio.create_task(Stack(tmp_path)._or_failure(child, request()))
+    waiting = asyncio.create_task(or_failure(child, request()))
     async with asyncio.timeout(10):
         await asking.wait()
         waiting.cancel()
@@ -44,7 +46,7 @@ async def given_up(tmp_path: Path) -> str:
         raise ConnectionResetError
 
     try:
-        await Stack(tmp_path)._or_failure(child, request())
+        await or_failure(child, request())
     except StackError as exc:
         return str(exc)
     return "nothing"
@@ -88,10 +90,14 @@ async def test_the_description_is_true_as_long_as_it_is_there(tmp_path: Path) ->
             assert child.pid != before
             # One after the other: the restart of one must not make up for another's.
             await until(partial(_tells, path, child), BOUND_S, f"{child.name} is in stack.json")
+        assert (tmp_path / targets.FILE).exists()
+    asked = tmp_path / targets.FILE
     assert not path.exists()
+    assert not asked.exists()
     # Nor while it is being stopped.
     stack._write_description()
     assert not path.exists()
+    assert not asked.exists()
 
 
 async def _tells(path: Path, child: Child) -> bool:

@@ -127,13 +127,13 @@ BUGS = (
         "X1b",
     ),
     _receiver(
-        "plain_without_keys",
+        "fast_path_without_keys",
         "charges in one round trip find no key that was there before",
         (LOST_RESPONSE,),
         "X1",
     ),
     _receiver(
-        "plain_in_doubt_is_success",
+        "fast_path_in_doubt_is_success",
         "a charge in one round trip that gets no answer is called a success",
         ("commit/lost_with_its_charge",),
         "X1b",

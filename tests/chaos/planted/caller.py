@@ -32,7 +32,7 @@ _charge = Peers.charge
 _send = Attempts.send
 _settle = settlement.settle
 _notify = Peers.notify
-_record = recording.record
+_record_all = recording.record_all
 _read_unsettled = leases.read_unsettled
 
 
@@ -110,11 +110,11 @@ def flag_forgotten() -> ASGIApp:
 
 
 def keys_with_gaps() -> ASGIApp:
-    async def record(connection: Any, *arguments: Any) -> orders.PendingOrder:
+    async def record_all(connection: Any, *arguments: Any) -> Any:
         await connection.execute("UPDATE orders.sequence_counter SET last_key = last_key + 1")
-        return await _record(connection, *arguments)
+        return await _record_all(connection, *arguments)
 
-    vars(recording)["record"] = record
+    vars(recording)["record_all"] = record_all
     return chaos.faults.wrapped_services.order()
 
 
@@ -290,20 +290,19 @@ def silence_is_no_trouble() -> ASGIApp:
 
 def late_writes_wake_no_waiter() -> ASGIApp:
     async def write_next(self: Any) -> None:
-        released = False
+        taken = self._queue.take(self._next_size())
+        prompt = True
 
         def let_pass() -> None:
-            nonlocal released
-            if not released:
-                released = True
-                self._holding_up = False
-                self._begin()
+            nonlocal prompt
+            if prompt:
+                prompt = False
+                self._prompt -= 1
+                self.begin()
 
         late = asyncio.get_running_loop().call_later(0.02, let_pass)
         try:
-            taken = self._take()
-            if taken:
-                await self._write(taken)
+            await self.write(taken, self._together([waiting.item for waiting in taken]))
         finally:
             self._under_way -= 1
             late.cancel()

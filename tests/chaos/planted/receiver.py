@@ -58,7 +58,7 @@ def no_unique_constraint() -> ASGIApp:
     async def insert_key(
         connection: Connection, client: str, sequence_key: int, digest: bytes
     ) -> bool:
-        # Beside the constraint's reach.
+        # The constraint does not see that the key is the same.
         await _insert_key(connection, f"{client} {uuid.uuid4()}", sequence_key, digest)
         return True
 
@@ -271,7 +271,7 @@ def partial_body_fingerprinted() -> ASGIApp:
 
         await app(scope, received, send)
 
-    return chaos.faults.wrapped_services.SabotagedApp(
+    return chaos.faults.wrapped_services.WrappedApp(
         reading, chaos.faults.wrapped_services.Seams("billing_service")
     )
 
@@ -351,7 +351,7 @@ def answered_before_the_commit() -> ASGIApp:
 
         billing_service.charge.store_answer = store_answer
         committing = asyncio.ensure_future(_charge(*arguments))
-        # What goes wrong later has nobody to hear of it.
+        # What goes wrong later is reported nowhere.
         committing.add_done_callback(lambda done: done.exception())
         waiting: tuple[asyncio.Future[Any], ...] = (executed, committing)
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -375,7 +375,7 @@ def answer_made_anew() -> ASGIApp:
     return _planted()
 
 
-def plain_without_keys() -> ASGIApp:
+def fast_path_without_keys() -> ASGIApp:
     async def charge_batch(
         connection: Connection, requests: Sequence[Request], bodies: Bodies
     ) -> list[Any]:
@@ -387,7 +387,7 @@ def plain_without_keys() -> ASGIApp:
     return chaos.faults.wrapped_services.billing()
 
 
-def plain_in_doubt_is_success() -> ASGIApp:
+def fast_path_in_doubt_is_success() -> ASGIApp:
     async def charge_all(
         pool: BoundedPool, take: Callable[[], Sequence[Request]], *rest: Any
     ) -> list[Any]:

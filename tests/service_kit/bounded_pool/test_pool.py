@@ -60,7 +60,7 @@ async def met_an_io_error(connection: Connection) -> None:
 
 
 async def met_a_missing_prepared_statement(connection: Connection) -> None:
-    await connection.execute("EXECUTE nobodys_statement")
+    await connection.execute("EXECUTE missing_statement")
 
 
 async def misused_the_client(_: Connection) -> None:

@@ -30,12 +30,13 @@ class Answer:
 
 
 class WrittenTransport(asyncio.Transport):
-    """Keeps what is written; reads and ends when it is told."""
+    """Keeps what is written; reads and ends when it is told. `half_closes`: its end can be written before it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, half_closes: bool = False) -> None:
         super().__init__()
         self.written = b""
-        self.paused = self.ended = self.aborted = False
+        self.half_closes = half_closes
+        self.paused = self.ended = self.aborted = self.half_closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -50,7 +51,10 @@ class WrittenTransport(asyncio.Transport):
         return self.aborted or self.ended
 
     def can_write_eof(self) -> bool:
-        return False
+        return self.half_closes
+
+    def write_eof(self) -> None:
+        self.half_closed = True
 
     def pause_reading(self) -> None:
         self.paused = True
@@ -72,13 +76,15 @@ opened: list["Connection"] = []
 class Connection:
     """A protocol with its transport and the application behind it."""
 
-    def __init__(self, guard: Guard | None = None, **settings: Any) -> None:
+    def __init__(
+        self, guard: Guard | None = None, *, half_closes: bool = False, **settings: Any
+    ) -> None:
         self.echo = Echo()
         self.guard = guard or Guard(Settings(**settings))
         config = uvicorn.Config(self.echo, log_config=None, lifespan="off")
         self.server = ServerState()
         self.protocol = GuardedProtocol(config, self.server, {STATE: self.guard})
-        self.transport = WrittenTransport()
+        self.transport = WrittenTransport(half_closes=half_closes)
         self.protocol.connection_made(self.transport)
         opened.append(self)
 
@@ -91,14 +97,14 @@ class Connection:
     async def turn(self) -> None:
         """Everything that can happen without the peer happens."""
         for _ in range(4 * (1 + len(self.protocol.pipeline))):
-            await _next_turn()
+            await next_turn()
 
     async def close(self) -> None:
         """The peer is gone; no request of it is left."""
         self.echo.go.set()
         self.protocol.connection_lost(None)
         while self.server.tasks:
-            await _next_turn()
+            await next_turn()
 
     async def answers(self) -> list[Answer]:
         """What the peer has been told so far."""
@@ -106,7 +112,7 @@ class Connection:
         return parsed(self.transport.written)
 
 
-async def _next_turn() -> None:
+async def next_turn() -> None:
     """Returns when everything that is ready now has run."""
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(turn.set_result, None)

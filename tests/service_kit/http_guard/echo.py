@@ -16,9 +16,9 @@ def create() -> "Echo":
 
 
 class Echo:
-    """`/echo` tells of its request, `/wait` answers after `/go` was asked for, `/large` has a long answer.
+    """`/echo` tells of its request, `/wait` and `/readyz` answer after `/go` was asked for, `/large` has a long answer.
 
-    `/early` answers before it has read its body.
+    `/early` answers before it has read its body, `/begun` begins its answer before and ends it after `/go` was asked for.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Echo:
             return
         self.begun += 1
         body = b""
-        whole = scope["path"] == "/early"
+        whole = scope["path"] in ("/early", "/begun")
         while not whole:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -40,7 +40,7 @@ class Echo:
             body += message["body"]
             whole = not message["more_body"]
         self.complete += 1
-        if scope["path"] == "/wait":
+        if scope["path"] in ("/wait", "/readyz"):
             await self.go.wait()
         if scope["path"] == "/go":
             self.go.set()
@@ -57,6 +57,10 @@ class Echo:
         answer = b"x" * 200_000 if scope["path"] == "/large" else json.dumps(told).encode()
         headers = [(b"content-length", b"%d" % len(answer)), (b"x-answer", scope["path"].encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.body", "body": answer[:1], "more_body": True})
+            await self.go.wait()
+            answer = answer[1:]
         await send({"type": "http.response.body", "body": answer})
 
 

@@ -94,7 +94,7 @@ async def test_a_service_under_attack(
     await withstands(service, attack, peers)
 
 
-async def test_large_answers_that_nobody_reads(tmp_path: Path, peers: list[socket.socket]) -> None:
+async def test_large_answers_that_are_not_read(tmp_path: Path, peers: list[socket.socket]) -> None:
     """Hundreds of connections may not have a large answer each."""
     large = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     async with running("tests.service_kit.http_guard.echo:create", tmp_path) as server:

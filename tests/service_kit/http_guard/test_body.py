@@ -88,6 +88,25 @@ async def test_a_body_in_chunks_of_one_byte() -> None:
     assert answer.json["body"] == "x" * 60_000
 
 
+async def test_a_large_chunk() -> None:
+    """The control: a body is no extension, however few chunks it has."""
+    connection = Connection()
+    data = CHUNKED + b"ea60\r\n" + b"x" * 60_000 + b"\r\n0\r\n\r\n"
+    await connection.receive(*[data[i : i + 1_000] for i in range(0, len(data), 1_000)])
+    (answer,) = await connection.answers()
+    assert answer.json["body"] == "x" * 60_000
+
+
+async def test_an_extension_and_a_trailer_have_a_bound_each() -> None:
+    """The control: neither is larger than a head may be, and the body pays for the framing of both."""
+    connection = Connection()
+    body = b"800\r\n" + b"x" * 2048 + b"\r\n"
+    end = b"0;" + b"x" * 10_000 + b"\r\nA: " + b"x" * 10_000 + b"\r\n\r\n"
+    await connection.receive(CHUNKED + body + end)
+    (answer,) = await connection.answers()
+    assert (answer.status, len(answer.json["body"])) == (200, 2048)
+
+
 async def test_a_malformed_chunk_is_refused() -> None:
     """400, and no part of the body counts as a whole one."""
     for data in (b"x\r\nabc\r\n", b"3\r\nabcd\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"0x3\r\nabc\r\n"):
@@ -99,7 +118,7 @@ async def test_a_malformed_chunk_is_refused() -> None:
             assert connection.echo.complete == 0
 
 
-async def test_a_body_that_nobody_wants() -> None:
+async def test_a_body_that_is_not_read() -> None:
     """The answer came early: what is still sent is read for a while and then cut, and never kept."""
     connection = Connection()
     head = b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"

@@ -47,6 +47,7 @@ MALFORMED: dict[str, bytes] = {
     "a target without a slash": b"GET echo HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target that is not ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target of another scheme": b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an absolute target with a zone": b"GET http://[fe80::1%25a]/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "another version": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 }
@@ -112,6 +113,22 @@ ACCEPTED: dict[str, tuple[bytes, dict[str, str]]] = {
         b"GET http://u@b?d HTTP/1.1\r\nHost: a\r\n\r\n",
         {"path": "/", "query": "d", "host": "b"},
     ),
+    "an absolute target of TLS": (
+        b"GET HTTPS://b/c HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/c", "host": "b"},
+    ),
+    "an absolute target in capitals": (
+        b"GET HTTP://b/c HTTP/1.1\r\nHost: a\r\n\r\n",
+        {"path": "/c", "host": "b"},
+    ),
+    "a length with spaces": (
+        POST + b"Content-Length: \t 3 \t\r\n\r\nabc",
+        {"path": "/echo", "body": "abc"},
+    ),
+    "a coding in capitals": (
+        POST + b"Transfer-Encoding: \t ChunkeD\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        {"path": "/echo", "body": "abc"},
+    ),
     "a value that is not ASCII": (
         b"GET /echo HTTP/1.1\r\nHost: a\r\nA: \xc3\xa4\r\n\r\n",
         {"a": "\xc3\xa4"},
@@ -140,10 +157,39 @@ async def test_a_head_is_accepted(data: bytes, told: dict[str, str]) -> None:
         assert {name: seen[name] for name in told} == told
 
 
-async def test_http_0_9() -> None:
-    """505 at once: a peer that speaks it sends this line only and waits for the answer."""
-    for segments in cuts(b"GET /echo\r\n"):
+async def test_the_longest_length() -> None:
+    """The control of the lengths that are refused: the largest number that a length can be is waited for."""
+    connection = Connection()
+    await connection.receive(POST + b"Content-Length: %d\r\n\r\n" % (2**63 - 1))
+    assert await connection.answers() == []
+    assert (connection.echo.begun, connection.echo.complete) == (1, 0)
+
+
+OF_LENGTH = POST + b"Content-Length: 3\r\n\r\nabc"
+IN_CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "before", [b"", GOOD, OF_LENGTH, IN_CHUNKS, GOOD + b"\r\n", OF_LENGTH + b"\r\n"], ids=str
+)
+@pytest.mark.parametrize("line", [b"GET /echo\r\n", b"GET /HTTP/1.1\r\n"], ids=str)
+async def test_http_0_9(before: bytes, line: bytes) -> None:
+    """505 at once, also on a connection that is kept: a peer that speaks it sends this line only and waits."""
+    answered = [200] if before else []
+    for segments in [*cuts(before + line), (before, *(line[i : i + 1] for i in range(len(line))))]:
         connection = Connection()
         await connection.receive(*segments)
-        (answer,) = await connection.answers()
-        assert answer.status == 505
+        answers = await connection.answers()
+        assert [answer.status for answer in answers] == [*answered, 505], segments
+
+
+@pytest.mark.parametrize("before", [b"", GOOD, OF_LENGTH, IN_CHUNKS], ids=str)
+async def test_a_line_with_a_version_is_waited_for(before: bytes) -> None:
+    """The control: the rest of the head may come later, and then the request is answered."""
+    first, rest = GOOD.split(b"\r\n", 1)
+    for segments in cuts(before + first + b"\r\n"):
+        connection = Connection()
+        await connection.receive(*segments)
+        assert len(await connection.answers()) == bool(before)
+        await connection.receive(rest)
+        assert [a.status for a in await connection.answers()] == [200] * (1 + bool(before))

@@ -1,11 +1,13 @@
 """A text shows all of its characters to its reader."""
 
+from typing import Annotated
+
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from service_kit.strict_input import HumanText
+from service_kit.strict_input import SHOWN
 
-TEXT: TypeAdapter[str] = TypeAdapter(HumanText)
+TEXT: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(strict=True), SHOWN])
 
 HIDDEN = {
     "C0": "a\nb",
@@ -38,7 +40,6 @@ HIDDEN = {
     "Braille blank": "a\u2800b",
     "only spaces": "   ",
     "only no-break spaces": "\u00a0\u00a0",
-    "nothing": "",
 }
 
 

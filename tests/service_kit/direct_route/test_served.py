@@ -1,4 +1,4 @@
-"""A direct application answers as FastAPI does, and leaves FastAPI's layers out."""
+"""An application with direct routes answers as FastAPI does, and leaves FastAPI's layers out."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service_kit.direct_route import DirectAPI, DirectRoute
+from service_kit.direct_route import DirectRoute, application, served
 
 
 class Spilt(Exception):
@@ -43,7 +44,7 @@ ERRORS: dict[str, Exception] = {
 }
 
 
-def application(kind: type[FastAPI]) -> FastAPI:
+def usual() -> FastAPI:
     """Tea, direct and with a parameter; middleware; handlers."""
     hot = APIRouter(route_class=DirectRoute)
 
@@ -52,15 +53,14 @@ def application(kind: type[FastAPI]) -> FastAPI:
         name = (await request.body()).decode()
         if name in ERRORS:
             raise ERRORS[name]
-        return PlainTextResponse(f"{request.app.title}: {name}", 201)
+        return PlainTextResponse(f"{request.app.state.title}: {name}", 201)
 
     @hot.post("/tea/again")
     async def again(request: Request) -> Response:
         return PlainTextResponse("again")
 
-    # A direct application never redirects to another path.
-    options: dict[str, Any] = {} if kind is DirectAPI else {"redirect_slashes": False}
-    app = kind(title="pot", routes=hot.routes, **options)
+    app = application(routes=hot.routes)
+    app.state.title = "pot"
     app.add_middleware(Stamp, name="inner")
     app.add_middleware(Stamp, name="outer")
 
@@ -75,7 +75,11 @@ def application(kind: type[FastAPI]) -> FastAPI:
     return app
 
 
-async def answer(app: FastAPI, method: str, path: str, body: str = "") -> tuple[Any, ...]:
+def direct() -> Starlette:
+    return served(usual())
+
+
+async def answer(app: ASGIApp, method: str, path: str, body: str = "") -> tuple[Any, ...]:
     """What a caller sees; and which exception reaches the server."""
     raised: list[str] = []
 
@@ -95,8 +99,8 @@ async def answer(app: FastAPI, method: str, path: str, body: str = "") -> tuple[
 @pytest.mark.parametrize("body", ["green", *ERRORS])
 async def test_the_same_answer(body: str) -> None:
     """Answers, headers of the middleware in their order, handlers, and a defect that the server gets to log."""
-    direct = await answer(application(DirectAPI), "POST", "/tea", body)
-    assert direct == await answer(application(FastAPI), "POST", "/tea", body)
+    expected = await answer(usual(), "POST", "/tea", body)
+    assert await answer(direct(), "POST", "/tea", body) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,8 +115,7 @@ async def test_the_same_answer(body: str) -> None:
 )
 async def test_anything_else(method: str, path: str) -> None:
     """Another method, another path, a slash too many: what FastAPI says."""
-    direct = await answer(application(DirectAPI), method, path)
-    assert direct == await answer(application(FastAPI), method, path)
+    assert await answer(direct(), method, path) == await answer(usual(), method, path)
 
 
 async def test_the_router_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,29 +124,30 @@ async def test_the_router_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_router(_: Scope, __: Receive, ___: Send) -> None:
         raise AssertionError
 
-    for kind, status in ((DirectAPI, 201), (FastAPI, 500)):
-        app = application(kind)
-        monkeypatch.setattr(app.router, "middleware_stack", no_router)
-        assert (await answer(app, "POST", "/tea", "green"))[0] == status
+    app, behind = usual(), usual()
+    for fastapi, called, status in ((behind, served(behind), 201), (app, app, 500)):
+        monkeypatch.setattr(fastapi.router, "middleware_stack", no_router)
+        assert (await answer(called, "POST", "/tea", "green"))[0] == status
 
 
 async def test_a_head_is_a_get_without_its_body() -> None:
     """The status and the fields of GET, its length too, and not a byte of the body; FastAPI alone answers 405."""
-    answers = {}
-    for kind in (DirectAPI, FastAPI):
-        app = application(kind)
+
+    def with_a_cup() -> FastAPI:
+        app = usual()
 
         @app.get("/cup")
         async def cup() -> Response:
             return PlainTextResponse("a cup")
 
-        answers[kind] = [await answer(app, method, "/cup") for method in ("GET", "HEAD")]
-    got, head = answers[DirectAPI]
+        return app
+
+    got, head = [await answer(served(with_a_cup()), method, "/cup") for method in ("GET", "HEAD")]
     assert (got[0], got[2]) == (200, "a cup")
     assert (head[0], head[1], head[2]) == (200, got[1], "")
-    assert answers[FastAPI][1][0] == 405
+    assert (await answer(with_a_cup(), "HEAD", "/cup"))[0] == 405
 
 
 async def test_a_slash_too_many_is_not_found() -> None:
     """A redirect would lead to whatever host the caller has named."""
-    assert (await answer(application(DirectAPI), "GET", "/tea/"))[0] == 404
+    assert (await answer(direct(), "GET", "/tea/"))[0] == 404

@@ -1,0 +1,79 @@
+"""The application that serves direct routes.
+
+Guarantee: a request for a direct route passes the application's own middleware, and its exceptions go to the same handlers
+as under FastAPI.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service_kit.direct_route.route import DirectRoute, Endpoint
+
+
+def application(**options: Any) -> FastAPI:
+    """An application to complete and to pass to `served`. `options` are FastAPI's."""
+    return FastAPI(
+        # A redirect that adds or removes a final slash would lead to any host that the caller names.
+        redirect_slashes=False,
+        # FastAPI's pages load their scripts from other servers; service_kit.pages has one that does not.
+        docs_url=None,
+        redoc_url=None,
+        # The services have their own metrics, logs and traces; FastAPI would call OpenTelemetry in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        **options,
+    )
+
+
+def served(app: FastAPI) -> Starlette:
+    """`app` as a server calls it. It has to be complete: what is added later does not count for direct routes.
+
+    FastAPI's layers and router take longer for each request than a small endpoint does, so they are behind the direct routes.
+    All other requests, and those with another method, go to FastAPI. There, HEAD is answered like GET without its body
+    (RFC 9110, section 9.3.2), because FastAPI's own routes refuse it.
+    """
+    direct = [
+        Route(route.path, _Endpoint(route.endpoint), methods=sorted(route.methods or ()))
+        for route in app.routes
+        if isinstance(route, DirectRoute)
+    ]
+    of_all_routes, app.user_middleware = app.user_middleware, [Middleware(HeadAsGet)]
+    outer = Starlette(
+        routes=[*direct, Mount("/", app=app)],
+        middleware=of_all_routes,
+        exception_handlers=app.exception_handlers,
+        lifespan=app.router.lifespan_context,
+    )
+    outer.state = app.state
+    return outer
+
+
+class HeadAsGet:
+    """Middleware that answers HEAD with the head of GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, send_head)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Endpoint:
+    """An endpoint as an ASGI application: Starlette adds layers of its own to a plain function."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)

@@ -1,0 +1,57 @@
+"""Which test belongs to which lane of the Makefile.
+
+Guarantee: `make quick` leaves out what is `chaos` or `slow`, `make test` only what is `mutants`, and `make test-all` nothing.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.chaos.planted import BUGS, Bug
+
+# Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
+CHAOS_TIMEOUT_S = 900
+# Only tests of these start a program of their own for each test (a service, a migration, an interpreter), crash a server, or play
+# hundreds of steps: together more than half of the time of all that are not `chaos`.
+SLOW = (
+    "tests/architecture/",
+    "tests/bench/test_baselines.py",
+    "tests/billing_service/test_database_trouble.py",
+    "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
+    "tests/billing_service/test_opening.py::test_a_malformed_argument_is_refused",
+    "tests/compose/test_gateway.py",
+    "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/migrations/",
+    "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
+    "tests/service_kit/environment/test_services_settings.py",
+    "tests/service_kit/http_guard/",
+    "tests/service_kit/telemetry/test_logs.py",
+    "tests/stack/test_bootstrap.py",
+    "tests/stack/test_interruption.py",
+    "tests/stack/test_servers.py",
+    "tests/stack/test_toxics.py",
+    "tests/test_databases.py",
+    "tests/test_progress.py",
+)
+
+
+def mark(items: Sequence[pytest.Item]) -> None:
+    """Adds the markers that the lanes are made of, and to what plays scenarios its timeout."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("chaos") and not item.get_closest_marker("timeout"):
+            # Scenarios wait for evidence, with bounds of their own; the timeout of pytest only ends what hangs.
+            item.add_marker(pytest.mark.timeout(CHAOS_TIMEOUT_S))
+
+
+def sample(bugs: Sequence[Bug] = BUGS) -> list[Bug]:
+    """One bug for each promise: of those that it catches, the one that the fewest others catch, and of equals the first."""
+    promises = sorted({promise for bug in bugs for promise in bug.promises})
+    chosen = {
+        min(
+            (bug for bug in bugs if promise in bug.promises), key=lambda bug: len(bug.promises)
+        ).name
+        for promise in promises
+    }
+    return [bug for bug in bugs if bug.name in chosen]

@@ -1,0 +1,163 @@
+"""Plays mutants: each on a worker, against the tests that were chosen for it.
+
+Guarantee: a mutant is killed only when a test of the net failed, or when it did not end within several times what its tests take
+without it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from tests.mutation.choice import Choice
+from tests.mutation.mutant import SCHEMA, Mutant
+from tests.mutation.net import SOURCES, Cache, Net, Test
+from tests.mutation.plugin import Server
+from tests.mutation.pool import Worker
+from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
+
+# A busy machine is slower than the one on which the test was measured; a mutant that hangs is slower than any.
+_TEST_TIMEOUT_S = 20.0
+_TIMES_SLOWER = 10.0
+_MEASURE_TIMEOUT_S = 900.0
+# pytest's own codes: all passed, a test failed, interrupted by an error of collection.
+_PASSED = 0
+_TIMEOUT_MARK = "Timeout (>"
+
+
+async def measure(
+    files: Sequence[str],
+    cache: Cache,
+    pool: Sequence[Worker],
+    told: Callable[[str, int, int], None],
+) -> Net:
+    """The net of these files of tests: from the cache, and from running what is not in it. `told` hears of each of those."""
+    known = {file: cache.read(file) for file in files}
+    missing = [file for file in files if known[file] is None]
+    done = 0
+
+    async def work(worker: Worker, file: str) -> None:
+        nonlocal done
+        answer = await worker.ask(
+            kind="measure",
+            file=file,
+            folder=str(worker.folder),
+            sources=SOURCES,
+            timeout_s=_MEASURE_TIMEOUT_S,
+        )
+        if "result" in answer:
+            known[file] = answer["result"]
+            cache.write(file, answer["result"])
+        done += 1
+        told(file, done, len(missing))
+
+    await _share(pool, missing, work)
+    net = Net()
+    for file in files:
+        measured = known[file]
+        if measured is None:
+            net.refused.append(file)
+        else:
+            net.add(measured)
+    return net
+
+
+async def play(
+    mutants: Sequence[Mutant],
+    choice: Choice,
+    pool: Sequence[Worker],
+    told: Callable[[Verdict], None],
+) -> None:
+    """Plays all of them; `told` hears each verdict at once."""
+
+    async def work(worker: Worker, mutant: Mutant) -> None:
+        tests = choice.tests(mutant)
+        verdict = await _judged(worker, mutant, tests)
+        if verdict.outcome == KILLED and verdict.test:
+            choice.killed_by(mutant, verdict.test)
+        told(verdict)
+
+    await _share(pool, mutants, work)
+
+
+async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..., Any]) -> None:
+    """Each worker takes the next item when it is free."""
+    left = iter(list(items))
+
+    async def serve(worker: Worker) -> None:
+        for item in left:
+            await work(worker, item)
+
+    async with asyncio.TaskGroup() as group:
+        for worker in pool:
+            group.create_task(serve(worker))
+
+
+async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verdict:
+    if not tests:
+        return Verdict(mutant, UNREACHED)
+    slowest_s = max(test.seconds for test in tests)
+    total_s = sum(test.seconds for test in tests)
+    try:
+        async with _planted(worker, mutant) as server:
+            answer = await worker.ask(
+                kind="play",
+                ids=[test.id for test in tests],
+                server=server,
+                test_timeout_s=_TEST_TIMEOUT_S + _TIMES_SLOWER * slowest_s,
+                timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * total_s,
+            )
+    except asyncpg.PostgresError as exc:
+        # The change itself is refused: nothing was planted.
+        return Verdict(mutant, KILLED, reason=f"not possible: {exc}", tests=len(tests))
+    seconds = float(answer.get("seconds", 0.0))
+    if "hung" in answer:
+        return Verdict(mutant, HUNG, tests=len(tests), seconds=seconds)
+    if "died" in answer:
+        reason = f"the process ended with {answer['died']}"
+        return Verdict(mutant, KILLED, reason=reason, tests=len(tests), seconds=seconds)
+    result = answer["result"]
+    if result["failed"]:
+        outcome = HUNG if _TIMEOUT_MARK in result["reason"] else KILLED
+        return Verdict(mutant, outcome, result["failed"], result["reason"], len(tests), seconds)
+    if result["code"] == _PASSED:
+        return Verdict(mutant, SURVIVED, tests=len(tests), seconds=seconds)
+    # Nothing could be imported or collected at all.
+    reason = f"pytest ended with {result['code']}"
+    return Verdict(mutant, KILLED, reason=reason, tests=len(tests), seconds=seconds)
+
+
+@asynccontextmanager
+async def _planted(worker: Worker, mutant: Mutant) -> AsyncIterator[Server]:
+    """For the time of the block, the worker's copy and its template have the mutant."""
+    workspace = worker.workspace
+    if mutant.kind != SCHEMA:
+        original = (workspace.folder / mutant.path).read_text(encoding="utf-8")
+        with workspace.with_text(mutant.path, mutant.source(original)):
+            yield worker.server
+        return
+    newest = max((workspace.folder / "migrations" / "versions").glob("*.py"))
+    path = str(newest.relative_to(workspace.folder))
+    text = newest.read_text(encoding="utf-8") + _after_upgrade(mutant.apply_sql)
+    with workspace.with_text(path, text):
+        async with worker.with_schema(mutant.apply_sql) as server:
+            yield server
+
+
+def _after_upgrade(sql: str) -> str:
+    """Tests that migrate a database of their own meet the mutant as well, where it is possible there."""
+    block = (
+        f"DO $mutant$ BEGIN EXECUTE $change${sql}$change$; "
+        "EXCEPTION WHEN OTHERS THEN NULL; END $mutant$"
+    )
+    return f"""
+
+_upgrade = upgrade
+
+
+def upgrade() -> None:
+    _upgrade()
+    op.get_bind().exec_driver_sql({block!r})
+"""

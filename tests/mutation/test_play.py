@@ -1,0 +1,162 @@
+"""A mutant is planted in a copy, and the tests decide: what they notice is killed, what they cannot notice survives."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stack.postgres import PostgresCluster
+from tests.mutation.choice import Choice
+from tests.mutation.mutant import PYTHON, SCHEMA, Mutant
+from tests.mutation.net import Net
+from tests.mutation.play import play
+from tests.mutation.plugin import Server
+from tests.mutation.pool import Worker, forker
+from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
+from tests.mutation.workspace import Workspace
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+PATH = "examples/mutated.py"
+# Line 5 is executed by both tests, and line 9 by none.
+SOURCE = '''"""A module of the copy alone."""
+
+
+def larger(one: int, other: int) -> int:
+    return one if one > other else other
+
+
+def smaller(one: int, other: int) -> int:
+    return min(one, other)
+'''
+TESTS = '''"""Two tests of it, and one of the database."""
+
+import asyncpg
+
+from examples.mutated import larger
+
+
+def test_the_larger() -> None:
+    assert larger(1, 2) == 2
+
+
+def test_equal_ones() -> None:
+    assert larger(2, 2) == 2
+
+
+async def test_the_table(database) -> None:
+    connection = await asyncpg.connect(database.owner)
+    try:
+        assert await connection.fetchval("SELECT to_regclass('billing.ledger') IS NOT NULL")
+    finally:
+        await connection.close()
+'''
+FILE = "tests/examples/test_mutated.py"
+
+
+@pytest.fixture(scope="module")
+async def worker(
+    cluster: PostgresCluster, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Worker]:
+    """With the module and its tests in its copy."""
+    folder: Path = tmp_path_factory.mktemp("worker")
+    workspace = Workspace(PROJECT, folder / "tree")
+    for path, text in ((PATH, SOURCE), (FILE, TESTS)):
+        (workspace.folder / path).write_text(text, encoding="utf-8")
+    async with forker(workspace.folder, folder, FILE) as process:
+        password = cluster.url("postgres").partition("//owner:")[2].partition("@")[0]
+        server = Server(cluster.port, password, template)
+        yield Worker(workspace, cluster, server, folder, process)
+
+
+def net(*, seconds: float = 0.1) -> Net:
+    """What measuring would have found."""
+    names = ("test_the_larger", "test_equal_ones")
+    entries = {
+        f"{FILE}::{name}": {
+            "passed": True,
+            "called": True,
+            "seconds": seconds,
+            "database": False,
+            "lines": {PATH: [5]},
+        }
+        for name in names
+    }
+    table = {**entries[f"{FILE}::{names[0]}"], "database": True, "lines": {}}
+    found = Net()
+    found.add({"tests": {**entries, f"{FILE}::test_the_table": table}})
+    return found
+
+
+def mutant(old: str, new: str) -> Mutant:
+    """Of the module: one text for another."""
+    start = SOURCE.index(old)
+    line = SOURCE.count("\n", 0, start) + 1
+    return Mutant(PYTHON, PATH, "larger", line, "test", start, start + len(old), new)
+
+
+async def judged(worker: Worker, *mutants: Mutant) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    await play(mutants, Choice(worker.workspace.folder, net()), [worker], verdicts.append)
+    return verdicts
+
+
+async def test_a_bug_that_a_test_notices(worker: Worker) -> None:
+    """It is killed, by the test that fails; the copy is as before."""
+    (verdict,) = await judged(worker, mutant("one > other", "one < other"))
+    assert (verdict.outcome, verdict.test) == (KILLED, f"{FILE}::test_the_larger")
+    assert (worker.workspace.folder / PATH).read_text(encoding="utf-8") == SOURCE
+
+
+async def test_a_bug_that_no_test_can_notice(worker: Worker) -> None:
+    """It survives, although both tests execute it; also right after one that was killed."""
+    killed, survived = await judged(
+        worker, mutant("one > other", "one < other"), mutant("one > other", "one >= other")
+    )
+    assert (killed.outcome, survived.outcome) == (KILLED, SURVIVED)
+    assert survived.tests == 2
+
+
+async def test_a_line_that_no_test_executes(worker: Worker) -> None:
+    """It is not played, and does not count as killed."""
+    (verdict,) = await judged(worker, mutant("min(one", "max(one"))
+    assert verdict.outcome == UNREACHED
+    assert not verdict.caught
+
+
+async def test_a_module_that_cannot_be_imported(worker: Worker) -> None:
+    """It is killed."""
+    (verdict,) = await judged(worker, mutant("return one if", "raise Nothing if"))
+    assert verdict.outcome == KILLED
+
+
+async def test_a_bug_that_hangs(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended by the time limit of the whole, counts as noticed, and the worker goes on."""
+    monkeypatch.setattr("tests.mutation.play._TEST_TIMEOUT_S", 1.0)
+    endless = mutant("return one if one > other else other", "while True: one = other")
+    (verdict,) = await judged(worker, endless)
+    assert verdict.outcome == HUNG
+    (after,) = await judged(worker, mutant("one > other", "one >= other"))
+    assert after.outcome == SURVIVED
+
+
+@pytest.mark.parametrize(
+    "sql, outcome",
+    [("DROP TABLE billing.ledger", KILLED), ("COMMENT ON TABLE billing.ledger IS 'x'", SURVIVED)],
+)
+async def test_the_schema(worker: Worker, sql: str, outcome: str) -> None:
+    """Only tests with a database play it, on a template that has it."""
+    planted = Mutant(SCHEMA, "migrations/versions", "billing.ledger", 0, "test", apply_sql=sql)
+    (verdict,) = await judged(worker, planted)
+    assert (verdict.outcome, verdict.tests) == (outcome, 1)
+
+
+async def test_the_child_ends_with_the_worker(worker: Worker, tmp_path: Path) -> None:
+    """Nothing of a worker that is killed stays behind."""
+    folder = tmp_path / "tree"
+    Workspace(PROJECT, folder)
+    async with forker(folder, tmp_path, FILE.replace("test_mutated", "test_receiver")) as process:
+        pid = process.pid
+        assert os.getpgid(pid) == pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
