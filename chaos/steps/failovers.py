@@ -24,7 +24,10 @@ from stack.toxics import Timeout
 from stack.waiting import NotSeen, until
 
 PROMISE = "F1"
+PROMISE_OF_ANSWERS = "F3"
+CLAIM_OF_ANSWERS = "after a promotion every replica answers again, without a restart"
 CLAIM = "whatever was told as final is there on the new primary"
+PROMISE_OF_WAITS = "F2"
 CLAIM_OF_WAITS = "a service ends no wait for the standby: its deadline makes no row visible"
 # Of the single path, as many as the pool of a process has connections.
 SINGLE_MAX = 10
@@ -174,7 +177,9 @@ class EndTheWait:
             hidden = visible["single"] == visible["orders"] == visible["voided"] == 0
             hidden = hidden and visible["fast"] == 1
             detail = f"what became visible without the standby: {dict(visible)}"
-            context.checks.append(Check(PROMISE, CLAIM_OF_WAITS, hidden, "" if hidden else detail))
+            context.checks.append(
+                Check(PROMISE_OF_WAITS, CLAIM_OF_WAITS, hidden, "" if hidden else detail)
+            )
             return
         if self.how in ("crashed", "restarted", "restarted read-only"):
             await self._restart(context)
@@ -339,11 +344,16 @@ class LosePrimary:
             context.witness(
                 "the rows are there on the new primary", seen=same, instead=str(dict(after))
             )
-        await _until_final(failover, failover.fast[-1])
+        answered = await context.until(
+            lambda: _all_answer(failover), "every replica answers after the promotion"
+        )
+        detail = f"a replica still answered nothing final {BOUND_S:g} s after the promotion"
+        context.checks.append(
+            Check(PROMISE_OF_ANSWERS, CLAIM_OF_ANSWERS, answered, detail, liveness=True)
+        )
+        seconds = time.monotonic() - promoted_s
         context.journal.note(
-            "failed over",
-            "",
-            text=f"the first answer came {time.monotonic() - promoted_s:.2f} s after the promotion",
+            "failed over", "", text=f"every replica answered {seconds:.2f} s after the promotion"
         )
         if self.only_reads:
             await old.child.end(signal.SIGKILL)
@@ -359,40 +369,30 @@ class JudgeFailover:
         failover = context.failover
         connection = await failover.connect()
         try:
-            lost = await failover.told.lost(connection)
-            await asyncio.gather(
-                *(_until_final(failover, charging) for charging in failover.charges),
-                *(_until_placed(failover, key) for key in failover.customer_keys),
+            # First of all: what is sent again would bring back what was lost.
+            await _judge_told(context, connection)
+            executed = await context.until(
+                lambda: _all_executed(failover), "every charge and every order is executed"
             )
             await asyncio.gather(
                 *(failover.charge(each, failover.billing[0], "?1") for each in failover.charges),
                 failover.charge(failover.voided, failover.billing[0]),
                 failover.charge(failover.forgotten, failover.billing[0]),
             )
-            lost += await failover.told.lost(connection)
+            await _judge_told(context, connection)
             settled = await context.until(
                 lambda: _settled(connection, failover.customer), "the orders are settled"
             )
-            doubled = await _doubled(connection, failover)
+            doubled = await _doubled(connection, failover) if executed else ""
         finally:
             await connection.close()
-        shown = "; ".join(dict.fromkeys(map(str, lost)))
-        context.checks += [
-            Check(PROMISE, CLAIM, not lost, f"lost: {shown}"),
-            Check(
-                "X1",
-                "after a failover a key is charged once, and its money has moved once",
-                not doubled,
-                doubled,
-            ),
-            Check(
-                "L1",
-                "after a failover every order has its answer",
-                settled,
-                "an order is still pending",
-                liveness=True,
-            ),
-        ]
+        claim = "after a failover a key is charged once, and its money has moved once"
+        context.checks.append(Check("X1", claim, not doubled, doubled))
+        claim = (
+            "after a failover everything that is sent again is executed, and every order settled"
+        )
+        late = "a charge has no final answer, or an order is still pending"
+        context.checks.append(Check("L1", claim, executed and settled, late, liveness=True))
 
 
 async def restore(context: Context) -> None:
@@ -471,6 +471,45 @@ async def _positions(context: Context) -> tuple[int, int]:
     return found[0], found[1]
 
 
+async def _judge_told(context: Context, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    lost = await context.failover.told.lost(connection)
+    shown = "; ".join(map(str, lost))
+    context.checks.append(Check(PROMISE, CLAIM, not lost, f"lost: {shown}"))
+
+
+async def _all_executed(failover: Failover) -> bool:
+    """Sends everything again, and says whether all of it has its final answer."""
+    charged = await asyncio.gather(
+        *(
+            failover.charge(each, failover.billing[place % len(failover.billing)], "?1")
+            for place, each in enumerate(failover.charges)
+        )
+    )
+    placed = await asyncio.gather(
+        *(
+            failover.place(key, failover.orders[place % len(failover.orders)])
+            for place, key in enumerate(failover.customer_keys)
+        )
+    )
+    return all(
+        answer is not None and answer.status_code == httpx.codes.CREATED
+        for answer in (*charged, *placed)
+    )
+
+
+async def _all_answer(failover: Failover) -> bool:
+    """Whether each replica gives a final answer now, of what was executed while the standby followed."""
+    answers = await asyncio.gather(
+        *(failover.charge(failover.fast[0], url, "?1") for url in failover.billing),
+        *(failover.balance(failover.customer, url) for url in failover.billing),
+        *(failover.client.get(f"{url}/readyz") for url in failover.orders),
+        return_exceptions=True,
+    )
+    return all(
+        isinstance(answer, httpx.Response) and answer.status_code not in OPEN for answer in answers
+    )
+
+
 async def _until_final(failover: Failover, charging: Charging) -> None:
     """Sends the charge to the replicas in turn until its answer is final."""
     turn = 0
@@ -483,18 +522,6 @@ async def _until_final(failover: Failover, charging: Charging) -> None:
         return response is not None and response.status_code not in OPEN
 
     await until(final, BOUND_S, f"the charge of key {charging.key} is final")
-
-
-async def _until_placed(failover: Failover, customer_key: str) -> None:
-    turn = 0
-
-    async def placed() -> bool:
-        nonlocal turn
-        turn += 1
-        response = await failover.place(customer_key, failover.orders[turn % len(failover.orders)])
-        return response is not None and response.status_code == httpx.codes.CREATED
-
-    await until(placed, BOUND_S, "the order is billed")
 
 
 async def _settled(connection: "asyncpg.Connection[asyncpg.Record]", customer: str) -> bool:
