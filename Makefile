@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 REPLICAS ?= 1
+# 1: a synchronous standby of Postgres, which `make promote` makes the primary.
+STANDBY ?= 0
 DURATION_S ?= 60
 SEED ?=
 # For make mutation: mutants of each package (a number or all), packages or modules, the branch to compare with,
@@ -35,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up matrix chaos mutants soak audit bench compose-test test quick mutation report-test check docs format lock clean
+.PHONY: help demo up promote matrix chaos mutants soak audit bench compose-test test quick mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -45,8 +47,11 @@ help: ## Show this list
 demo: $(STAMP) ## Play the five failures under the three semantics, then stay up for curl
 	@exec $(COMMAND) chaos demo --exit-with-parent
 
-up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
-	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
+up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service, STANDBY=1)
+	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --standby "$(STANDBY)" --exit-with-parent
+
+promote: $(STAMP) ## Kill the primary of Postgres in the running stack and promote its standby
+	@exec $(COMMAND) stack promote
 
 matrix: $(STAMP) ## Play the table alone; other stacks may be running
 	@exec $(COMMAND) chaos matrix --exit-with-parent

@@ -95,6 +95,11 @@ class Child:
         """Whether there is a living process."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def return_code(self) -> int | None:
+        """Of the process that ran last; None while it runs. A signal counts as minus its number."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> None:
         """Starts the process and its supervision."""
         await self._spawn()

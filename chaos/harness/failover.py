@@ -67,6 +67,9 @@ class Failover:
         self.placed: set[UUID] = set()
         self.notification = uuid.uuid4()
         self.sending: list[asyncio.Task[Any]] = []
+        # Of customers that place one order after the other.
+        self.stopped = asyncio.Event()
+        self.billed = 0
 
     @property
     def charges(self) -> list[Charging]:

@@ -18,6 +18,13 @@ from chaos.steps.failovers import (
     TurnReadOnly,
     WaitEnd,
 )
+from chaos.steps.failovers_under_load import (
+    AwaitBilled,
+    FailOverUnderLoad,
+    JoinAgain,
+    StartCustomers,
+    StopCustomers,
+)
 
 
 def _lost(name: str, title: str, how: WaitEnd, *, silently: bool = True) -> Scenario:
@@ -95,6 +102,24 @@ FAILOVERS = (
             TurnReadOnly(),
             AskForFinals(),
             LosePrimary(behind=False, only_reads=True),
+            JudgeFailover(),
+        ),
+        effects=None,
+    ),
+    Scenario(
+        "failover/there_and_back_under_load",
+        "the primary is killed under load, twice: the second failover leads back",
+        (
+            Prepare(),
+            StartCustomers(),
+            AwaitBilled(20),
+            FailOverUnderLoad(),
+            AwaitBilled(20),
+            JoinAgain(),
+            AwaitBilled(20),
+            FailOverUnderLoad(),
+            AwaitBilled(20),
+            StopCustomers(),
             JudgeFailover(),
         ),
         effects=None,
