@@ -188,6 +188,10 @@ class Stack:
             "primary": self.postgres.folder,
         }
 
+    def listener(self, service: str) -> socket.socket:
+        """The listening socket from which all replicas of a service accept."""
+        return self._listeners[service]
+
     def children(self, service: str) -> list[Child]:
         """The replicas of a service."""
         return self._services[service]
@@ -318,12 +322,13 @@ class Stack:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
         argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
-        settings = {**self._service_environ(service), **self._replica_environ.get(name, {})}
+        settings = {**self.environ_of(service), **self._replica_environ.get(name, {})}
         command = Command(argv, settings, PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
-    def _service_environ(self, service: str) -> dict[str, str]:
+    def environ_of(self, service: str) -> dict[str, str]:
+        """The environment of each process of a service."""
         role = service.removesuffix("_service")
         own = service_environ.settings(
             service, self._servers.credentials.tokens, self._proxies, public_url=self.urls[service]

@@ -96,7 +96,10 @@ class Standby(PostgresCluster):
         )
         if ended.return_code != 0:
             shutil.rmtree(self._data_dir, ignore_errors=True)
-            raise StackError(f"the standby could not be made: {ended.end(1)}")
+            lines = ended.output.strip().splitlines() or ["pg_basebackup failed"]
+            # It names its reason in one line, and may say more beneath.
+            reason = next((line for line in lines if "error:" in line), lines[-1])
+            raise StackError(f"the standby could not be made: {reason}")
 
 
 async def require(primary: PostgresCluster) -> None:

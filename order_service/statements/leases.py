@@ -96,8 +96,9 @@ class Unsettled:
 async def read_unsettled(connection: Connection) -> Unsettled:
     """Read in one snapshot. With nothing pending, `first_incomplete` is the key that comes next.
 
-    Billing forgets the keys below it, so it is sealed: no settlement that it rests on is lost in a failover. Safe because keys become visible in their order: no key below the lowest pending one can still appear, because its
-    row would have been committed before.
+    Billing forgets the keys below it, so it is sealed: no settlement that it rests on is lost in a failover. Safe because
+    keys become visible in their order: no key below the lowest pending one can still appear, because its row would have been
+    committed before.
     """
     row = await connection.fetchrow(
         """

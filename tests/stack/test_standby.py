@@ -87,10 +87,10 @@ async def test_the_next_start_finds_the_promoted_server(
         await again.stop()
 
 
-async def test_commits_wait_for_the_standby(servers: DatabaseServers) -> None:
+async def test_commits_wait_for_the_standby(servers: DatabaseServers, admin: Toxiproxy) -> None:
     """As long as it is cut off; they end when it follows again."""
     await servers.join()
-    await servers.cut_replication()
+    await admin.disable(REPLICATION)
     writing = asyncio.create_task(execute(servers, "INSERT INTO kept VALUES (1)"))
     watcher = await asyncpg.connect(servers.primary.url(DATABASE))
     async with asyncio.timeout(30):
@@ -107,7 +107,9 @@ async def test_commits_wait_for_the_standby(servers: DatabaseServers) -> None:
 
 async def test_a_standby_that_cannot_be_made(servers: DatabaseServers, tmp_path: Path) -> None:
     """One sentence; the primary goes on and waits for no standby."""
-    (tmp_path / "postgres-standby").write_text("a file where the folder should be")
+    (tmp_path / "postgres-standby").write_text(
+        "a file where the folder should be", encoding="utf-8"
+    )
     with pytest.raises(StackError, match="^the standby could not be made: .*"):
         await servers.join()
     await execute(servers, "INSERT INTO kept VALUES (1)")
