@@ -37,7 +37,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up promote matrix chaos mutants soak audit bench compose-test test quick mutation report-test check docs format lock clean
+.PHONY: help demo up promote matrix chaos mutants soak audit bench patroni-test compose-test test quick mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -70,6 +70,9 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
+
+patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluster under load (needs etcd and Patroni)
+	@exec $(COMMAND) chaos.patroni --exit-with-parent
 
 compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose

@@ -6,16 +6,13 @@ Guarantee: it is ready when the block begins, is not started again when it dies,
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
-from stack import ports
+from stack import ports, readiness
 from stack.embedded import FACTORIES, Stack
-from stack.processes import Child, Command, StackError
+from stack.processes import Child, Command
 from stack.schema import PROJECT
-from stack.waiting import NotSeen, until
 
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
 _BOUND_S = 60.0
@@ -35,42 +32,22 @@ async def beside(
 ) -> AsyncIterator[str]:
     """Gives the address of the process. `directory` holds the revision whose code it runs.
 
-    `argv` runs it with one listening socket, whose number is appended. `shared`: it accepts from the socket of the stack's
+    `argv` runs it with listening sockets, whose numbers are appended. `shared`: it also accepts from the socket of the stack's
     own processes of this service, and takes a part of their requests. Raises `StackError`.
     """
-    with nullcontext(stack.listener(service)) if shared else ports.listen("", None) as listener:
+    with ports.listen("", None) as listener:
         argv = [*(argv or (sys.executable, "-m", "stack.serve", FACTORIES[service]))]
-        fds = [listener.fileno()]
+        shared_with = [stack.listener(service)] if shared else []
+        fds = [each.fileno() for each in (listener, *shared_with)]
         settings = {**stack.environ_of(service), **(environ or {})}
         command = Command([*argv, *map(str, fds)], settings, directory, inherited_fds=fds)
         child = Child(f"{service} beside", command, log)
         await child.start()
         url = ports.url_of(listener)
         try:
-            await _ready(child, url)
+            await readiness.wait(child, url, _BOUND_S)
             yield url
         finally:
             await child.stop(_GRACE_S)
             if child.running:
                 await child.end(signal.SIGKILL)
-
-
-async def _ready(child: Child, url: str) -> None:
-    last = "no answer"
-
-    async def ready() -> bool:
-        nonlocal last
-        if child.failure.done():
-            child.failure.result()
-        try:
-            response = await client.get(f"{url}/readyz")
-        except httpx.TransportError:
-            return False
-        last = response.text
-        return response.status_code == httpx.codes.OK
-
-    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-        try:
-            await until(ready, _BOUND_S, "the service is ready")
-        except NotSeen as exc:
-            raise StackError(f"{child.name} is not ready ({last}):\n{child.log_end()}") from exc

@@ -23,6 +23,7 @@ _FOLDERS = ("postgres", "postgres-standby")
 _SUFFIX = "-standby"
 # Names the folder of the primary in the run directory.
 _PRIMARY = "primary"
+_NO_STANDBY = "there is no standby to promote; start the stack with STANDBY=1."
 
 
 class DatabaseServers:
@@ -81,6 +82,13 @@ class DatabaseServers:
         for hop in HOPS:
             await self._open(self._hop(hop, folder), self._address(joining))
 
+    async def fail_over(self) -> None:
+        """Kills the primary and promotes the standby. Raises `StackError`."""
+        if self.standby is None:
+            raise StackError(_NO_STANDBY)
+        await self.end_primary()
+        await self.promote()
+
     async def end_primary(self) -> None:
         """Kills the primary for good, and cuts what is still buffered on its way to the standby."""
         await self.primary.child.end(signal.SIGKILL)
@@ -103,7 +111,7 @@ class DatabaseServers:
         `beside` is an old primary that still runs and was made to only read.
         """
         if self.standby is None:
-            raise StackError("there is no standby to promote; start the stack with STANDBY=1.")
+            raise StackError(_NO_STANDBY)
         if self.primary.child.running and self.primary is not beside:
             raise StackError("the primary still runs: there must not be two.")
         await self.standby.promote()

@@ -35,6 +35,7 @@ from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT
 from stack.servers import LentServers, Servers
 from stack.toxics import Toxiproxy
+from stack.waiting import first_of
 
 OPENING_BALANCE_CENTS = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol")
@@ -213,10 +214,7 @@ class Stack:
 
     async def fail_over(self) -> None:
         """Kills the primary and promotes the standby. Raises `StackError`."""
-        if self.database_servers.standby is None:
-            raise StackError("there is no standby to promote; start the stack with STANDBY=1.")
-        await self.database_servers.end_primary()
-        await self.database_servers.promote()
+        await self.database_servers.fail_over()
         self._write_description()
 
     async def rejoin(self) -> None:
@@ -238,15 +236,11 @@ class Stack:
         while not stopped.is_set():
             told = [asyncio.create_task(e.wait()) for e in (stopped, told_to_fail_over)]
             failures = [child.failure for child in self._all_children()]
-            ends: list[asyncio.Future[Any]] = [*told, *failures]
             try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                await first_of([*told, *failures])
             finally:
                 for each in told:
                     each.cancel()
-            for failure in failures:
-                if failure.done():
-                    failure.result()
             if told_to_fail_over.is_set():
                 told_to_fail_over.clear()
                 await self.fail_over()
@@ -367,11 +361,7 @@ class Stack:
                     raise StackError(f"the account {account} could not be opened: {response.text}")
 
     def _processes(self) -> list[dict[str, Any]]:
-        toxiproxy = self._servers.toxiproxy
-        servers = {
-            **self.database_servers.children(),
-            "toxiproxy": (toxiproxy.child, toxiproxy.url),
-        }
+        servers = self._servers.children()
         return [
             {
                 "name": service,
@@ -405,5 +395,5 @@ class Stack:
         return [child for children in self._services.values() for child in children]
 
     def _all_children(self) -> list[Child]:
-        servers = [child for child, _ in self.database_servers.children().values()]
-        return [*servers, self._servers.toxiproxy.child, *self._service_children()]
+        servers = [child for child, _ in self._servers.children().values()]
+        return [*servers, *self._service_children()]

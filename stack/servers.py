@@ -14,6 +14,7 @@ from stack import credentials, ports, run_directory, toxiproxy
 from stack.credentials import Credentials
 from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
+from stack.processes import Child
 from stack.schema import PROJECT, migrate
 from stack.toxiproxy import ToxiproxyServer
 
@@ -58,6 +59,11 @@ class Servers:
     def postgres(self) -> PostgresCluster:
         """The server that is primary now."""
         return self.database.primary
+
+    def children(self) -> dict[str, tuple[Child, str]]:
+        """The processes that run, with their addresses."""
+        toxiproxy = self.toxiproxy
+        return {**self.database.children(), "toxiproxy": (toxiproxy.child, toxiproxy.url)}
 
     async def open_database(self) -> str:
         """The name of a stack's database."""

@@ -5,14 +5,13 @@ found absent on the new one; the controls do the same without a cut.
 """
 
 from chaos.scenarios.scenario import Scenario
+from chaos.steps.failover_judgement import JudgeFailover
+from chaos.steps.failover_questions import AskForFinals, AskForForgotten
 from chaos.steps.failovers import (
-    AskForFinals,
-    AskForForgotten,
     ChargeInTheCut,
     CutOffStandby,
     EndTheWait,
     ForgetInTheCut,
-    JudgeFailover,
     LosePrimary,
     Prepare,
     TurnReadOnly,

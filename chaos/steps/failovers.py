@@ -17,16 +17,14 @@ import httpx
 
 from chaos.evidence.readings import Check
 from chaos.harness.context import Context
-from chaos.harness.failover import CENTS, CLIENT, OPEN, RESTARTING, Charging, Failover
-from chaos.harness.harness import BOUND_S, OPENING_CENTS
+from chaos.harness.failover import CLIENT, OPEN, RESTARTING, Charging, Failover
+from chaos.harness.harness import BOUND_S
 from chaos.steps.step import STANDBY, Needs
 from stack.toxics import Timeout
 from stack.waiting import NotSeen, until
 
-PROMISE = "F1"
 PROMISE_OF_ANSWERS = "F3"
 CLAIM_OF_ANSWERS = "after a promotion every replica answers again, without a restart"
-CLAIM = "whatever was told as final is there on the new primary"
 PROMISE_OF_WAITS = "F2"
 CLAIM_OF_WAITS = "a service ends no wait for the standby: its deadline makes no row visible"
 # Of the single path, as many as the pool of a process has connections.
@@ -240,68 +238,6 @@ class TurnReadOnly:
 
 
 @dataclass(frozen=True)
-class AskForFinals:
-    """Asks every replica for everything that could be told as final, all at once."""
-
-    needs: ClassVar[Needs] = STANDBY
-    told_min: int = 0
-
-    async def perform(self, context: Context) -> None:
-        failover = context.failover
-        await asyncio.wait(failover.sending, timeout=BOUND_S)
-        order_ids = await _order_ids(failover)
-        asks = [
-            ask
-            for url in failover.billing
-            for ask in (
-                *(failover.charge(each, url, "?1") for each in failover.charges),
-                *(
-                    failover.key(method, each.key, url)
-                    for each in (failover.fast[-1], failover.single[0], failover.voided)
-                    for method in ("GET", "DELETE")
-                ),
-                failover.charge(failover.voided, url, "?1"),
-                failover.balance(failover.customer, url),
-                failover.balance(failover.single[0].account, url),
-            )
-        ]
-        asks += [
-            ask
-            for url in failover.orders
-            for ask in (
-                *(failover.place(key, url) for key in failover.customer_keys),
-                *(failover.order(order_id, url) for order_id in order_ids),
-            )
-        ]
-        asks.append(failover.arrivals(context.target.urls["notification_service"]))
-        await asyncio.gather(*asks)
-        if self.told_min:
-            told = len(failover.told)
-            context.witness(
-                f"at least {self.told_min} facts were told as final",
-                seen=told >= self.told_min,
-                instead=str(told),
-            )
-
-
-@dataclass(frozen=True)
-class AskForForgotten:
-    """Asks every replica for the key that was declared settled."""
-
-    needs: ClassVar[Needs] = STANDBY
-
-    async def perform(self, context: Context) -> None:
-        failover = context.failover
-        forgotten = failover.forgotten
-        await asyncio.wait(failover.sending, timeout=BOUND_S)
-        for url in failover.billing:
-            await failover.key("GET", forgotten.key, url)
-            await failover.key("DELETE", forgotten.key, url)
-            await failover.charge(forgotten, url, "?1")
-            await failover.charge(forgotten, url, "?1", mark=forgotten.key + 1)
-
-
-@dataclass(frozen=True)
 class LosePrimary:
     """Kills the primary with SIGKILL and promotes the standby. `behind`: the standby lacks what the primary has.
 
@@ -359,42 +295,6 @@ class LosePrimary:
             await old.child.end(signal.SIGKILL)
 
 
-@dataclass(frozen=True)
-class JudgeFailover:
-    """Everything is sent again; then nothing that was told as final may be missing, and nothing may be there twice."""
-
-    needs: ClassVar[Needs] = STANDBY
-
-    async def perform(self, context: Context) -> None:
-        failover = context.failover
-        connection = await failover.connect()
-        try:
-            # First of all: what is sent again would bring back what was lost.
-            await _judge_told(context, connection)
-            executed = await context.until(
-                lambda: _all_executed(failover), "every charge and every order is executed"
-            )
-            await asyncio.gather(
-                *(failover.charge(each, failover.billing[0], "?1") for each in failover.charges),
-                failover.charge(failover.voided, failover.billing[0]),
-                failover.charge(failover.forgotten, failover.billing[0]),
-            )
-            await _judge_told(context, connection)
-            settled = await context.until(
-                lambda: _settled(connection, failover.customer), "the orders are settled"
-            )
-            doubled = await _doubled(connection, failover) if executed else ""
-        finally:
-            await connection.close()
-        claim = "after a failover a key is charged once, and its money has moved once"
-        context.checks.append(Check("X1", claim, not doubled, doubled))
-        claim = (
-            "after a failover everything that is sent again is executed, and every order settled"
-        )
-        late = "a charge has no final answer, or an order is still pending"
-        context.checks.append(Check("L1", claim, executed and settled, late, liveness=True))
-
-
 async def restore(context: Context) -> None:
     """The pair as it was: a primary, and a synchronous standby that follows it."""
     servers = context.services.database_servers
@@ -442,17 +342,6 @@ async def _visible(failover: Failover) -> asyncpg.Record:
     return row
 
 
-async def _order_ids(failover: Failover) -> list[uuid.UUID]:
-    connection = await failover.connect()
-    try:
-        rows = await connection.fetch(
-            "SELECT order_id FROM orders.orders WHERE customer = $1", failover.customer
-        )
-    finally:
-        await connection.close()
-    return [row["order_id"] for row in rows]
-
-
 async def _positions(context: Context) -> tuple[int, int]:
     """How far the primary has written its log, and how far the standby has received it, in bytes."""
     servers = context.services.database_servers
@@ -469,32 +358,6 @@ async def _positions(context: Context) -> tuple[int, int]:
         finally:
             await connection.close()
     return found[0], found[1]
-
-
-async def _judge_told(context: Context, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    lost = await context.failover.told.lost(connection)
-    shown = "; ".join(map(str, lost))
-    context.checks.append(Check(PROMISE, CLAIM, not lost, f"lost: {shown}"))
-
-
-async def _all_executed(failover: Failover) -> bool:
-    """Sends everything again, and says whether all of it has its final answer."""
-    charged = await asyncio.gather(
-        *(
-            failover.charge(each, failover.billing[place % len(failover.billing)], "?1")
-            for place, each in enumerate(failover.charges)
-        )
-    )
-    placed = await asyncio.gather(
-        *(
-            failover.place(key, failover.orders[place % len(failover.orders)])
-            for place, key in enumerate(failover.customer_keys)
-        )
-    )
-    return all(
-        answer is not None and answer.status_code == httpx.codes.CREATED
-        for answer in (*charged, *placed)
-    )
 
 
 async def _all_answer(failover: Failover) -> bool:
@@ -522,40 +385,3 @@ async def _until_final(failover: Failover, charging: Charging) -> None:
         return response is not None and response.status_code not in OPEN
 
     await until(final, BOUND_S, f"the charge of key {charging.key} is final")
-
-
-async def _settled(connection: "asyncpg.Connection[asyncpg.Record]", customer: str) -> bool:
-    pending: int = await connection.fetchval(
-        "SELECT count(*) FROM orders.orders WHERE customer = $1 AND status = 'pending'", customer
-    )
-    return pending == 0
-
-
-async def _doubled(connection: "asyncpg.Connection[asyncpg.Record]", failover: Failover) -> str:
-    """What moved otherwise than once, as a clause; empty when all is well."""
-    rows = await connection.fetch(
-        """
-        SELECT account, $2 - balance_cents AS moved_cents,
-               (SELECT coalesce(sum(amount_cents), 0)::bigint FROM billing.ledger WHERE ledger.account = accounts.account) AS ledger_cents,
-               (SELECT count(*) - count(DISTINCT (client, sequence_key)) FROM billing.ledger WHERE ledger.account = accounts.account) AS twice
-        FROM billing.accounts WHERE account = ANY ($1)
-        """,
-        [failover.customer, *(each.account for each in failover.single)],
-        OPENING_CENTS,
-    )
-    wrong = [
-        f"{row['account']} moved {row['moved_cents']} cents, its ledger says {row['ledger_cents']}, {row['twice']} keys twice"
-        for row in rows
-        if row["moved_cents"] != row["ledger_cents"] or row["twice"]
-    ]
-    charged = await connection.fetchval(
-        "SELECT count(*) FROM billing.ledger WHERE client = $1 AND account = ANY ($2) AND amount_cents = $3",
-        CLIENT,
-        [failover.customer, *(each.account for each in failover.single)],
-        CENTS,
-    )
-    # The voided and the forgotten key may have been charged instead, when their refusal was never told.
-    least = len(failover.charges)
-    if not least <= charged <= least + 2:
-        wrong.append(f"{least} keys were charged, in {charged} withdrawals")
-    return "; ".join(wrong)
