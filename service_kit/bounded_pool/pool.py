@@ -15,11 +15,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import TYPE_CHECKING
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from service_kit.bounded_pool import session
 from service_kit.bounded_pool.errors import ReadsFull, ends_session, translated
+from service_kit.bounded_pool.hosts import Hosts
 from service_kit.bounded_pool.readiness import Readiness
 from service_kit.bounded_pool.warnings import Warnings
 
@@ -75,6 +75,8 @@ class Connections(ABC):
 class BoundedPool(Connections):
     """`size_max` connections to `url`; each use of one is over within `deadline_s` seconds.
 
+    Of several servers that the URL names, the one that can write is taken.
+
     `password` replaces the one in the URL unless it is empty. `observe_wait` gets the seconds of each wait for a
     connection. One more connection is kept for `missing`.
 
@@ -94,8 +96,7 @@ class BoundedPool(Connections):
         password: str = "",
         observe_wait: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self._url = url
-        self._password = password or None
+        self._hosts = Hosts(url, password or None, deadline_s)
         self._size_max = size_max
         self._deadline_s = deadline_s
         self._observe_wait = observe_wait
@@ -195,13 +196,7 @@ class BoundedPool(Connections):
         return connection
 
     async def _connect(self) -> RawConnection:
-        return await asyncpg.connect(
-            self._url,
-            password=self._password,
-            timeout=self._deadline_s,
-            # Chooses among several servers the one that can write.
-            target_session_attrs=SessionAttribute.read_write,
-        )
+        return await self._hosts.connect()
 
     async def _prepare(self, connection: RawConnection) -> session.Session:
         prepared = await session.prepare(connection, self._session_settings)
