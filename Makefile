@@ -26,6 +26,8 @@ RUN := $(VENV)/bin/python -E
 # it. Only GNU's env can do that; elsewhere the first hundredths of a second remain.
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
+# The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
+PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -37,7 +39,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up promote matrix chaos mutants soak audit bench patroni-test compose-test test quick mutation report-test check docs format lock clean
+.PHONY: help demo up promote matrix chaos mutants soak audit bench patroni-test compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -77,11 +79,16 @@ patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluste
 compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose
 
-test: $(STAMP) ## All tests: unit, integration, chaos
-	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal --lane "All tests but those of the browser: about a quarter of an hour on 2 cores."
+quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
+	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
 
-quick: $(STAMP) ## The tests that need no running stack
-	@exec $(RUN) -m pytest -n $(WORKERS) --dist worksteal -m "not chaos" --lane "The tests that need no running stack: about five minutes on 2 cores."
+test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
+	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
+
+test-mutants: $(STAMP) ## The planted bugs that make test leaves out
+	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+
+test-all: test test-mutants ## make test, and the other planted bugs
 
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
 	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
@@ -100,6 +107,7 @@ docs: $(STAMP) ## Write the generated parts of the documents again
 	@$(RUN) -m tests.architecture.settings_page
 	@$(RUN) -m tests.architecture.guarantees_page
 	@$(RUN) -m tests.architecture.map_page
+	@$(RUN) -m tests.architecture.contracts
 	@exec $(RUN) -m bench.page
 
 format: $(STAMP) ## Format the code

@@ -189,7 +189,11 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
 
 
 def _with_bug(
-    run_dir: Path, servers: LentServers, factories: Mapping[str, str], with_standby: bool
+    run_dir: Path,
+    servers: LentServers,
+    factories: Mapping[str, str],
+    bound_s: float,
+    with_standby: bool,
 ) -> AbstractAsyncContextManager[Harness]:
     return open_harness(
         run_dir,
@@ -197,6 +201,7 @@ def _with_bug(
         usual_ports=False,
         factories={**WRAPPED, **factories},
         servers=servers,
+        bound_s=bound_s,
         with_standby=with_standby,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chaos.evidence import readings
-from chaos.harness.harness import Harness
+from chaos.harness.harness import BOUND_S, Harness
 from chaos.runner.play import Played, play
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
@@ -62,8 +62,12 @@ class Hunted:
         return not self.bug.promises.isdisjoint(self.broken)
 
 
-# With the factories, and whether the stack needs a standby.
-Open = Callable[[Mapping[str, str], bool], AbstractAsyncContextManager[Harness]]
+# Opens the stack with these factories, in which work may take so many seconds to come to its end; with a standby or without.
+Open = Callable[[Mapping[str, str], float, bool], AbstractAsyncContextManager[Harness]]
+# Promises that are broken by what does not happen. A bug that only they catch is waited for in vain, so not for long: less than half
+# a minute can only find the bug sooner. Longer than a lease and the pause of a loop, so that what would heal has healed.
+_IN_VAIN = frozenset({"F3", "L1", "L7", "L8", "T"})
+_IN_VAIN_BOUND_S = 10.0
 
 
 def planted() -> Sequence[Bug]:
@@ -74,9 +78,10 @@ def planted() -> Sequence[Bug]:
 
 async def hunt(bug: Bug, open_with: Open) -> Hunted:
     """Starts a stack with the bug, plays what provokes it, and judges."""
+    bound_s = _IN_VAIN_BOUND_S if bug.promises <= _IN_VAIN else BOUND_S
     chosen = [scenario for scenario in SCENARIOS if scenario.name in bug.scenarios]
     with_standby = any(scenario.needs >= STANDBY for scenario in chosen)
-    async with open_with(bug.factories, with_standby) as harness:
+    async with open_with(bug.factories, bound_s, with_standby) as harness:
         if bug.migration:
             owner = await readings.connect(harness.target.owner)
             await owner.execute(bug.migration)

@@ -31,8 +31,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test has its lane."""
-    lanes.mark(items)
+    """Every test has its lane and its turn."""
+    lanes.arrange(items)
 
 
 @pytest.fixture(scope="session")

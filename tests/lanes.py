@@ -1,6 +1,7 @@
 """Which test belongs to which lane of the Makefile.
 
-Guarantee: `make quick` leaves out what is `chaos` or `slow`, `make test` only what is `mutants`, and `make test-all` nothing.
+Guarantee: `make quick` leaves out what is `chaos` or `slow`, `make test` only what is `mutants`, and `make test-all` nothing. The
+tests that share an expensive fixture run in one process.
 """
 
 from collections.abc import Sequence
@@ -20,23 +21,54 @@ SLOW = (
     "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
     "tests/billing_service/test_opening.py::test_a_malformed_argument_is_refused",
     "tests/compose/test_gateway.py",
+    "tests/deploy/",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/migrations/",
+    "tests/mutation/test_play.py",
     "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",
     "tests/service_kit/telemetry/test_logs.py",
     "tests/stack/test_bootstrap.py",
     "tests/stack/test_interruption.py",
+    "tests/stack/test_lent_servers.py",
     "tests/stack/test_servers.py",
     "tests/stack/test_toxics.py",
+    "tests/test_ci_page.py",
     "tests/test_databases.py",
+    "tests/test_making.py",
     "tests/test_progress.py",
 )
 
 
-def mark(items: Sequence[pytest.Item]) -> None:
-    """Adds the markers that the lanes are made of, and to what plays scenarios its timeout."""
+# One worker plays all of it on one wrapped stack, and judges it as a whole.
+CATALOGUE = "tests/chaos/test_scenarios.py"
+# Each of its tests has a stack of its own, so that workers may share them out.
+ALONE = ("tests/chaos/test_planted.py", "tests/chaos/test_command_line.py")
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Adds the markers that the lanes are made of, and puts first what takes longest, so that no worker is left with it.
+
+    One worker plays the tests of a module, because they share what its fixtures have started.
+    """
+    _mark(items)
+    for item in items:
+        if not item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.nodeid.startswith(CATALOGUE):
+        return 0
+    if item.get_closest_marker("chaos"):
+        # Those that come one by one are left for the end, when a worker would have nothing to do.
+        return 4 if item.nodeid.startswith(ALONE) else 1
+    return 2 if item.get_closest_marker("slow") else 3
+
+
+def _mark(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)

@@ -102,7 +102,7 @@ class Progress:
             self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
-                ".venv/bin/python -m pytest -n 2 --dist worksteal --last-failed",
+                ".venv/bin/python -E -m pytest -n 2 --dist loadgroup --last-failed",
                 stays=True,
             )
 

@@ -22,6 +22,7 @@ import order_service.app
 import order_service.settings
 from service_kit.bounded_pool import BoundedPool
 from tests import pgbouncer
+from tests.evidence import seen
 
 TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}
 SERVICES = ("billing_service", "notification_service", "order_service")
@@ -162,9 +163,8 @@ async def all_sessions_only_read(owner: Any, _: str) -> AsyncIterator[None]:
 
 
 async def _until_the_default_is(owner: Any, wanted: str) -> None:
-    async with asyncio.timeout(10):
-        while await owner.fetchval("SHOW default_transaction_read_only") != wanted:
-            pass
+    reads = "SELECT current_setting('default_transaction_read_only') = $1"
+    await seen(lambda: owner.fetchval(reads, wanted), "the configuration is read again")
 
 
 @pytest.mark.parametrize("phase", [new_sessions_only_read, all_sessions_only_read])

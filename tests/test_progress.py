@@ -1,13 +1,18 @@
 """What a run of the tests tells: the lane, failures by name, the slowest, and what an interruption has left."""
 
+import asyncio
 import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.architecture.rules import PROJECT
+from tests.evidence import BOUND_S, seen
 
 TESTS = """
 import os
@@ -24,6 +29,23 @@ def test_three():
 
 def test_four():
     pass
+"""
+
+
+# A program of the stack, which a test has started when Ctrl-C comes.
+WAITING = """
+import asyncio, os, pathlib, sys
+from stack.processes import Child, Command
+
+async def test_that_waits():
+    here = pathlib.Path(os.environ["HERE"])
+    argv = [sys.executable, "-c", "import signal; signal.pause()"]
+    child = Child("program", Command(argv, {}, here), here / "program.log")
+    await child.start()
+    draft = here / "draft"
+    draft.write_text(str(child.pid), encoding="utf-8")
+    draft.rename(here / "pid")
+    await asyncio.Event().wait()
 """
 
 
@@ -63,3 +85,33 @@ def test_an_interrupted_run(folder: Path) -> None:
     assert "Interrupted: 3 tests failed or were not run." in ended.stdout
     again = run(folder, "--last-failed")
     assert "1 failed, 2 passed" in again.stdout
+
+
+async def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    """As at a terminal, it reaches every process of the run: workers and what they have started end, and the run says how to go on."""
+    (tmp_path / "test_waiting.py").write_text(WAITING, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pytest", "-p", "tests.progress", "-n", "2"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "HERE": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        # The tests themselves may have been started to ignore the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+    async def started() -> bool:
+        return (tmp_path / "pid").exists()
+
+    await seen(started, "the test has started its program")
+    program = os.pidfd_open(int((tmp_path / "pid").read_text(encoding="utf-8")))
+    os.killpg(process.pid, signal.SIGINT)
+    async with asyncio.timeout(BOUND_S):
+        output, _ = await process.communicate()
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output.decode()
+    assert b"Interrupted: 1 tests failed or were not run. Only these: " in output
+    ended: Any = await asyncio.to_thread(select.select, [program], [], [], BOUND_S)
+    os.close(program)
+    assert ended

@@ -65,8 +65,9 @@ class Stopped:
 class Background:
     """Watches the services of one stack; where the stack was not started here, there is nothing to watch."""
 
-    def __init__(self, stack: Stack | None) -> None:
+    def __init__(self, stack: Stack | None, bound_s: float = BOUND_S) -> None:
         self._stack = stack
+        self._usual_bound_s = bound_s
         # Service and work, as far as it was reported.
         self._reported: set[tuple[str, str]] = set()
         # Why no further scenario can be played; empty while they can.
@@ -195,7 +196,7 @@ class Background:
                 self.beyond_repair = str(exc)
 
     def _bound_s(self, service: str, work: str) -> float:
-        return REPORTED_BOUND_S if (service, work) in self._reported else BOUND_S
+        return REPORTED_BOUND_S if (service, work) in self._reported else self._usual_bound_s
 
     def _url(self, child: Child) -> str:
         if self._stack is None:

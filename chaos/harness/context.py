@@ -210,7 +210,7 @@ class Context:
 
     async def settled(self, placed: Placed) -> Order | None:
         """The order when it is settled and the fate of its notification is known; as it is when the bound passes."""
-        bound_s = 0.0 if placed.overdue else BOUND_S
+        bound_s = 0.0 if placed.overdue else self.harness.bound_s
         if placed.placing is not None:
             await asyncio.wait((placed.placing,), timeout=bound_s)
             if placed.placing.done() and await self.read(placed) is None:
@@ -257,10 +257,12 @@ class Context:
             await connection.close()
         return None if order_id is None else await self.harness.read_order(order_id)
 
-    async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
+    async def until(
+        self, question: Callable[[], Awaitable[Any]], waited_for: str, bound_s: float = BOUND_S
+    ) -> bool:
         """Waits for evidence; returns false, and raises nothing, when it does not come within the bound."""
         try:
-            await until(question, BOUND_S, waited_for)
+            await until(question, bound_s, waited_for)
         except NotSeen:
             return False
         return True

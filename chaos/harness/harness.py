@@ -44,7 +44,8 @@ class Unplayable(Exception):
 class Harness:
     """`control` and `stack` are there when the stack was started here with wrapped services.
 
-    `attempt_deadline_s` is the order service's setting, where it is known.
+    `attempt_deadline_s` is the order service's setting, where it is known. `bound_s` is how long work that has to come to its end
+    by itself is waited for; what only the harness waits for has `BOUND_S`.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Harness:
         control: Control | None = None,
         stack: Stack | None = None,
         attempt_deadline_s: float | None = None,
+        bound_s: float = BOUND_S,
     ) -> None:
         self.target = target
         self.journal = journal
         self.toxiproxy = Toxiproxy(target.toxiproxy) if stack is None else stack.toxiproxy
         self.attempt_deadline_s = attempt_deadline_s
-        self.background = Background(stack)
+        self.bound_s = bound_s
+        self.background = Background(stack, bound_s)
         # What the audit finds in a database that had been used before: none of it is this run's.
         self.found_before: frozenset[tuple[str, str]] = frozenset()
         self._control = control

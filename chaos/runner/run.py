@@ -17,7 +17,7 @@ from chaos.evidence.journal import Journal
 from chaos.evidence.readings import connect
 from chaos.faults.control import Control
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE
-from chaos.harness.harness import Harness
+from chaos.harness.harness import BOUND_S, Harness
 from chaos.harness.target import Target, described
 from chaos.promises.audit import audit
 from chaos.runner.play import Played, play
@@ -90,6 +90,7 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
     servers: LentServers | None = None,
+    bound_s: float = BOUND_S,
     with_standby: bool = False,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
@@ -127,6 +128,7 @@ async def open_harness(
             control=control,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
+            bound_s=bound_s,
         )
         if not with_standby:
             harness.open_with_standby = lambda: open_harness(
@@ -136,6 +138,7 @@ async def open_harness(
                 factories=factories,
                 environ=environ,
                 kind=kind,
+                bound_s=bound_s,
                 with_standby=True,
             )
         try:

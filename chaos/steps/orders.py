@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from chaos.evidence.readings import Check
 from chaos.harness.context import ONLY, Context
-from chaos.harness.harness import BOUND_S
 from chaos.steps.step import NOTHING, Needs
 from order_service.wire import Status
 
@@ -76,7 +75,7 @@ class AwaitSettled:
                     "L1",
                     "the order was settled by the stack itself, without the harness's help",
                     order.status is not Status.PENDING,
-                    f"{self.label} was still pending after {BOUND_S:g} s, and {len(order.attempts)} attempts were over",
+                    f"{self.label} was still pending after {context.harness.bound_s:g} s, and {len(order.attempts)} attempts were over",
                     liveness=True,
                 )
             )

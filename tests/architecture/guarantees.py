@@ -11,9 +11,11 @@ Tests = tuple[str, ...]
 
 MODULES: Mapping[str, Tests] = {
     "order_service/attempts.py": (
-        "tests/order_service/test_attempts.py::test_every_attempt_without_an_answer_is_followed_by_a_pause",
+        "tests/order_service/test_attempts.py::test_an_outcome_is_recorded_before_the_next_attempt_begins",
         "tests/order_service/test_attempts.py::test_an_executed_key_that_billing_calls_reused",
-        "tests/order_service/test_attempts.py::test_no_more_attempts_at_one_time_than_there_are_slots",
+        "tests/order_service/test_attempts.py::test_a_refusal_that_was_made_sure_of_keeps_its_reason",
+        "tests/order_service/test_attempts.py::test_a_voiding_without_an_answer",
+        "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
     ),
     "order_service/context.py": (
         "tests/order_service/test_orders.py::test_pauses_are_drawn_by_chance",
@@ -24,12 +26,15 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/environment/test_services_settings.py::test_no_value_is_repeated",
     ),
     "order_service/statements/attempts.py": (
+        "tests/order_service/test_statements.py::test_no_attempt_begins_without_the_lease",
+        "tests/order_service/test_statements.py::test_attempts_begin_in_turn",
+        "tests/order_service/test_statements.py::test_the_first_record_of_an_attempt_stays",
         "tests/order_service/test_writing.py::test_attempts_begin_together",
         "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
     ),
     "order_service/statements/leases.py": (
-        "tests/order_service/test_dispatcher.py::test_what_is_in_hand_is_not_taken_over_by_itself",
-        "tests/order_service/test_dispatcher.py::test_a_round_keeps_what_is_in_hand",
+        "tests/order_service/test_statements.py::test_a_lease_is_respected_to_its_end",
+        "tests/order_service/test_statements.py::test_a_lease_is_renewed_early_enough",
         "tests/order_service/test_dispatcher.py::test_an_open_order_keeps_the_mark",
         "tests/order_service/test_dispatcher.py::test_only_its_own_orders_are_left",
     ),
@@ -41,9 +46,11 @@ MODULES: Mapping[str, Tests] = {
     "order_service/wire.py": (
         "tests/order_service/test_balances.py::test_a_billed_order",
         "tests/order_service/test_balances.py::test_a_declined_order",
+        "tests/order_service/test_orders.py::test_bad_input",
     ),
     "billing_service/accounts.py": (
         "tests/billing_service/test_charges.py::test_opening_an_account_again",
+        "tests/migrations/test_roles.py::test_billing_cannot_rewrite_what_it_has_done",
     ),
     "billing_service/answers.py": (
         "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
@@ -54,6 +61,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
     ),
     "billing_service/readiness.py": (
+        "tests/test_outages.py::test_readiness_names_each_column_that_is_written",
         "tests/test_outages.py::test_a_role_that_may_not_write_any_more",
         "tests/test_outages.py::test_readiness_leaves_nothing_behind",
     ),
@@ -68,6 +76,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_answers.py::test_the_wire_lists_what_notification_publishes",
     ),
     "notification_service/process.py": (
+        "tests/test_making.py::test_nothing_outside_is_touched",
         "tests/notification_service/test_notifications.py::test_its_database_is_away",
     ),
     "notification_service/settings.py": (
@@ -163,10 +172,8 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_metrics.py::test_each_attempt_and_its_end_are_counted_once",
     ),
     "order_service/orders.py": (
-        "tests/order_service/test_orders.py::test_an_attempt_is_committed_before_it_is_sent",
-        "tests/order_service/test_orders.py::test_keys_are_gap_free",
-        "tests/order_service/test_orders.py::test_settling_happens_once",
-        "tests/order_service/test_writing.py::test_two_replicas_record_the_same_customers_keys",
+        "tests/order_service/test_orders.py::test_every_field_of_an_order_is_told_apart",
+        "tests/order_service/test_orders.py::test_the_customers_key_with_another_order",
         "tests/migrations/test_roles.py::test_order_service_cannot_rewrite_what_was_settled",
     ),
     "order_service/outcomes.py": (
@@ -199,11 +206,13 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_orders.py::test_a_refused_connection_is_retried_within_the_budget",
     ),
     "order_service/statements/settling.py": (
+        "tests/order_service/test_statements.py::test_the_first_settlement_stays",
+        "tests/order_service/test_statements.py::test_the_first_fate_stays",
         "tests/order_service/test_writing.py::test_orders_are_settled_together",
         "tests/order_service/test_writing.py::test_one_order_is_settled_twice_in_a_group",
         "tests/order_service/test_writing.py::test_an_order_that_was_settled_before",
         "tests/order_service/test_writing.py::test_every_write_of_a_held_order_waits_for_it",
-        "tests/order_service/test_writing.py::test_fates_are_recorded_together",
+        "tests/order_service/test_orders.py::test_settling_happens_once",
     ),
     "billing_service/admission.py": (
         "tests/billing_service/test_admission.py::test_shares",
@@ -624,6 +633,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_serve.py::test_it_answers_as_under_uvicorns_command_line",
         "tests/stack/test_serve.py::test_a_service_that_cannot_start",
     ),
+    "stack/servers.py": (
+        "tests/stack/test_lent_servers.py::test_a_stack_leaves_nothing_for_the_next_one",
+        "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
+    ),
     "stack/service_environ.py": (
         "tests/stack/test_service_environ.py::test_what_a_person_has_set",
         "tests/stack/test_service_environ.py::test_the_environment_of_each_process",
@@ -941,7 +954,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "`Request-Timeout: 2.0`": (
             "tests/billing_service/test_headers.py::test_the_timeout_is_a_number_of_seconds",
             "tests/billing_service/test_headers.py::test_any_other_timeout_is_malformed",
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "| 201 |": (
             "tests/billing_service/test_charges.py::test_the_same_key_again",
@@ -994,7 +1007,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/billing_service/test_admission.py::test_shares",
         ),
         "`deadline-passed`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
         "`unavailable`": (
             "tests/billing_service/test_charges.py::test_an_account_that_is_held_is_unavailable",
@@ -1236,7 +1249,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_writing.py::test_the_window_is_kept_within_a_group",
         ),
         "`Request-Timeout: 2.0`": (
-            "tests/billing_service/test_voiding.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
+            "tests/billing_service/test_caller_deadline.py::test_a_charge_whose_caller_has_stopped_waiting_is_not_begun",
         ),
     },
 }

@@ -77,7 +77,7 @@ def page(files: Sources, protocol: str, registry: Registry) -> str:
         "",
         f"{len(stated) + len(rows)} guarantees.",
         "",
-        "`make test` runs all tests but those of `tests/browser`; what needs Docker is tried by `make compose-test`.",
+        "`make test-all` runs all tests but those of `tests/browser`; what needs Docker is tried by `make compose-test`.",
     ]
     for part in PARTS:
         lines += ["", f"## {part}", "", "| module | guarantee | tests |", "|---|---|---|"]

@@ -14,6 +14,7 @@ from billing_service.outcomes import Answer, ChargeOutcome
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import Bounds
+from tests.evidence import seen
 
 OPENING_CENTS = 10_000
 # The lock timeout below; a charge that ends while a lock is held has not waited for that lock.
@@ -126,9 +127,8 @@ async def moved(owner: Owner) -> int:
 
 async def waits_for_a_lock(owner: Owner, sessions: int = 1) -> None:
     """Evidence that so many sessions stand before a lock."""
-    async with asyncio.timeout(10):
-        while await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < sessions:
-            pass
+    waiting = "SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted"
+    await seen(lambda: owner.fetchval(waiting, sessions), f"{sessions} sessions wait for locks")
 
 
 @asynccontextmanager
@@ -156,7 +156,5 @@ async def inserting_keys_pauses(owner: Owner, keys_max: int = 999) -> AsyncItera
 
 async def stand_still(owner: Owner, sessions: int = 1) -> None:
     """Evidence that so many sessions stand where `inserting_keys_pauses` pauses them."""
-    standing = "SELECT count(*) FROM pg_locks WHERE classid = 471149 AND NOT granted"
-    async with asyncio.timeout(10):
-        while await owner.fetchval(standing) < sessions:
-            pass
+    standing = "SELECT count(*) >= $1 FROM pg_locks WHERE classid = 471149 AND NOT granted"
+    await seen(lambda: owner.fetchval(standing, sessions), f"{sessions} sessions stand still")

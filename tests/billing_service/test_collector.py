@@ -18,6 +18,8 @@ from billing_service.outcomes import VOIDED, KeyForgotten, MarkLeap
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from tests.billing_service.replica import Owner, sample
+from tests.evidence import seen
+from tests.service_kit.http_guard.connection import next_turn
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 MARK = "Idempotency-First-Incomplete"
@@ -206,6 +208,39 @@ async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owne
     assert await stored(owner, "a") == 0
 
 
+async def test_rounds_that_fail_have_pauses_between_them(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away is not asked again without a pause."""
+    failed = 0
+
+    async def fails(_: Connection) -> dict[str, int]:
+        nonlocal failed
+        failed += 1
+        # A turn of the loop, so that a loop without a pause ends this test and not the test run.
+        await next_turn()
+        raise DatabaseTrouble("away")
+
+    monkeypatch.setattr(forgetting, "read_marks", fails)
+    running = asyncio.create_task(rig.collector.run())
+    try:
+        async with asyncio.timeout(20):
+            for count in (1, 2, 3):
+                assert await rig.pauses.get() == 60
+                assert failed == count
+    finally:
+        running.cancel()
+
+
+async def test_a_lower_mark_is_ignored(rig: Rig, owner: Owner) -> None:
+    """Charges arrive out of order: what was declared settled is forgotten, whatever was declared after it."""
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 5)
+    await rig.collector.announce("a", 2)
+    assert await rig.collector.run_once() == 4
+    assert await marks(owner) == [("a", 5)]
+
+
 async def test_time_forgets_nothing(rig: Rig, owner: Owner) -> None:
     """However often the collector comes and however late it is, what no client has declared settled stays."""
     await store(owner, "a", 1, 3)
@@ -341,10 +376,11 @@ async def collected(client: httpx.AsyncClient, owner: Owner) -> None:
         return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
     before = await rounds()
-    async with asyncio.timeout(20):
-        while await rounds() < before + 2:
-            # A request within this process need not yield to the collector; a question to Postgres does.
-            await owner.fetchval("SELECT 1")
+
+    async def two_more() -> bool:
+        return await rounds() >= before + 2
+
+    await seen(two_more, "two rounds of the collector")
 
 
 @pytest.mark.parametrize("mark", [KEY_MAX, 1_000_012, 10**12])

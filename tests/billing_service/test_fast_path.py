@@ -39,6 +39,7 @@ from tests.billing_service.replica import (
     statuses,
     waits_for_a_lock,
 )
+from tests.evidence import seen
 
 BODIES = Bodies.of(decline)
 
@@ -249,10 +250,8 @@ async def test_the_race_with_the_collector(replica: Replica, database: Any, owne
         async with charges_that_have_read(replica, owner) as late:
             twin = Replica(other, wait_s=10).begin(1)
             collecting = asyncio.create_task(forgetting.forget(other, "order_service", 3))
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND classid IS DISTINCT FROM 471149"
-            async with asyncio.timeout(10):
-                while await owner.fetchval(waiting) < 2:
-                    pass
+            waiting = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted AND classid IS DISTINCT FROM 471149"
+            await seen(lambda: owner.fetchval(waiting), "the twin and the collector wait")
             assert not twin.done()
             assert not collecting.done()
         assert statuses([await task for task in late]) == [201, 201]

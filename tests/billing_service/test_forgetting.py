@@ -15,6 +15,7 @@ import billing_service.charge
 from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -101,9 +102,8 @@ async def test_a_mark_of_a_client_that_never_charged(
         client.headers["Authorization"] = "Bearer token-of-order_service"
         response = await client.delete("/charges", params={"below": 5})
         assert response.status_code == 202
-        async with asyncio.timeout(20):
-            while await owner.fetchval("SELECT first_incomplete FROM billing.clients") != 5:
-                pass
+        moved = "SELECT first_incomplete = 5 FROM billing.clients"
+        await seen(lambda: owner.fetchval(moved), "the mark is moved")
     async with serve(billing_service.app.create(settings)) as client:
         client.headers["Authorization"] = "Bearer token-of-order_service"
         assert (await client.get("/charges/4")).json()["state"] == "forgotten"
@@ -132,10 +132,11 @@ async def test_the_announced_mark_is_acted_upon(
                 headers={"Idempotency-Key": f'"{key}"', MARK: str(key)},
             )
             assert response.status_code == 201
-        async with asyncio.timeout(20):
-            while "billing_keys_forgotten_total 2.0" not in (await client.get("/metrics")).text:
-                # A request within this process need not yield to the collector; a question to Postgres does.
-                await stored(owner)
+
+        async def forgotten() -> bool:
+            return "billing_keys_forgotten_total 2.0" in (await client.get("/metrics")).text
+
+        await seen(forgotten, "two keys are forgotten")
         assert await stored(owner) == [3]
 
 
@@ -158,11 +159,8 @@ async def late_duplicate_meets_collector(
     collecting = asyncio.create_task(forgetting.forget(pool, "order_service", 2))
     if waits:
         # Evidence that the collector stands before the lock: Postgres lists it as not granted.
-        async with asyncio.timeout(10):
-            while not await owner.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            ):
-                pass
+        stands = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        await seen(lambda: owner.fetchval(stands), "the collector waits")
         assert await stored(owner) == [1]
     else:
         await collecting
@@ -312,3 +310,17 @@ async def test_the_mark_moves_in_a_transaction(
     monkeypatch.setattr(forgetting, "advance_mark", watched)
     await forgetting.forget(pool, "order_service", 4)
     assert states == ["idle in transaction"]
+
+
+@pytest.mark.parametrize("timeout_s, shown", [(0.2, "200ms"), (1.5, "1500ms")])
+async def test_how_long_the_collector_waits_for_a_lock(
+    pool: BoundedPool, timeout_s: float, shown: str
+) -> None:
+    """To the millisecond, and in its own transaction alone."""
+    async with pool.transaction() as connection:
+        before = await connection.fetchval("SHOW lock_timeout")
+    async with pool.transaction() as connection:
+        await forgetting.limit_lock_waits(connection, timeout_s)
+        assert await connection.fetchval("SHOW lock_timeout") == shown
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == before

@@ -18,6 +18,7 @@ from chaos.runner.play import play
 from chaos.scenarios.table import CELLS
 from chaos.steps.other_clients import NUMBERS_OF_ORDERS
 from tests.billing_service.replica import Owner
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -121,9 +122,8 @@ async def test_2_a_slow_handler_executes_once(
     await transaction.start()
     await owner.execute("SELECT 1 FROM billing.accounts FOR UPDATE")
     slow = asyncio.create_task(charge(1))
-    async with asyncio.timeout(10):
-        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            pass
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    await seen(lambda: owner.fetchval(waits), "the charge waits for its account")
     twin = asyncio.create_task(charge(1))
     await transaction.rollback()
     await owner.close()

@@ -1,14 +1,11 @@
 """A key is voided before it is executed, or it was executed: there is nothing in between."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
 import httpx
-
-import billing_service.charge
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -97,58 +94,3 @@ async def test_a_key_that_is_held_cannot_be_voided_now(
         assert response.json()["type"].endswith("/problems/key-in-flight")
         await owner.execute("DELETE FROM billing.processed_keys")
     await owner.close()
-
-
-async def test_a_charge_whose_caller_has_stopped_waiting_is_not_begun(
-    database: Any, billing: httpx.AsyncClient, charge: Charge, balance: Balance
-) -> None:
-    """The caller's deadline passed while a twin held the key and was rolled back: 503, unspent, nothing moved."""
-    owner: Any = await asyncpg.connect(database.owner)
-    transaction = owner.transaction()
-    await transaction.start()
-    await billing_service.charge.insert_key(owner, "order_service", 1, b"")
-    late = asyncio.create_task(charge(1, **{"Request-Timeout": "0.005"}))
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(waits):
-            pass
-        since_s = time.monotonic()
-        while time.monotonic() - since_s < 0.01:
-            assert await owner.fetchval(waits)
-    await transaction.rollback()
-    await owner.close()
-    response = await late
-    assert response.status_code == 503
-    assert response.json()["type"].endswith("/problems/deadline-passed")
-    assert (await billing.get("/charges/1")).json()["state"] == "never_seen"
-    assert await balance() == OPENING_CENTS
-    assert (await charge(1, retry=True, **{"Request-Timeout": "5"})).status_code == 201
-
-
-async def test_a_charge_under_way_is_never_called_too_late(
-    database: Any, charge: Charge, balance: Balance
-) -> None:
-    """Its caller's deadline passes inside COMMIT: a caller that still listens gets the outcome, not "nothing happened"."""
-    owner = await asyncpg.connect(database.owner)
-    await owner.execute(
-        """
-        CREATE FUNCTION billing.pause() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
-        $$ BEGIN PERFORM pg_advisory_xact_lock(1, 1); RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON billing.ledger
-        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing.pause();
-        SELECT pg_advisory_lock(1, 1);
-        """
-    )
-    under_way = asyncio.create_task(charge(1, **{"Request-Timeout": "1"}))
-    since_s = time.monotonic()
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(waits):
-            pass
-        while time.monotonic() - since_s < 1.2:
-            assert await owner.fetchval(waits)
-    await owner.execute("SELECT pg_advisory_unlock(1, 1)")
-    response = await under_way
-    await owner.close()
-    assert response.status_code == 201
-    assert await balance() == OPENING_CENTS - 1999

@@ -6,21 +6,22 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from stack import ports
 from stack.waiting import until
+from tests.behind import fastapi_behind
 from tests.browser.chromium import Screen, Tab
 from tests.browser.test_accessibility import SCREENS, violations
 from tests.test_borders import SERVICE
 
-Create = Callable[..., FastAPI]
+Create = Callable[..., Starlette]
 DESKTOP = Screen("light", 1280, 900)
 _START_S = 60.0
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: Starlette) -> AsyncIterator[str]:
     """The address of the application behind its HTTP guard. Its lifespan is left out: the pages need no Postgres."""
     with ports.listen("", None) as listener:
         server = uvicorn.Server(
@@ -49,9 +50,10 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 async def test_the_operations_can_be_tried(tab: Tab, create: Create) -> None:
     """Each operation is listed, one is executed and its answer shown; every request goes to the service itself."""
     app = create()
+    behind = fastapi_behind(app)
     wanted = {
         f"{method.upper()} {path}"
-        for path, item in app.openapi()["paths"].items()
+        for path, item in behind.openapi()["paths"].items()
         for method in item
     }
     async with served(app) as url:
@@ -69,7 +71,7 @@ async def test_the_operations_can_be_tried(tab: Tab, create: Create) -> None:
         await tab.page.click(f"{probe} .execute")
         await tab.page.wait_for_selector(f"{probe} .live-responses-table")
         answer = await tab.page.inner_text(f"{probe} .live-responses-table")
-        assert app.title in answer
+        assert behind.title in answer
         assert tab.complaints() == []
         assert tab.requests()
         assert all(each.startswith(f"{url}/") for each in tab.requests())

@@ -6,6 +6,7 @@ import asyncpg
 
 from chaos.faults.account_lock import AccountLock
 from tests.databases import Database
+from tests.evidence import seen
 
 
 async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_look(
@@ -24,15 +25,18 @@ async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_loo
         second.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
     )
     async with asyncio.timeout(10):
-        while not await account_lock.is_waited_for():
-            pass
+        await seen(account_lock.is_waited_for, "the second session waits")
         assert await account_lock.count_waiting() == 1
         third = await asyncpg.connect(database.owner)
         behind = asyncio.create_task(
             third.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
         )
-        while await account_lock.count_waiting() < 2:
+
+        async def both() -> bool:
             assert await account_lock.is_waited_for()
+            return await account_lock.count_waiting() == 2
+
+        await seen(both, "the third session waits")
         await account_lock.release()
         await waiting
         await behind

@@ -24,6 +24,7 @@ from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
 from chaos.steps.step import NOTHING, Needs
+from stack.servers import LentServers
 from tests.chaos.planted import BUGS
 
 pytestmark = pytest.mark.chaos
@@ -58,10 +59,11 @@ class Unwatched:
 
 
 @pytest.fixture
-async def own_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
+async def own_harness(tmp_path: Path, servers: LentServers) -> AsyncIterator[Harness]:
     """A stack for this test alone, because the test leaves it broken."""
-    monkeypatch.setattr(background, "BOUND_S", BOUND_S)
-    async with open_harness(tmp_path, lambda _: None, usual_ports=False) as harness:
+    async with open_harness(
+        tmp_path, lambda _: None, usual_ports=False, servers=servers, bound_s=BOUND_S
+    ) as harness:
         yield harness
 
 
@@ -80,12 +82,14 @@ def of_work(played: list[Played]) -> list[tuple[str, str]]:
     ]
 
 
-async def test_a_collector_that_ends_with_its_first_trouble(tmp_path: Path) -> None:
+async def test_a_collector_that_ends_with_its_first_trouble(
+    tmp_path: Path, servers: LentServers
+) -> None:
     """One finding names the loop and the scenario after which it stopped; the next scenario, which needs the loop, passes."""
     (planted,) = [bug for bug in BUGS if bug.name == "collector_ends_with_its_first_trouble"]
     first, second = "commit/partition_holds_the_key", "late/forgotten_key"
     played = []
-    async with planted_stack(tmp_path)(planted.factories) as harness:
+    async with planted_stack(tmp_path, servers)(planted.factories) as harness:
         for name in (first, second):
             played += await play_all(harness, [BY_NAME[name]], 7, Unwatched())
     rows = "\n".join(map(line, played))
@@ -163,8 +167,12 @@ async def test_a_stack_that_was_not_started_here() -> None:
 
 
 def planted_stack(
-    run_dir: Path,
+    run_dir: Path, servers: LentServers
 ) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[Harness]]:
     return lambda factories: open_harness(
-        run_dir, lambda _: None, usual_ports=False, factories={**WRAPPED, **factories}
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories={**WRAPPED, **factories},
+        servers=servers,
     )

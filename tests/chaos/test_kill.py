@@ -11,6 +11,7 @@ import pytest
 from chaos.faults.control import Seam
 from chaos.harness.harness import AMOUNT_CENTS, Harness
 from order_service.wire import Delivery
+from tests.evidence import seen
 
 pytestmark = pytest.mark.chaos
 BOUND_S = 60.0
@@ -19,14 +20,16 @@ BOUND_S = 60.0
 async def settled(harness: Harness, account: str) -> dict[str, Any]:
     """The only order of an account when it is settled; asks until then, within a bound."""
     url = f"{harness.stack.urls['order_service']}/orders"
-    async with asyncio.timeout(BOUND_S), httpx.AsyncClient(timeout=BOUND_S) as client:
-        while True:
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+
+        async def final() -> dict[str, Any] | None:
             orders = (await client.get(url)).json()["orders"]
             mine = [order for order in orders if order["customer"] == account]
             assert len(mine) == 1
-            if mine[0]["status"] != "pending":
-                order: dict[str, Any] = mine[0]
-                return order
+            return None if mine[0]["status"] == "pending" else dict(mine[0])
+
+        order: dict[str, Any] = await seen(final, "the order is settled")
+        return order
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
     def open_with(
-        factories: Mapping[str, str], with_standby: bool
+        factories: Mapping[str, str], bound_s: float, with_standby: bool
     ) -> AbstractAsyncContextManager[Harness]:
         return open_harness(
             tmp_path,
@@ -41,6 +41,7 @@ async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug
             factories={**WRAPPED, **factories},
             usual_ports=False,
             servers=servers,
+            bound_s=bound_s,
             with_standby=with_standby,
         )
 

@@ -19,6 +19,7 @@ from chaos.evidence.journal import Event
 from chaos.harness.harness import AMOUNT_CENTS, OPENING_CENTS, REQUEST_TIMEOUT_S, Harness
 from chaos.runner.run import ENVIRONMENT, WRAPPED, open_harness
 from order_service.wire import Attempt, Delivery, Order, Status
+from stack.servers import LentServers
 from tests.examples.source import Substitution, text
 from tests.examples.wrapped import BROKEN_VARIABLE
 
@@ -120,7 +121,10 @@ def _attempts(events: Iterable[Event]) -> Iterable[Attempt]:
 
 @asynccontextmanager
 async def open_examples(
-    run_dir: Path, broken: Iterable[Substitution] = (), schema: Iterable[Substitution] = ()
+    run_dir: Path,
+    broken: Iterable[Substitution] = (),
+    schema: Iterable[Substitution] = (),
+    servers: LentServers | None = None,
 ) -> AsyncIterator[Harness]:
     """The running stage; `broken` replaces texts of the receiver, `schema` texts of the schema."""
     environ = {**ENVIRONMENT, BROKEN_VARIABLE: json.dumps(list(broken))}
@@ -131,6 +135,7 @@ async def open_examples(
         factories=FACTORIES,
         environ=environ,
         kind=ExampleHarness,
+        servers=servers,
     ) as harness:
         owner = await readings.connect(harness.target.owner)
         await owner.execute(text("schema.sql", schema))

@@ -1,6 +1,5 @@
 """The caller of the examples: it records before it sends, repeats one key, believes only its own answer, settles once."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.evidence import seen
 from tests.examples.source import Substitution, load, text
 
 Answer = Callable[[dict[str, Any]], httpx.Response]
@@ -163,7 +163,9 @@ async def test_an_order_of_a_process_that_died(shop: Shop) -> None:
     """It is taken up under its recorded key, as a retry: whether it was sent is unknown."""
     sql = "INSERT INTO orders VALUES ($1, 'alice', 10, 42, 'pending', now() - interval '1 hour')"
     await shop.owner.execute(sql, uuid4())
-    async with asyncio.timeout(10):
-        while await shop.statuses() != ["billed"]:
-            pass
+
+    async def billed() -> bool:
+        return await shop.statuses() == ["billed"]
+
+    await seen(billed, "the order is taken up and billed")
     assert shop.receiver.sent == [('"42"', "?1")]

@@ -10,7 +10,6 @@ import asyncpg
 import httpx
 import pytest
 
-from stack.waiting import until
 from tests.billing_service.test_model import (
     OPENING_CENTS,
     Step,
@@ -19,9 +18,9 @@ from tests.billing_service.test_model import (
     play_model,
     play_steps,
 )
+from tests.evidence import seen
 from tests.examples.source import Substitution, load, text
 
-BOUND_S = 30.0
 STATES = {201: "charged", 402: "declined", 410: "voided"}
 
 
@@ -180,7 +179,7 @@ async def statuses_around_a_crash(receiver: ExampleReceiver, url: str) -> tuple[
             # On a busy machine the charge's own lock timeout may come first: the same rollback.
             return await watcher.fetchval(CRASH) is not None or first.done()
 
-        await until(ended, BOUND_S, "the charge waits for its account")
+        await seen(ended, "the charge waits for its account")
         before = (await first).status_code
         await transaction.rollback()
         after = (await receiver.post(1, (1, 10), retry=True)).status_code
@@ -218,7 +217,7 @@ async def duplicate_between_mark_and_claim(receiver: ExampleReceiver, url: str) 
         await owner.execute("LOCK TABLE processed_keys IN EXCLUSIVE MODE")
         late = asyncio.create_task(receiver.post(1, (1, 10), retry=False))
         claims = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'processed_keys'::regclass AND NOT granted)"
-        await until(lambda: owner.fetchval(claims), BOUND_S, "the duplicate comes to its claim")
+        await seen(lambda: owner.fetchval(claims), "the duplicate comes to its claim")
         try:
             async with owner.transaction():
                 await owner.execute("SET LOCAL lock_timeout = '100ms'")

@@ -11,6 +11,7 @@ from chaos.results.lines import line
 from chaos.runner.play import play
 from chaos.scenarios.scenario import Scenario
 from chaos.scenarios.table import TABLE
+from stack.servers import LentServers
 from tests.chaos.test_scenarios import COLUMNS, PROMISED
 from tests.examples.harness import open_examples
 
@@ -34,11 +35,11 @@ async def test_a_cell(examples: Harness, scenario: Scenario) -> None:
     assert cell.effects == PROMISED[scenario.situation.name][COLUMNS.index(scenario.delivery)]
 
 
-async def test_a_receiver_without_its_unique_key(tmp_path: Path) -> None:
+async def test_a_receiver_without_its_unique_key(tmp_path: Path, servers: LentServers) -> None:
     """The negative control: the money moves twice, and the promise that speaks of it is broken."""
     schema = [("PRIMARY KEY (client, sequence_key)", "CHECK (sequence_key > 0)")]
     (scenario,) = [cell for cell in TABLE if cell.name == LOST_RESPONSE]
-    async with open_examples(tmp_path, schema=schema) as harness:
+    async with open_examples(tmp_path, schema=schema, servers=servers) as harness:
         cell = await play(harness, scenario)
     assert cell.verdict is Verdict.FAIL, line(cell)
     assert cell.effects == 2

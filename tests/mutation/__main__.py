@@ -30,6 +30,8 @@ from tests.mutation.verdict import EQUIVALENT, Verdict
 PROJECT = Path(__file__).resolve().parent.parent.parent
 FOLDER = PROJECT / ".run" / "mutation"
 RESULT = FOLDER / "result.json"
+# So many verdicts may be lost when the run is killed.
+_KEPT_AFTER = 20
 # The exit code of a score that is too low; 2 is a command that could not do its work.
 TOO_LOW = 1
 
@@ -88,6 +90,8 @@ class Run:
         self._options = options
         self._started_s = time.monotonic()
         self._total = 0
+        # Of tests that were played without any mutant: the name of the one that failed, or nothing.
+        self._controls: list[str] = []
 
     async def main(self) -> int:
         """Returns the exit code."""
@@ -136,7 +140,7 @@ class Run:
         self._total = len(mutants)
         self._started_s = time.monotonic()
         choice = Choice(PROJECT, net, self._options.budget)
-        await play(mutants, choice, pool, self._judged)
+        self._controls = await play(mutants, choice, pool, self._judged)
 
     def _measured(self, file: str, done: int, total: int) -> None:
         pace_s = (time.monotonic() - self._started_s) / done
@@ -149,16 +153,35 @@ class Run:
         left = _left(pace_s * (self._total - done))
         place = f"{verdict.mutant.path}:{verdict.mutant.line}"
         print(f"{done:5}/{self._total}  {left}  {verdict.outcome:9} {place}", flush=True)
+        if not verdict.caught:
+            print(verdict.mutant.diff(), flush=True)
+        if done % _KEPT_AFTER == 0:
+            self._keep()
 
     def _end(self) -> int:
         self.report()
+        failed = [name for name in self._controls if name]
+        print(
+            f"Controls without any mutant: {len(self._controls)}, of which failed: {len(failed)}."
+        )
+        for name in failed:
+            print(f"  failed by itself: {name}")
         low = table.below(self.verdicts)
         for sentence in low:
             print(sentence)
         return TOO_LOW if low else 0
 
     def report(self) -> None:
-        """Prints the survivors and the table, and writes result.json beside."""
+        """Prints the survivors and the table, and writes result.json."""
+        self._keep()
+        survived = table.survivors(self.verdicts)
+        if survived:
+            print(f"\nSurvivors\n\n{survived}\n")
+        print(f"\n{table.table(self.verdicts)}")
+        print(f"Result: {RESULT.relative_to(PROJECT)}", flush=True)
+
+    def _keep(self) -> None:
+        """Writes result.json: also a run that is killed keeps what it has measured."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         options = self._options
         result = {
@@ -169,14 +192,10 @@ class Run:
             "only": options.only or "",
             "budget_s": options.budget,
             "planned": self._total,
+            "controls": self._controls,
             "mutants": [verdict.as_json() for verdict in self.verdicts],
         }
         RESULT.write_text(json.dumps(result, indent=1), encoding="utf-8")
-        survived = table.survivors(self.verdicts)
-        if survived:
-            print(f"\nSurvivors\n\n{survived}\n")
-        print(f"\n{table.table(self.verdicts)}")
-        print(f"Result: {RESULT.relative_to(PROJECT)}", flush=True)
 
 
 async def _schema(worker: Worker) -> list[Mutant]:

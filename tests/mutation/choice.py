@@ -58,6 +58,19 @@ class Choice:
         """What has killed one mutant of a file is played first against the next one."""
         self._kills[mutant.path + mutant.scope, test] += 1
 
+    @property
+    def files(self) -> list[str]:
+        """The files of tests that can be chosen from."""
+        return sorted({test.file for test in self._net.tests.values()})
+
+    def at_import(self, mutant: Mutant) -> bool:
+        """Whether importing modules executes the mutated statement."""
+        if mutant.kind == SCHEMA:
+            return False
+        place = _place(self._tree(mutant.path), mutant.line)
+        imported = self._net.imported.get(mutant.path, set())
+        return place is None or place.at_import or not imported.isdisjoint(place.lines)
+
     def tests(self, mutant: Mutant) -> list[Test]:
         """In the order in which they are played; none when no test executes the line."""
         if mutant.kind == SCHEMA:
@@ -78,7 +91,10 @@ class Choice:
             for test in self._net.tests.values()
             if place.names & self._words_of_tests.get(test.file, frozenset())
         }
-        return users | mentioned or self._net.executing_file(path)
+        importing = {
+            test.id for test in self._net.tests.values() if path in self._imports.get(test.file, ())
+        }
+        return users | mentioned | importing or self._net.executing_file(path)
 
     def _using(self, names: frozenset[str]) -> set[str]:
         """The tests that execute a function of the products in whose text one of the names stands."""
@@ -183,6 +199,24 @@ class Choice:
         return found
 
     @cached_property
+    def _imports(self) -> dict[str, frozenset[str]]:
+        """Of each file of tests: the modules of the products that it, or what it imports of tests, names in an import."""
+        direct = {
+            path: _imported(self._tree(path)) for path in self._sources if path.startswith("tests/")
+        }
+        found: dict[str, frozenset[str]] = {}
+        for file in {test.file for test in self._net.tests.values()}:
+            seen: set[str] = set()
+            waiting = [file]
+            while waiting:
+                path = waiting.pop()
+                new = {each for each in direct.get(path, ()) if each in self._sources} - seen
+                seen |= new
+                waiting += [each for each in new if each.startswith("tests/")]
+            found[file] = frozenset(seen)
+        return found
+
+    @cached_property
     def _words_of_tests(self) -> dict[str, frozenset[str]]:
         files = {test.file for test in self._net.tests.values()}
         return {file: frozenset(re.findall(r"\w+", self._sources[file])) for file in files}
@@ -194,6 +228,21 @@ def _python_files(project: Path, folders: Iterable[str]) -> list[str]:
         for folder in folders
         for path in sorted((project / folder).rglob("*.py"))
     ]
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The files that an import may mean."""
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {
+        place
+        for module in modules
+        for place in (f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py")
+    }
 
 
 def _names(node: ast.AST) -> frozenset[str]:

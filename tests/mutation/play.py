@@ -1,16 +1,19 @@
 """Plays mutants: each on a worker, against the tests that were chosen for it.
 
 Guarantee: a mutant is killed only when a test of the net failed, or when it did not end within several times what its tests take
-without it.
+without it. When nothing could be imported, the same test is played without the mutant: if that fails too, it is the machine that is
+broken, and the run ends without a verdict.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
+from stack.processes import StackError
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import SCHEMA, Mutant
 from tests.mutation.net import SOURCES, Cache, Net, Test
@@ -22,8 +25,10 @@ from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
 _TEST_TIMEOUT_S = 20.0
 _TIMES_SLOWER = 10.0
 _MEASURE_TIMEOUT_S = 900.0
-# pytest's own codes: all passed, a test failed, interrupted by an error of collection.
+# pytest's own code.
 _PASSED = 0
+# After so many mutants, the tests of one are played without it: what fails then has failed by itself.
+_CONTROL_EACH = 25
 _TIMEOUT_MARK = "Timeout (>"
 
 
@@ -69,17 +74,28 @@ async def play(
     choice: Choice,
     pool: Sequence[Worker],
     told: Callable[[Verdict], None],
-) -> None:
-    """Plays all of them; `told` hears each verdict at once."""
+) -> list[str]:
+    """Plays all of them; `told` hears each verdict at once.
+
+    Returns an entry for each control: the test that failed without any mutant, empty when none did. Raises `StackError` when the
+    tests cannot be run at all.
+    """
+    for worker in pool:
+        await worker.ask(kind="begin", files=choice.files)
+    controls: list[str] = []
+    played = itertools.count(1)
 
     async def work(worker: Worker, mutant: Mutant) -> None:
         tests = choice.tests(mutant)
-        verdict = await _judged(worker, mutant, tests)
+        verdict = await _judged(worker, mutant, tests, at_import=choice.at_import(mutant))
+        if tests and next(played) % _CONTROL_EACH == 0:
+            controls.append(await control(worker, tests))
         if verdict.outcome == KILLED and verdict.test:
             choice.killed_by(mutant, verdict.test)
         told(verdict)
 
     await _share(pool, mutants, work)
+    return controls
 
 
 async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..., Any]) -> None:
@@ -90,14 +106,22 @@ async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..
         for item in left:
             await work(worker, item)
 
-    async with asyncio.TaskGroup() as group:
-        for worker in pool:
-            group.create_task(serve(worker))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for worker in pool:
+                group.create_task(serve(worker))
+    except* StackError as several:
+        raise several.exceptions[0] from several
 
 
-async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verdict:
+async def _judged(
+    worker: Worker, mutant: Mutant, tests: Sequence[Test], *, at_import: bool
+) -> Verdict:
     if not tests:
         return Verdict(mutant, UNREACHED)
+    original = ""
+    if mutant.kind != SCHEMA:
+        original = (worker.workspace.folder / mutant.path).read_text(encoding="utf-8")
     slowest_s = max(test.seconds for test in tests)
     total_s = sum(test.seconds for test in tests)
     try:
@@ -106,6 +130,11 @@ async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verd
                 kind="play",
                 ids=[test.id for test in tests],
                 server=server,
+                # What ran while modules were imported has to run again, with the mutant.
+                warm=not at_import,
+                path=mutant.path,
+                original=original,
+                mutated=mutant.source(original) if original else "",
                 test_timeout_s=_TEST_TIMEOUT_S + _TIMES_SLOWER * slowest_s,
                 timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * total_s,
             )
@@ -113,6 +142,8 @@ async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verd
         # The change itself is refused: nothing was planted.
         return Verdict(mutant, KILLED, reason=f"not possible: {exc}", tests=len(tests))
     seconds = float(answer.get("seconds", 0.0))
+    if "died" in answer or ("result" in answer and _says_nothing(answer["result"])):
+        await _require_sound(worker, tests[0])
     if "hung" in answer:
         return Verdict(mutant, HUNG, tests=len(tests), seconds=seconds)
     if "died" in answer:
@@ -127,6 +158,33 @@ async def _judged(worker: Worker, mutant: Mutant, tests: Sequence[Test]) -> Verd
     # Nothing could be imported or collected at all.
     reason = f"pytest ended with {result['code']}"
     return Verdict(mutant, KILLED, reason=reason, tests=len(tests), seconds=seconds)
+
+
+def _says_nothing(result: dict[str, Any]) -> bool:
+    """Whether pytest ended without naming what failed."""
+    return result["code"] != _PASSED and not result["failed"]
+
+
+async def control(worker: Worker, tests: Sequence[Test]) -> str:
+    """Plays tests without any mutant; the name of the one that failed, or nothing."""
+    answer = await worker.ask(
+        kind="play",
+        ids=[test.id for test in tests],
+        warm=False,
+        test_timeout_s=_TEST_TIMEOUT_S + _TIMES_SLOWER * max(test.seconds for test in tests),
+        timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * sum(test.seconds for test in tests),
+    )
+    if "result" not in answer:
+        return "the worker's child"
+    if _says_nothing(answer["result"]):
+        return f"pytest itself, with code {answer['result']['code']}"
+    return str(answer["result"]["failed"])
+
+
+async def _require_sound(worker: Worker, test: Test) -> None:
+    failed = await control(worker, [test])
+    if failed:
+        raise StackError(f"without any mutant there fails: {failed}. No verdict is possible.")
 
 
 @asynccontextmanager

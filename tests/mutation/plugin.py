@@ -5,7 +5,7 @@ always; its durability is the default there too.
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ class Attached:
     """Gives `cluster`, `template` and `databases` of the worker."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(
@@ -88,11 +88,11 @@ class Attached:
         """In the place of tests/conftest.py, which would start a server."""
         if fixturedef.scope != "session" or fixturedef.argname not in _OF_THE_WORKER:
             return None
-        value: object = self._server.template
+        value: object = self.server.template
         if fixturedef.argname == "cluster":
-            value = AttachedCluster(self._server)
+            value = AttachedCluster(self.server)
         elif fixturedef.argname == "databases":
-            value = ReusedDatabases(self._server)
+            value = ReusedDatabases(self.server)
         fixturedef.cached_result = (value, fixturedef.cache_key(request), None)
         return value
 
@@ -129,6 +129,38 @@ class Chosen:
         if not self.failed:
             self.failed = name
             self.reason = text[-2_000:]
+
+
+class Warm:
+    """Keeps a session whose tests are collected, and hands it to `serve` in the place of running them."""
+
+    def __init__(self, serve: Callable[[pytest.Session], None]) -> None:
+        self._serve = serve
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In the place of pytest's own loop."""
+        self._serve(session)
+        return True
+
+
+def run_chosen(session: pytest.Session, ids: Sequence[str], timeout_s: float) -> Chosen:
+    """Runs tests of a collected session in this order, to the first failure, in a fork of its process."""
+    chosen = Chosen(ids)
+    session.config.pluginmanager.register(chosen)
+    of_id = {item.nodeid: item for item in session.items}
+    items = [of_id[name] for name in ids if name in of_id]
+    for item in items:
+        item.add_marker(pytest.mark.timeout(timeout_s))
+    try:
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if chosen.failed:
+                break
+    finally:
+        # The fixtures of the session, which the loop of pytest would end.
+        session._setupstate.teardown_exact(None)
+    return chosen
 
 
 class Measured:

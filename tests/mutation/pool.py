@@ -102,8 +102,10 @@ async def workers(project: Path, count: int) -> AsyncIterator[list[Worker]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="billed-once-")))
         # Postgres may run as another user, who has to reach its folder.
         folder.chmod(0o755)
-        starting = [_worker(project, folder / str(number)) for number in range(count)]
-        yield [await stack.enter_async_context(each) for each in starting]
+        yield [
+            await stack.enter_async_context(_worker(project, folder / str(number)))
+            for number in range(count)
+        ]
 
 
 @asynccontextmanager

@@ -139,7 +139,7 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
     visitor = _Visitor(module)
     wrapper.visit(visitor)
     data = source.encode()
-    tight = _tight(source)
+    statements = _statements(source)
     seen: Counter[object] = Counter()
     done: set[tuple[int, int, str]] = set()
     for first, last, text, scope, rule in sorted(visitor.found, key=lambda each: each[:2]):
@@ -147,13 +147,17 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
         if (start, end, text) in done:
             continue
         done.add((start, end, text))
-        whole = source[:start] + text + source[end:]
-        if _tight(whole) == tight or not _compiles(whole):
+        # The statement of the module around it is enough to see whether it compiles, and much shorter.
+        head, tail = next(
+            (span for span in statements if span[0] <= start and end <= span[1]), (0, len(source))
+        )
+        mutated = source[head:start] + text + source[end:tail]
+        if _tight(mutated) == _tight(source[head:tail]) or not _compiles(mutated):
             continue
         removed, added = changed_lines(*around(source, start, end, text))
         line = source.count("\n", 0, start) + 1
         if (first, last) == (0, len(data)):
-            line += _first_difference(source, whole)
+            line += _first_difference(source, text)
         key = (scope, removed, added)
         yield Mutant(
             PYTHON,
@@ -169,6 +173,19 @@ def python_mutants(path: str, source: str) -> Iterator[Mutant]:
             occurrence=seen[key],
         )
         seen[key] += 1
+
+
+def _statements(source: str) -> list[tuple[int, int]]:
+    """Where each statement of the module begins and ends, in characters, decorators included."""
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    spans = []
+    for statement in ast.parse(source).body:
+        decorators = getattr(statement, "decorator_list", [])
+        first = min([statement.lineno, *(each.lineno for each in decorators)])
+        spans.append((starts[first - 1], starts[statement.end_lineno or first]))
+    return spans
 
 
 def _first_difference(one: str, two: str) -> int:

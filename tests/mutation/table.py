@@ -46,7 +46,7 @@ def below(verdicts: Sequence[Verdict]) -> list[str]:
 
 def table(verdicts: Sequence[Verdict]) -> str:
     """By module and by group."""
-    lines = [f"{'':52}{'score':>8}" + "".join(f"{name:>12}" for name in _COLUMNS)]
+    lines = [f"{'':50}{'score':>10}" + "".join(f"{name:>12}" for name in _COLUMNS)]
     for name, members in _by(verdicts, group).items():
         rows = _by(members, lambda verdict: verdict.mutant.module)
         lines += [_row(f"  {module}", those) for module, those in rows.items()]
@@ -72,7 +72,7 @@ def _why(verdict: Verdict) -> str:
 def _row(name: str, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     cells = "".join(f"{counts[column] or '':>12}" for column in _COLUMNS)
-    return f"{name[:52]:52}{score(verdicts):7.1f} %"[:60] + cells
+    return f"{name[:50]:50}{score(verdicts):8.1f} %{cells}"
 
 
 def _by(verdicts: Iterable[Verdict], key: object) -> dict[str, list[Verdict]]:

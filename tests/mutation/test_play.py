@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from stack.postgres import PostgresCluster
+from stack.processes import StackError
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import PYTHON, SCHEMA, Mutant
 from tests.mutation.net import Net
-from tests.mutation.play import play
+from tests.mutation.play import control, play
 from tests.mutation.plugin import Server
 from tests.mutation.pool import Worker, forker
 from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
@@ -128,6 +129,24 @@ async def test_a_module_that_cannot_be_imported(worker: Worker) -> None:
     """It is killed."""
     (verdict,) = await judged(worker, mutant("return one if", "raise Nothing if"))
     assert verdict.outcome == KILLED
+
+
+async def test_tests_that_cannot_be_run_at_all(worker: Worker) -> None:
+    """No verdict: a machine on which nothing can be imported must not look like good tests."""
+    conftest = (worker.workspace.folder / "tests/conftest.py").read_text(encoding="utf-8")
+    with (
+        worker.workspace.with_text("tests/conftest.py", f"import nothing\n{conftest}"),
+        pytest.raises(StackError, match="without any mutant"),
+    ):
+        await judged(worker, mutant("one > other", "one >= other"))
+
+
+async def test_a_control_plays_the_tests_without_any_mutant(worker: Worker) -> None:
+    """It names what fails by itself."""
+    tests = list(net().tests.values())[:2]
+    assert await control(worker, tests) == ""
+    with worker.workspace.with_text(FILE, TESTS.replace("== 2", "== 3", 1)):
+        assert await control(worker, tests) == f"{FILE}::test_the_larger"
 
 
 async def test_a_bug_that_hangs(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

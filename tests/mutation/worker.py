@@ -23,7 +23,16 @@ from typing import Any
 import pytest
 
 from stack.processes import die_with
-from tests.mutation.plugin import Attached, Chosen, Measured, Server, needs_its_own
+from tests.mutation.plugin import (
+    Attached,
+    Chosen,
+    Measured,
+    Server,
+    Warm,
+    needs_its_own,
+    run_chosen,
+)
+from tests.mutation.swap import Functions, NotSwappable
 
 # No file of the project's options: each is said here. A warning of pytest's own, that a library is imported already, is
 # what this worker is for.
@@ -35,8 +44,6 @@ _OPTIONS = (
     "addopts=",
     "-p",
     "no:cacheprovider",
-    "-p",
-    "no:xdist",
     "-p",
     "no:faulthandler",
     "-W",
@@ -78,30 +85,114 @@ def main() -> None:
     gc.freeze()
     answers.write(json.dumps({"ready": len(names.get("result", []))}) + "\n")
     answers.flush()
+    warm = WarmChild(project)
     for line in sys.stdin:
         request = json.loads(line)
         started_s = time.monotonic()
-        answer = _answer(request, project)
+        answer = _answer(request, project, warm)
         answer["seconds"] = round(time.monotonic() - started_s, 3)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def _answer(request: dict[str, Any], project: Path) -> dict[str, Any]:
+class WarmChild:
+    """A child that has imported the project and collected the tests, without any mutant, and forks for each request itself.
+
+    It saves the import, which takes longer than most tests.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._requests: Any = None
+        self._answers = -1
+
+    def begin(self, files: list[str], server: dict[str, Any]) -> None:
+        """Collects these files of tests."""
+        request_end, self_request = os.pipe()
+        self_answer, answer_end = os.pipe()
+        parent = os.getpid()
+        if os.fork() == 0:
+            for descriptor in (self_request, self_answer):
+                os.close(descriptor)
+
+            def work() -> int:
+                attached = Attached(Server(**server))
+                serve = Warm(
+                    lambda session: self._serve(session, attached, request_end, answer_end)
+                )
+                return _run(["--capture=no", *files], [attached, serve])
+
+            _be_child(work, os.open(os.devnull, os.O_WRONLY), parent)
+        os.close(request_end)
+        os.close(answer_end)
+        self._requests = os.fdopen(self_request, "w", encoding="utf-8")
+        self._answers = self_answer
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer of its fork; `{"died": …}` when it is gone."""
+        try:
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
+        except OSError:
+            return {"died": 1}
+        line = b""
+        while not line.endswith(b"\n"):
+            part = os.read(self._answers, _PIPE_BYTES)
+            if not part:
+                return {"died": 1}
+            line += part
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _serve(
+        self, session: pytest.Session, attached: Attached, requests: int, answers: int
+    ) -> None:
+        functions = Functions(str(self._project) + os.sep)
+        gc.collect()
+        gc.freeze()
+
+        def play(request: dict[str, Any]) -> dict[str, Any]:
+            attached.server = Server(**request["server"])
+            if request.get("original"):
+                path = str(self._project / request["path"])
+                try:
+                    functions.swap(path, request["original"], request["mutated"])
+                except NotSwappable:
+                    return {"swapped": False}
+            chosen = run_chosen(session, request["ids"], request["test_timeout_s"])
+            return {"failed": chosen.failed, "reason": chosen.reason, "ran": chosen.ran, "code": 0}
+
+        with os.fdopen(requests, encoding="utf-8") as pipe:
+            for line in pipe:
+                request = json.loads(line)
+                answer = _in_child(lambda request=request: play(request), request["timeout_s"])  # type: ignore[misc]
+                os.write(answers, (json.dumps(answer) + "\n").encode())
+
+
+def _answer(request: dict[str, Any], project: Path, warm: WarmChild) -> dict[str, Any]:
     if request["kind"] == "measure":
         return _in_child(lambda: _measure(request, project), request["timeout_s"])
+    if request["kind"] == "begin":
+        files = [each for each in request["files"] if not needs_its_own(project / each)]
+        warm.begin(files, request["server"])
+        return {"result": {}}
     own = {path: needs_its_own(project / path) for path in {_file(each) for each in request["ids"]}}
     answer: dict[str, Any] = {"result": {"failed": "", "reason": "", "ran": 0, "code": 0}}
     # First the tests that need no server of their own.
     for needs in (False, True):
         ids = [name for name in request["ids"] if own[_file(name)] == needs]
-        if ids:
+        if not ids:
+            continue
+        answer = {"result": {"swapped": False}}
+        if request["warm"] and not needs:
+            answer = warm.ask({**request, "ids": ids})
+        if answer.get("result", {}).get("swapped") is False:
             answer = _in_child(
                 lambda ids=ids, needs=needs: _play(request, ids, needs),  # type: ignore[misc]
                 request["timeout_s"],
             )
-            if "result" not in answer or answer["result"]["failed"]:
-                break
+        if "result" not in answer or answer["result"]["failed"]:
+            break
     return answer
 
 

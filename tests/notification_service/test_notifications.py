@@ -16,6 +16,7 @@ import notification_service.app
 from notification_service import arrivals
 from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
+from notification_service.wire import Notification as NotificationBody
 from service_kit.bounded_pool import Connection
 from stack.postgres import PostgresCluster
 from tests.silent_standby import silent_standby
@@ -208,3 +209,24 @@ async def test_what_is_counted(database: Any, notifications: httpx.AsyncClient) 
     await owner.close()
     assert [each.status_code for each in (malformed, unknown, failed)] == [422, 401, 500]
     assert await counted(notifications) == 7 == len(await listed(notifications))
+
+
+async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
+    """They are listed in the order in which they arrived: those of one order the oldest first, all of them the newest first."""
+    sent = [
+        Arriving("order_service", NotificationBody.model_validate({**GOOD, "text": str(n)}))
+        for n in range(20)
+    ]
+    connection = await asyncpg.connect(database.owner)
+    for group in (sent[:13], sent[13:]):
+        await arrivals.insert_all(connection, group)
+    of_order = [row.text for row in await arrivals.of_order(connection, UUID(ORDER))]
+    latest = [row.text for row in await arrivals.latest(connection)]
+    for _ in range(5):
+        await arrivals.insert_all(connection, sent)
+    page = await arrivals.latest(connection)
+    await connection.close()
+    assert of_order == [str(n) for n in range(20)]
+    assert latest == of_order[::-1]
+    # A page has an end, however many there are: the oldest are left out.
+    assert [row.text for row in page] == of_order[::-1] * 5

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from order_service.attempts import charge_of
+from order_service.attempts import Attempts, charge_of
 from order_service.outcomes import (
     DECLINED_UNNAMED,
     KEY_OF_ANOTHER,
@@ -185,3 +185,70 @@ async def test_an_answer_to_another_charge_is_an_alarm(replica: Replica) -> None
     registry = replica.context.metrics.registry
     value = registry.get_sample_value("order_alarms_total", {"alarm": "answer_misdirected"})
     assert value == 1.0
+
+
+async def test_a_fresh_key_whose_commit_had_no_answer(replica: Replica, owner: Any) -> None:
+    """It is found when the write is repeated: no second key is spent for one attempt."""
+    attempts = Attempts(await replica.recorded(Delivery.AT_LEAST_ONCE), replica.context)
+    keys = []
+    for _ in range(2):
+        async with replica.context.pool.transaction() as connection:
+            keys.append(await attempts._mint(connection, 2))
+    assert keys == [2, 2]
+    assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 2
+    assert await attempts.begin_with_fresh_key(3) == 3
+
+
+async def test_the_time_of_an_attempt_begins_with_it(database: Any, owner: Any) -> None:
+    """What is recorded is how long billing took, and not how long the attempt waited for its slot."""
+    async with running(database, attempts_in_flight_max=1) as replica:
+        now_s = [0.0]
+        replica.context.clock = lambda: now_s[0]
+        replica.peers.charging.clear()
+        orders = [await replica.recorded() for _ in range(2)]
+        delivering = [asyncio.create_task(replica.delivered(order)) for order in orders]
+        await until(lambda: len(replica.peers.sent) == 1, lambda: owner.fetchval("SELECT 1"))
+        now_s[0] = 7.0
+        replica.peers.charging.set()
+        await asyncio.gather(*delivering)
+    seconds = await owner.fetch("SELECT seconds FROM orders.attempts ORDER BY seconds")
+    assert [row["seconds"] for row in seconds] == [0.0, 7.0]
+
+
+async def test_a_token_is_taken_when_the_pause_is_over(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before: it admits a retry that is about to be sent, and none that has yet to wait."""
+    done = []
+    take = replica.budget.take
+
+    async def sleep(_: float) -> None:
+        done.append("paused")
+
+    async def taken() -> None:
+        done.append("taken")
+        await take()
+
+    replica.context.sleep = sleep
+    monkeypatch.setattr(replica.budget, "take", taken)
+    replica.peers.charges = [LOST, LOST]
+    await replica.delivered(await replica.recorded())
+    assert done == ["paused", "taken"] * 2
+
+
+@pytest.mark.parametrize("delivery", [Delivery.EXACTLY_ONCE, Delivery.AT_LEAST_ONCE])
+async def test_an_outcome_is_recorded_before_the_next_attempt_begins(
+    replica: Replica, owner: Any, delivery: Delivery
+) -> None:
+    """A process that takes the order over knows what was sent: this one may die in the pause, or in the next attempt."""
+    recorded = []
+
+    async def sleep(_: float) -> None:
+        rows = await owner.fetch("SELECT attempt, outcome FROM orders.attempts ORDER BY attempt")
+        begun = await owner.fetchval("SELECT attempts FROM orders.orders")
+        recorded.append(([tuple(row) for row in rows], begun))
+
+    replica.context.sleep = sleep
+    replica.peers.charges = [LOST, UNREACHABLE]
+    await replica.delivered(await replica.recorded(delivery))
+    assert recorded == [([(1, "unknown")], 1), ([(1, "unknown"), (2, "refused")], 2)]

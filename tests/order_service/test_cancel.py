@@ -11,6 +11,7 @@ import pytest
 import order_service.app
 from order_service.settings import Settings
 from order_service.wire import without_balance
+from tests.evidence import seen
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 from tests.order_service.test_orders import dead_order, settled
 
@@ -108,10 +109,11 @@ async def test_cancelling_races_with_billing(shop: Shop) -> None:
     for _ in range(10):
         shop.network.lose_responses = 2
         placing = asyncio.create_task(shop.place(amount_cents=7))
-        async with asyncio.timeout(20):
-            while not (await shop.orders.get("/orders?limit=1")).json()["orders"]:
-                pass
-        newest = (await shop.orders.get("/orders?limit=1")).json()["orders"][0]
+
+        async def orders() -> Any:
+            return (await shop.orders.get("/orders?limit=1")).json()["orders"]
+
+        newest = (await seen(orders, "the order is listed"))[0]
         cancelled = await shop.orders.post(f"/orders/{newest['order_id']}/cancel")
         await placing
         order = (await shop.orders.get(f"/orders/{newest['order_id']}")).json()
@@ -148,13 +150,12 @@ async def test_a_delayed_original_after_a_refusal(shop: Shop) -> None:
 
 async def alarms(shop: Shop, alarm: str) -> bool:
     """Whether the alarm is raised; it is soon after the order was seen to be settled."""
-    async with asyncio.timeout(20):
-        while True:
-            metrics = (await shop.orders.get("/metrics")).text
-            if f'order_alarms_total{{alarm="{alarm}"}} 1.0' in metrics:
-                return True
-            # A request within this process need not yield to the delivery; a question to Postgres does.
-            await shop.balance()
+
+    async def counted() -> bool:
+        metrics = (await shop.orders.get("/metrics")).text
+        return f'order_alarms_total{{alarm="{alarm}"}} 1.0' in metrics
+
+    return bool(await seen(counted, f"the alarm {alarm}"))
 
 
 async def test_a_restored_caller_meets_keys_of_other_orders(shop: Shop) -> None:
@@ -229,9 +230,8 @@ async def test_billing_forgets_what_is_settled(shop: Shop, database: Any) -> Non
     for _ in range(20):
         await shop.place(amount_cents=1)
     owner = await asyncpg.connect(database.owner)
-    async with asyncio.timeout(20):
-        while await owner.fetchval("SELECT count(*) FROM billing.processed_keys"):
-            pass
+    empty = "SELECT NOT EXISTS (SELECT FROM billing.processed_keys)"
+    await seen(lambda: owner.fetchval(empty), "every key is forgotten")
     assert await owner.fetchval("SELECT first_incomplete FROM billing.clients") == 21
     assert await owner.fetchval("SELECT count(*) FROM billing.ledger") == 20
     await owner.close()

@@ -269,3 +269,15 @@ async def test_a_wait_for_an_order_has_an_end(replica: Replica, owner: Any) -> N
         await replica.dispatcher.wait(order_id, 0.01)
         await replica.dispatcher.wait(uuid4(), 1000.0)
     assert replica.dispatcher.in_hand == 1
+
+
+async def test_an_order_that_another_process_has_keeps_no_customer_waiting(
+    replica: Replica, owner: Any
+) -> None:
+    """The future of its delivery ends with it, and nothing of the order is left in this process."""
+    order = await replica.recorded()
+    await owner.execute("UPDATE orders.orders SET lease_owner = gen_random_uuid()")
+    replica.peers.charges = [LOST]
+    async with asyncio.timeout(20):
+        assert await replica.dispatcher.start(order) is None
+    assert (replica.dispatcher.in_hand, replica.dispatcher._unsettled) == (0, {})

@@ -1,10 +1,10 @@
 """What order_service counts of one order."""
 
-import asyncio
 import re
 
 import pytest
 
+from tests.evidence import seen
 from tests.order_service.conftest import Shop
 
 # By the outcome of an attempt with its retry flag, by the state of an order, by the fate of a notification.
@@ -35,10 +35,12 @@ async def test_each_attempt_and_its_end_are_counted_once(shop: Shop, lost: int) 
         'order_notifications_total{fate="acknowledged"}': 1.0,
     }
     expected = {name: value for name, value in expected.items() if value}
+
     # The customer does not wait for the notification.
-    async with asyncio.timeout(10):
-        while not any(name.startswith("order_notifications") for name in await counted(shop)):
-            await shop.balance()
+    async def notified() -> bool:
+        return any(name.startswith("order_notifications") for name in await counted(shop))
+
+    await seen(notified, "the notification is counted")
     assert await counted(shop) == expected
     assert (await shop.orders.post(f"/orders/{order['order_id']}/cancel")).status_code == 409
     assert await counted(shop) == expected

@@ -20,17 +20,20 @@ from order_service.settings import Settings
 from order_service.statements import leases, settling
 from order_service.wire import NewOrder, Status, without_balance
 from order_service.writing import GroupedWrites
+from tests.evidence import seen
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
 
 
 async def settled(shop: Shop, order_id: str, *, notified: bool = True) -> dict[str, Any]:
-    """The order when it is final; asks until then, bounded by the test's own timeout."""
-    async with asyncio.timeout(20):
-        while True:
-            order: dict[str, Any] = (await shop.orders.get(f"/orders/{order_id}")).json()
-            waiting = notified and order["notification"] in (None, "attempted")
-            if order["status"] != "pending" and not waiting:
-                return order
+    """The order when it is final; asks until then."""
+
+    async def final() -> dict[str, Any] | None:
+        order: dict[str, Any] = (await shop.orders.get(f"/orders/{order_id}")).json()
+        waiting = notified and order["notification"] in (None, "attempted")
+        return None if order["status"] == "pending" or waiting else order
+
+    order: dict[str, Any] = await seen(final, "the order is final")
+    return order
 
 
 async def test_an_order(shop: Shop) -> None:
@@ -525,9 +528,12 @@ async def test_orders_are_taken_over_after_the_database_was_away(shop: Shop, dat
     )
     never = 'order_takeover_rounds_total{end="failed"} 0.0'
     try:
-        async with asyncio.timeout(20):
-            while never in (await shop.orders.get("/metrics")).text:
-                assert (await shop.orders.get("/readyz")).status_code == 503
+
+        async def failed() -> bool:
+            assert (await shop.orders.get("/readyz")).status_code == 503
+            return never not in (await shop.orders.get("/metrics")).text
+
+        await seen(failed, "a takeover round fails")
     finally:
         await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
         await owner.close()
@@ -559,8 +565,11 @@ async def test_a_process_that_stops_keeps_what_is_in_flight(
 
     async def let_go_later() -> None:
         enough = await takeover_rounds(shop) + 3
-        while await takeover_rounds(shop) < enough:
-            assert (await shop.orders.get("/readyz")).status_code == 200
+
+        async def looked() -> bool:
+            return await takeover_rounds(shop) >= enough
+
+        await seen(looked, "three takeover rounds")
         let_go.set()
 
     app = order_service.app.create(order_settings, Slow)

@@ -297,3 +297,22 @@ async def test_a_silent_peer_ends_at_the_deadline() -> None:
     async with asyncio.timeout(20):
         outcome = await outcome_of(silent, attempt_timeout_s=0.2)
     assert outcome == Unknown("Timeout: no answer within 0.2 s")
+
+
+async def test_an_answer_after_the_deadline_is_not_waited_for() -> None:
+    """The deadline is the one that was asked for: a good answer that comes a little later is none."""
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        answered = asyncio.get_running_loop().create_future()
+        # Both timers are of one event loop, which calls them in their order however late it is.
+        asyncio.get_running_loop().call_later(0.4, answered.set_result, None)
+        await answered
+        writer.write(http(404, problem(404, "account-unknown"), PROBLEM))
+        await writer.drain()
+        writer.close()
+
+    assert await outcome_of(late, attempt_timeout_s=0.3) == Unknown(
+        "Timeout: no answer within 0.3 s"
+    )
+    assert isinstance(await outcome_of(late, attempt_timeout_s=20), Refused)

@@ -21,7 +21,7 @@ from order_service.orders import (
 )
 from order_service.statements import recording
 from order_service.wire import Attempt, Fate, NewOrder, Status
-from order_service.writing import GroupedWrites
+from order_service.writing import GroupedWrites, unless_stopping
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import usual_bounds
 
@@ -330,3 +330,20 @@ async def test_one_order_is_settled_twice_in_a_group(writes: GroupedWrites, owne
     assert second is None
     statuses = await owner.fetch("SELECT status FROM orders.orders")
     assert {row["status"] for row in statuses} == {"billed"}
+
+
+async def test_a_wait_that_a_stop_ends_is_given_up() -> None:
+    """What was waited for is cancelled, so that it takes no token of the budget from an order that goes on."""
+    stopping, begun = asyncio.Event(), asyncio.Event()
+    token = asyncio.get_running_loop().create_future()
+
+    async def taken() -> None:
+        begun.set()
+        await token
+
+    waiting = asyncio.create_task(unless_stopping(stopping, taken()))
+    await begun.wait()
+    stopping.set()
+    with pytest.raises(LeaseLost):
+        await waiting
+    assert token.cancelled()

@@ -17,6 +17,7 @@ from service_kit.bounded_pool import (
     translated,
 )
 from stack.postgres import PostgresCluster
+from tests.evidence import seen
 from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
 
 LOG_CANCELS = "canceling statement due to user request"
@@ -154,11 +155,8 @@ async def test_a_deadline_closes_the_connection_and_cancels_nothing(
                 await connection.execute("SET client_connection_check_interval = 10")
                 await connection.execute("SELECT pg_sleep(60)")
         assert await backend_pid(pool) != before
-        async with asyncio.timeout(10):
-            while await owner.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", before
-            ):
-                pass
+        ended = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
+        await seen(lambda: owner.fetchval(ended, before), "the session ends")
     log = log_of(cluster)
     assert "connection to client lost" in log
     assert log.count(LOG_CANCELS) == cancels
@@ -277,3 +275,25 @@ async def test_the_application_is_named(open_pool: Open, owner: Any) -> None:
             "SELECT application_name FROM pg_stat_activity WHERE pid = $1", pid
         )
     assert name == APPLICATION
+
+
+async def test_a_call_that_finds_no_connection_ends_at_its_deadline(database: Any) -> None:
+    """The wait for a connection is a part of it: with all in use, a write is told so and waits no longer."""
+    pool = BoundedPool(
+        database.billing,
+        application="pool under test",
+        size_max=1,
+        deadline_s=0.3,
+        lock_timeout_s=20.0,
+        idle_in_transaction_timeout_s=20.0,
+    )
+    await pool.open()
+    # In use by something that has no deadline.
+    raw: Any = pool._pool
+    held = await raw.acquire(timeout=20)
+    async with asyncio.timeout(20):
+        with pytest.raises(DatabaseTrouble):
+            async with pool.connection():
+                raise AssertionError("there is no connection")
+    await raw.release(held)
+    await pool.close()

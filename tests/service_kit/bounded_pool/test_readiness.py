@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service_kit.bounded_pool import Connection, ReadsFull
+from tests.evidence import seen
 from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
 
 
@@ -152,9 +153,11 @@ async def test_its_connection_ends_with_the_pool(open_pool: Open, owner: Any) ->
     async with open_pool() as pool:
         assert await pool.missing(nothing) is None
         assert await owner.fetchval(SESSIONS, APPLICATION) == 1
-    async with asyncio.timeout(10):
-        while await owner.fetchval(SESSIONS, APPLICATION):
-            pass
+
+    async def none() -> bool:
+        return not await owner.fetchval(SESSIONS, APPLICATION)
+
+    await seen(none, "its session ends")
 
 
 async def test_its_settings_are_those_of_the_pool(open_pool: Open) -> None:

@@ -36,6 +36,7 @@ class WrittenTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.half_closes = half_closes
+        self.high: int | None = None
         self.paused = self.ended = self.aborted = self.half_closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -43,6 +44,7 @@ class WrittenTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """A test says itself when the peer does not read."""
+        self.high = high
 
     def get_write_buffer_size(self) -> int:
         return len(self.written)

@@ -62,6 +62,11 @@ ENDLESS: dict[str, bytes] = {
     "extensions": CHUNKED + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 60,
     "zeros of a size": CHUNKED + b"0" * 60_000,
     "a trailer's value": CHUNKED + b"1\r\na\r\n0\r\nA: " + b"x" * 60_000,
+    "a trailer after a large body": CHUNKED
+    + b"ea60\r\n"
+    + b"x" * 60_000
+    + b"\r\n0\r\nA: "
+    + b"x" * 60_000,
     "a trailer's name": CHUNKED + b"0\r\n" + b"x" * 60_000,
     "a trailer's fields": CHUNKED + b"0\r\n" + b"a:b\r\n" * 12_000,
 }
@@ -105,6 +110,26 @@ async def test_an_extension_and_a_trailer_have_a_bound_each() -> None:
     await connection.receive(CHUNKED + body + end)
     (answer,) = await connection.answers()
     assert (answer.status, len(answer.json["body"])) == (200, 2048)
+
+
+async def test_each_request_of_a_connection_has_its_own_bounds() -> None:
+    """The control: what earlier requests needed for their framing counts for none of the later ones."""
+    connection = Connection()
+    one = CHUNKED + b"1;" + b"x" * 600 + b"\r\na\r\n0\r\n\r\n"
+    for _ in range(60):
+        await connection.receive(one)
+    assert [answer.status for answer in await connection.answers()] == [200] * 60
+    assert connection.server.total_requests == 60
+
+
+async def test_a_trailer_counts_for_its_own_request() -> None:
+    """The control: the extension of the next request has the whole bound again."""
+    connection = Connection()
+    x = b"x" * 10_000
+    body = b"800;" + x + b"\r\n" + b"x" * 2048 + b"\r\n0\r\nA: " + x + b"\r\n\r\n"
+    for _ in range(3):
+        await connection.receive(CHUNKED + body)
+    assert [answer.status for answer in await connection.answers()] == [200] * 3
 
 
 async def test_a_malformed_chunk_is_refused() -> None:

@@ -61,6 +61,7 @@ async def was_answered_after_a_stall(connection: Connection) -> None:
 
 WAITS: dict[str, tuple[Callable[[Connection], Awaitable[None]], int]] = {
     "for the first byte": (nothing, 30),
+    "for the first byte after empty lines": (receives(b"\r\n", b"\r\n"), 30),
     "for the rest of a head": (receives(HALF_A_HEAD), 30),
     "for the rest of a later head": (receives(GET, HALF_A_HEAD), 30),
     "for the rest of a head after a body": (receives(AFTER_A_BODY + HALF_A_HEAD), 30),
@@ -112,6 +113,25 @@ async def test_a_refused_peer_can_read_its_answer() -> None:
     assert connection.transport.aborted
 
 
+async def test_a_peer_that_is_still_sending_can_read_its_answer() -> None:
+    """The answer came before the end of the body: closing at once would reset the connection."""
+    connection = Connection(half_closes=True, **TIMEOUTS)
+    head = b"POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100\r\n\r\n"
+    await connection.receive(head + b"abc")
+    (answer,) = await connection.answers()
+    assert answer.status == 200
+    assert (connection.transport.half_closed, connection.transport.ended) == (True, False)
+    # What the application did not read is not kept.
+    assert len(connection.protocol.cycle.body) == 0
+    connection.protocol.check(asyncio.get_running_loop().time() + 1.5)
+    assert connection.transport.aborted
+
+
+async def test_little_is_written_for_a_peer_that_does_not_read() -> None:
+    """Above this the application waits: what uvicorn would write ahead is four times as much."""
+    assert Connection().transport.high == 16_384
+
+
 async def test_an_answer_that_has_begun_is_not_followed_by_a_refusal() -> None:
     """Its peer would read the problem as a part of it: the connection ends, and the application learns of it."""
     connection = Connection(**TIMEOUTS)
@@ -160,6 +180,15 @@ async def test_what_is_held_for_each_state() -> None:
     assert stalled.protocol.held_bytes >= 200_000
     stalled.protocol.resume_writing()
     assert stalled.protocol.held_bytes == 0
+
+
+async def test_what_is_held_of_a_head_after_bodies() -> None:
+    """The bytes of this head, and not fewer because of a body that came before."""
+    connection = Connection()
+    large = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9_000
+    await connection.receive(large, AFTER_A_BODY + HALF_A_HEAD + b"A: " + b"x" * 9_000)
+    assert len(await connection.answers()) == 2
+    assert connection.protocol.held_bytes == len(HALF_A_HEAD) + 9_003
 
 
 async def test_a_peer_that_closes_while_it_lingers() -> None:

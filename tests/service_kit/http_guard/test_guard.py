@@ -88,6 +88,15 @@ async def test_open_connections_are_shown() -> None:
     assert sample.open == 0
 
 
+async def test_a_peer_that_goes_on_waits_anew() -> None:
+    """The one that has sent nothing since it connected goes before the one that has just begun a head."""
+    sample = Sample(connections_max=2)
+    begun, silent = sample.connection(), sample.connection()
+    await begun.receive(HALF_A_HEAD)
+    sample.connection()
+    assert (begun.transport.aborted, silent.transport.aborted) == (False, True)
+
+
 async def swept(until: Callable[[], bool]) -> None:
     """The guard looks at its deadlines by itself, in its own time."""
     async with asyncio.timeout(20):

@@ -1,0 +1,108 @@
+"""What each service promises the programs that call it and those that watch it: docs/contracts/, made by `make docs`.
+
+Guarantee: a file holds the OpenAPI document and the metrics that the service itself gives; a change of either is seen as a change of
+the file.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+import billing_service.app
+import billing_service.metrics
+import billing_service.settings
+import notification_service.app
+import notification_service.metrics
+import notification_service.settings
+import order_service.app
+import order_service.metrics
+import order_service.settings
+from tests.architecture.rules import PROJECT
+from tests.behind import fastapi_behind
+
+FOLDER = PROJECT / "docs" / "contracts"
+# Never connected to.
+_DATABASE = SecretStr("postgresql://x:drawn@127.0.0.1:9/x")
+_TOKENS = {"curl": (SecretStr("token-of-client-curl"),)}
+
+
+def _order() -> FastAPI:
+    return fastapi_behind(
+        order_service.app.create(
+            order_service.settings.Settings(
+                database_url=_DATABASE,
+                billing_url="http://127.0.0.1:9",
+                billing_token=SecretStr("token-for-billing-01"),
+                notification_url="http://127.0.0.1:9",
+                notification_token=SecretStr("token-for-notification"),
+            )
+        )
+    )
+
+
+def _billing() -> FastAPI:
+    return fastapi_behind(
+        billing_service.app.create(
+            billing_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+        )
+    )
+
+
+def _notification() -> FastAPI:
+    return fastapi_behind(
+        notification_service.app.create(
+            notification_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
+        )
+    )
+
+
+SERVICES: dict[str, tuple[Callable[[], FastAPI], Callable[[], CollectorRegistry]]] = {
+    "order_service": (_order, lambda: order_service.metrics.Metrics().registry),
+    "billing_service": (_billing, lambda: billing_service.metrics.Metrics().registry),
+    "notification_service": (
+        _notification,
+        lambda: notification_service.metrics.Metrics().registry,
+    ),
+}
+
+
+def main() -> None:
+    """Writes the files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in SERVICES:
+        place(name).write_text(contract(name), encoding="utf-8")
+
+
+def place(name: str) -> Path:
+    """The file of a service."""
+    return FOLDER / f"{name}.json"
+
+
+def contract(name: str) -> str:
+    """Its text."""
+    create, registry = SERVICES[name]
+    content = {"openapi": create().openapi(), "metrics": metrics(registry())}
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def metrics(registry: CollectorRegistry) -> dict[str, Any]:
+    """By name: kind, help, labels, and the bounds of a histogram's buckets."""
+    found: dict[str, Any] = {}
+    for collector in list(registry._collector_to_names):
+        described: Any = collector
+        found[described._name] = {
+            "type": described._type,
+            "help": described._documentation,
+            "labels": list(described._labelnames),
+            "buckets": [str(each) for each in getattr(described, "_upper_bounds", ())],
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main()
