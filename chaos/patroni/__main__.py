@@ -57,7 +57,7 @@ async def run(strikes: list[str], console: Console) -> int:
     """Plays the strikes one after the other on one cluster; an audit follows each. Raises `StackError` and `NotSeen`."""
     require_programs()
     code = 0
-    with tempfile.TemporaryDirectory(prefix="patroni-") as text:
+    with tempfile.TemporaryDirectory(prefix="patroni-", ignore_cleanup_errors=True) as text:
         directory = Path(text)
         # Postgres runs as another user than root does.
         directory.chmod(0o755)

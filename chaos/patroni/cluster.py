@@ -51,7 +51,9 @@ class Node:
     def postmaster(self) -> int | None:
         """The process id of its Postgres; None when it does not run."""
         try:
-            pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+            pid = int(
+                (self.folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0]
+            )
             os.kill(pid, 0)
         except (OSError, ValueError, IndexError):
             return None
@@ -182,10 +184,7 @@ class Cluster:
         for node in self.nodes:
             if node.child is not None:
                 await node.child.stop(_STOP_GRACE_S)
-            postmaster = node.postmaster()
-            if postmaster is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(postmaster, signal.SIGKILL)
+            await _end_left_over(node)
         if hasattr(self, "etcd"):
             await self.etcd.stop(_STOP_GRACE_S)
         await self._client.aclose()
@@ -237,6 +236,24 @@ class Cluster:
                 "PATRONI_REWIND_PASSWORD": self._passwords["rewind"],
             }
         )
+
+
+async def _end_left_over(node: Node) -> None:
+    """Ends a Postgres whose Patroni is gone: an immediate shutdown, after which none of its processes is left."""
+    postmaster = node.postmaster()
+    if postmaster is None:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(postmaster, signal.SIGQUIT)
+
+    async def gone() -> bool:
+        return node.postmaster() is None
+
+    try:
+        await until(gone, _STOP_GRACE_S, "Postgres ends")
+    except NotSeen:
+        with suppress(ProcessLookupError):
+            os.kill(postmaster, signal.SIGKILL)
 
 
 def require_programs() -> None:

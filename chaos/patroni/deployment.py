@@ -118,6 +118,7 @@ class Deployment:
         url = self._cluster.owner_url(DATABASE).partition("?")[0]
         hosts = url.rpartition("@")[2].partition("/")[0]
         await migrate(url.replace(hosts, leader.address), self._credentials.passwords)
+        await self._let_rewind_in()
         for service in FACTORIES:
             self._listeners[service] = self._exit.enter_context(ports.listen("", None))
         for service in FACTORIES:
@@ -126,6 +127,12 @@ class Deployment:
         for account in ACCOUNTS:
             await self._open_account(account)
         self._customers = [asyncio.create_task(self._shop(n)) for n in range(_CUSTOMERS)]
+
+    async def _let_rewind_in(self) -> None:
+        """Patroni looks at the leader as its role for pg_rewind, in the database that migration 0008 closes to all roles."""
+        connection = await asyncpg.connect(self._cluster.owner_url("postgres"), timeout=10)
+        await connection.execute("GRANT CONNECT ON DATABASE postgres TO rewind")
+        await connection.close()
 
     async def _start_service(self, service: str, replica: int) -> None:
         own = self._exit.enter_context(ports.listen("", None))

@@ -2,6 +2,8 @@
 
 Guarantee: the clone has a copy of its original's tables of that moment, timers of its own, and its own idea of what is
 settled; what it withdraws is in the ledger under its orders' ids, which only its own database knows.
+
+Long because both scenarios of a clone, and what is judged of them, are in one file.
 """
 
 import asyncio

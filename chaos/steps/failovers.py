@@ -2,6 +2,8 @@
 
 Guarantee: Postgres itself says what its log holds and what the standby has received, which rows are visible on the old
 primary, and which are absent on the new one.
+
+Long because a failover is one chain of steps, whose readings of both servers stand beside them.
 """
 
 import asyncio

@@ -16,6 +16,16 @@ else:
     RawConnection = asyncpg.Connection
 
 
+# What asyncpg raises when there is no connection to a server that can write.
+_NO_CONNECTION = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
 class Hosts:
     """The servers that a URL names. asyncpg would spend the whole time on the first one that is silent."""
 
@@ -35,7 +45,7 @@ class Hosts:
                     timeout=self._timeout_s,
                     target_session_attrs=SessionAttribute.read_write,
                 )
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+            except _NO_CONNECTION as exc:
                 failures.append(exc)
             else:
                 self._ask_first(url)

@@ -80,6 +80,24 @@ async def test_a_server_that_only_reads_comes_first(
         await connection.close()
 
 
+async def test_a_server_that_can_write_comes_last(
+    open_pool: Open, database: Any, owner: Any, silent: tuple[str, list[int]]
+) -> None:
+    """After one that only reads and one that says nothing."""
+    await owner.execute("CREATE ROLE only_reads LOGIN PASSWORD 'o' IN ROLE billing_service")
+    await owner.execute("ALTER ROLE only_reads SET default_transaction_read_only = on")
+    try:
+        async with open_pool(with_first(database.billing, silent[0]), deadline_s=6) as pool:
+            hosts = vars(pool)["_hosts"]
+            reads = database.billing.replace("billing_service:b@", "only_reads:o@")
+            hosts._urls.insert(0, reads)
+            async with pool.connection() as connection:
+                assert await connection.fetchval("SELECT current_user") == "billing_service"
+            assert vars(hosts)["_urls"][0] == database.billing
+    finally:
+        await owner.execute("DROP ROLE only_reads")
+
+
 async def test_no_server_is_there(open_pool: Open) -> None:
     """One of the connection errors is told."""
     async with open_pool("postgresql://u:p@127.0.0.1:9,127.0.0.1:7/d") as pool:
