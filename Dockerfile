@@ -1,4 +1,5 @@
-# One image for the three services, the migrations and the opening of accounts; which one it is, the command says.
+# One image for the three services, the migrations and the opening of accounts; which one it is, the command says. The target
+# `lab` is another image, for deploy/lab.yml; of it the image that is built by default, which is the last one, has nothing.
 
 FROM python:3.13-slim AS build
 COPY requirements-services.lock /build/
@@ -14,6 +15,39 @@ COPY migrations /app/migrations
 COPY deploy/logging.json pyproject.toml LICENSE /app/
 # The root of a container is read-only, so bytecode is made here or at every start.
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM ghcr.io/shopify/toxiproxy:2.12.0 AS toxiproxy
+
+# The lab with a stack of its own: Postgres from its wheel, Toxiproxy from its image, the services wrapped.
+FROM python:3.13-slim AS lab
+COPY requirements.lock /build/
+RUN python -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+      --only-binary :all: --require-hashes -r /build/requirements.lock
+COPY --from=toxiproxy /toxiproxy /usr/local/bin/toxiproxy-server
+COPY service_kit /lab/service_kit
+COPY billing_service /lab/billing_service
+COPY notification_service /lab/notification_service
+COPY order_service /lab/order_service
+COPY migrations /lab/migrations
+COPY stack /lab/stack
+COPY report /lab/report
+COPY chaos /lab/chaos
+COPY lab /lab/lab
+# The bugs that are planted when a protection is taken away.
+COPY tests/chaos/planted /lab/tests/chaos/planted
+COPY tests/__init__.py /lab/tests/
+COPY tests/chaos/__init__.py /lab/tests/chaos/
+COPY pyproject.toml LICENSE /lab/
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /lab \
+ && groupadd --gid 10001 billed \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /lab --shell /usr/sbin/nologin billed \
+ && install -d -o 10001 -g 10001 /run/lab
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LAB_PORT=8000
+WORKDIR /lab
+USER 10001:10001
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-E", "-m", "lab", "--host", "0.0.0.0", "--own-ports", "--no-browser", "--run-dir", "/run/lab"]
 
 FROM python:3.13-slim
 # A fixed number, so that policies and volumes can name it; it has no login, and nothing in /app belongs to it.

@@ -29,6 +29,8 @@ COMMAND := $(HOLD) $(RUN) -m
 # The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
 PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 STAMP := $(VENV)/.complete
+COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -39,7 +41,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up promote matrix chaos mutants soak audit bench patroni-test compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
+.PHONY: help demo up promote lab matrix chaos mutants soak audit bench judged patroni-test compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -54,6 +56,9 @@ up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service, STAN
 
 promote: $(STAMP) ## Kill the primary of Postgres in the running stack and promote its standby
 	@exec $(COMMAND) stack promote
+
+lab: $(STAMP) ## One page on which you strike the real stack by hand
+	@exec $(COMMAND) lab --exit-with-parent
 
 matrix: $(STAMP) ## Play the table alone; other stacks may be running
 	@exec $(COMMAND) chaos matrix --exit-with-parent
@@ -76,24 +81,27 @@ bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (ne
 patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluster under load (needs etcd and Patroni)
 	@exec $(COMMAND) chaos.patroni --exit-with-parent
 
+judged: $(STAMP) ## Judge published idempotency middlewares and write docs/judged.md
+	@exec $(COMMAND) tests.judge.foreign
+
 compose-test: $(STAMP) ## Build the compose stack, play the table, kill containers under load, take it down
 	@exec $(COMMAND) chaos.compose
 
 quick: $(STAMP) ## Unit and integration tests: what starts no program of its own
-	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests: about a minute on 2 cores."
+	@exec $(PYTEST) -m "not chaos and not slow and not mutants" --lane "Unit and integration tests."
 
 test: $(STAMP) ## All tests: unit, integration, the whole catalogue, a planted bug for each promise
-	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise: about eight minutes on 2 cores."
+	@exec $(PYTEST) -m "not mutants" --lane "Unit, integration, the whole catalogue, a planted bug for each promise."
 
 test-mutants: $(STAMP) ## The planted bugs that make test leaves out
-	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out: about four minutes on 2 cores."
+	@exec $(PYTEST) -m mutants --lane "The planted bugs that 'make test' leaves out."
 
 test-all: test test-mutants ## make test, and the other planted bugs
 
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
 	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
-report-test: $(STAMP) ## The chaos report in a real browser (needs Chromium)
+report-test: $(STAMP) ## The chaos report and the pages of the services in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium
 	@exec $(RUN) -m pytest tests/browser
 
@@ -116,10 +124,10 @@ format: $(STAMP) ## Format the code
 
 lock: $(STAMP) ## Pin the newest versions with their hashes
 	@$(RUN) -m pip install --quiet pip-tools
-	@for lock in "requirements-services.lock" "requirements.lock --extra=dev"; do \
-	  $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
-	    --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $$lock pyproject.toml; \
-	done
+	@$(COMPILE) -o requirements.lock --extra=services --extra=dev pyproject.toml
+	@# Of the extra alone: what the judge needs is not for the image of the services.
+	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["services"], sep="\n")' \
+	  | $(COMPILE) -o requirements-services.lock -
 
 clean: ## Remove the stack's data, results and caches; the virtual environment stays
 	@$(NEEDS_PYTHON)

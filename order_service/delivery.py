@@ -7,7 +7,7 @@ again. `at_least_once` shows the harm of a fresh key for each attempt.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
+from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown, may_be_lifted
 from order_service.wire import Delivery
 
 
@@ -71,8 +71,9 @@ async def at_least_once(order: Pending, steps: Steps) -> Outcome:
 async def exactly_once(order: Pending, steps: Steps) -> Outcome:
     """Resends the same key until there is an answer: sent at least once, with the effect exactly once.
 
-    A refusal counts only when no earlier attempt can still arrive: an attempt that is delayed in the network could be
-    executed after the order was declared failed. So the key is voided first.
+    A refusal counts only when nothing that was sent can still be executed. An earlier attempt that is delayed in the network
+    could be, after the order was declared failed. So could a copy that the network made of the refused attempt itself, when
+    billing refused it for an account that is opened meanwhile. In both cases the key is voided first.
     """
     attempt, sequence_key = order.attempts, order.sequence_key
     one_may_be_under_way = order.taken_over
@@ -81,7 +82,11 @@ async def exactly_once(order: Pending, steps: Steps) -> Outcome:
         await steps.begin(attempt)
     while True:
         outcome = await steps.send(attempt, sequence_key, retry=attempt > 1)
-        if isinstance(outcome, Refused) and is_final(outcome) and one_may_be_under_way:
+        if (
+            isinstance(outcome, Refused)
+            and is_final(outcome)
+            and (one_may_be_under_way or may_be_lifted(outcome))
+        ):
             outcome = await steps.make_sure(sequence_key, outcome)
         if is_final(outcome):
             return outcome

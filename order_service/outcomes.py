@@ -51,11 +51,18 @@ CHARGED_OTHERWISE = "key-executed"
 DECLINED_UNNAMED = "key-declined"
 # The key was settled, and billing has forgotten its outcome.
 FORGOTTEN = "key-forgotten"
+# The one refusal that a change at billing lifts: the account may be opened later.
+ACCOUNT_UNKNOWN = "account-unknown"
 
 
 def slug_of(answer: Mapping[str, Any] | None) -> str:
     """The last part of a problem's type; empty when it is no problem."""
     return str((answer or {}).get("type", "")).rpartition("/")[2]
+
+
+def may_be_lifted(refused: Refused) -> bool:
+    """Whether billing may execute a copy of the refused request later; its key is not spent."""
+    return slug_of(refused.answer) == ACCOUNT_UNKNOWN
 
 
 def name_of(outcome: Outcome) -> str:

@@ -1,14 +1,24 @@
 """Draws a figure as SVG.
 
 Guarantee: every label lies within the picture; what had to be shortened is whole in its tooltip. Colours come from
-classes, so that the picture follows the page; shape and words say the same as colour does.
+classes, so that the picture follows the page; shape and words say the same as colour does. What is in a row of time says in
+which one.
 """
 
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 from report.figure import Band, End, Figure, Kind, Mark, Stroke
-from report.lanes import CHAOS, CUSTOMER, POSTGRES, TOXIPROXY, Lane
+from report.lanes import (
+    CALLER,
+    CHAOS,
+    CUSTOMER,
+    POSTGRES,
+    READING,
+    SERVICE,
+    TOXIPROXY,
+    Lane,
+)
 from report.markup import element
 from report.printable import printable, shortened
 
@@ -28,6 +38,9 @@ GAPS_PX = {
     "billing_service": 120,
     POSTGRES: 190,
     "notification_service": 130,
+    CALLER: 300,
+    SERVICE: 230,
+    READING: 130,
 }
 # Of the 12 pixel font of the labels, on average and in the widest font that a browser falls back to.
 CHARACTER_PX = 7.4
@@ -94,10 +107,12 @@ class _Picture:
             width=8,
             height=max(bottom - top, 1),
             class_=f"band {band.kind}",
+            data_row=band.row_from,
         )
 
     def _clock(self, row: int, at_ms: float) -> ET.Element:
-        return _text(CLOCK_PX - 16, self._y(row) + 4, f"{at_ms:.1f}", "clock", anchor="end")
+        made = _text(CLOCK_PX - 16, self._y(row) + 4, f"{at_ms:.1f}", "clock", anchor="end")
+        return _in_row(made, row)
 
     def _line(self, stroke: Stroke) -> ET.Element:
         x1, x2 = self.x[stroke.lane_from], self.x[stroke.lane_to]
@@ -116,6 +131,7 @@ class _Picture:
             line,
             element("circle", cx=x1 + (1 if right else -1), cy=y1, r=2.5, class_="start"),
             end,
+            data_row=stroke.row_from,
         )
 
     def _label(self, stroke: Stroke) -> ET.Element:
@@ -125,7 +141,7 @@ class _Picture:
         step = 1 if right else -1
         room = abs(self.x[stroke.lane_from + step] - x1) - 20
         lost = " lost" if stroke.end is End.LOST else ""
-        return _text(
+        label = _text(
             x1 + step * 10,
             self._y(stroke.row_from) - 6,
             stroke.label,
@@ -133,6 +149,7 @@ class _Picture:
             anchor="start" if right else "end",
             room_px=max(room, abs(x2 - x1) - 30),
         )
+        return _in_row(label, stroke.row_from)
 
     def _mark(self, mark: Mark) -> ET.Element:
         x, y = self.x[mark.lane], self._y(mark.row)
@@ -151,7 +168,14 @@ class _Picture:
                 room_px=room,
             ),
             class_=f"mark {mark.kind}",
+            data_row=mark.row,
         )
+
+
+def _in_row(made: ET.Element, row: int) -> ET.Element:
+    """Says in which row of time it is, so that a player can show one row after the other."""
+    made.set("data-row", f"{row}")
+    return made
 
 
 def _positions(lanes: tuple[Lane, ...]) -> list[int]:

@@ -25,6 +25,11 @@ _TITLES = {
     POSTGRES: "Postgres",
     "notification_service": "notification",
 }
+# Of a service that is not ours: the judge's diagrams.
+CALLER = "caller"
+SERVICE = "service"
+READING = "reading"
+_TITLES_OF_OTHERS = {CALLER: "caller", SERVICE: "service", READING: "reading"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Lane:
     @property
     def title(self) -> str:
         """As it stands above the line."""
-        return f"{_TITLES[self.part]} {self.number or ''}".rstrip()
+        titles = _TITLES | _TITLES_OF_OTHERS
+        return f"{titles[self.part]} {self.number or ''}".rstrip()
 
 
 def lanes(events: Sequence[Event]) -> tuple[Lane, ...]:

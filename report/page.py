@@ -4,15 +4,13 @@ Guarantee: the file needs nothing else: no network, no other file, no script to 
 but its own style and script, named by their hashes. What went wrong stands first.
 """
 
-import base64
-import hashlib
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report import diagram
+from report import diagram, frame
 from report.headline import table
 from report.history import Event
 from report.markup import element, html, program
@@ -49,11 +47,11 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
     events: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(history, key=lambda event: float(event["at_ms"])):
         events[event.get("scenario", "")].append(event)
-    style = _file("page.css") + diagram.style()
-    script = _file("page.js")
+    style = frame.style() + diagram.style() + _file("player.css")
+    script = frame.script() + _file("player.js")
     root = element(
         "html",
-        _head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
+        frame.head(f"{result['verdict'].upper()}: {headline(result)}", style, script),
         element(
             "body",
             _header(result),
@@ -70,24 +68,6 @@ def page(result: dict[str, Any], history: Sequence[Event]) -> str:
         lang="en",
     )
     return html(root)
-
-
-def _head(title: str, style: str, script: str) -> ET.Element:
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", title),
-        # Or a server that shows the file would be asked for an icon.
-        element("link", rel="icon", href="data:,"),
-        program("style", style),
-    )
 
 
 def _header(result: Json) -> ET.Element:
@@ -182,11 +162,6 @@ def _filter() -> ET.Element:
         class_="filter",
         hidden="hidden",
     )
-
-
-def _hash(source: str) -> str:
-    digest = hashlib.sha256(source.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _file(name: str) -> str:

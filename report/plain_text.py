@@ -4,7 +4,16 @@ Guarantee: one line a row, every label in it: in its line where there is room fo
 """
 
 from report.figure import End, Figure, Kind, Mark, Stroke
-from report.lanes import CHAOS, CUSTOMER, POSTGRES, TOXIPROXY, Lane
+from report.lanes import (
+    CALLER,
+    CHAOS,
+    CUSTOMER,
+    POSTGRES,
+    READING,
+    SERVICE,
+    TOXIPROXY,
+    Lane,
+)
 from report.printable import shortened
 
 CLOCK = 9
@@ -17,6 +26,9 @@ _GAPS = {
     "billing_service": 12,
     POSTGRES: 13,
     "notification_service": 16,
+    CALLER: 30,
+    SERVICE: 24,
+    READING: 14,
 }
 _GLYPHS = {
     Kind.ARMED: "■",

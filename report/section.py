@@ -117,7 +117,7 @@ def _diagram(scenario: Json, events: Sequence[Event], anchor: str) -> list[ET.El
     )
     return [
         element("h4", "What happened"),
-        element("figure", element("figcaption", _LEGEND + remark), picture),
+        element("figure", element("figcaption", _LEGEND + remark), picture, class_="playable"),
         as_text,
     ]
 

@@ -9,10 +9,9 @@ Long because one class starts and stops all parts, in the order in which they ne
 import asyncio
 import json
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ import httpx
 from stack import (
     credentials,
     environ,
-    interruption,
     ports,
     readiness,
     run_directory,
@@ -34,8 +32,8 @@ from stack.postgres import PostgresCluster
 from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT
 from stack.servers import LentServers, Servers
+from stack.serving import until_stopped
 from stack.toxics import Toxiproxy
-from stack.waiting import first_of
 
 OPENING_BALANCE_CENTS = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol")
@@ -223,27 +221,27 @@ class Stack:
         await self._servers.toxiproxy.keep_proxies()
         self._write_description()
 
+    async def exchange(self, service: str, factory: str) -> None:
+        """Restarts every replica of a service with another factory; returns when all are ready."""
+        self._factories[service] = factory
+        children = self._services[service]
+        await asyncio.gather(
+            *(
+                child.run_instead(_argv(factory, child.inherited_fds), _STOP_GRACE_S)
+                for child in children
+            )
+        )
+        await asyncio.gather(*(self._ready(child) for child in children))
+        self._write_description()
+
     async def serve_until_stopped(self) -> None:
         """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running.
 
         SIGUSR1 makes the stack fail over.
         """
-        stopped, told_to_fail_over = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in interruption.signals():
-            loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGUSR1, told_to_fail_over.set)
-        while not stopped.is_set():
-            told = [asyncio.create_task(e.wait()) for e in (stopped, told_to_fail_over)]
-            failures = [child.failure for child in self._all_children()]
-            try:
-                await first_of([*told, *failures])
-            finally:
-                for each in told:
-                    each.cancel()
-            if told_to_fail_over.is_set():
-                told_to_fail_over.clear()
-                await self.fail_over()
+        await until_stopped(
+            lambda: [child.failure for child in self._all_children()], self.fail_over
+        )
 
     async def _start(self) -> None:
         self._exit.enter_context(run_directory.held(self._run_dir))
@@ -315,9 +313,8 @@ class Stack:
     ) -> Child:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
-        argv = [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]
         settings = {**self.environ_of(service), **self._replica_environ.get(name, {})}
-        command = Command(argv, settings, PROJECT, inherited_fds=fds)
+        command = Command(_argv(factory, fds), settings, PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
@@ -397,3 +394,7 @@ class Stack:
     def _all_children(self) -> list[Child]:
         servers = [child for child, _ in self._servers.children().values()]
         return [*servers, *self._service_children()]
+
+
+def _argv(factory: str, fds: Sequence[int]) -> list[str]:
+    return [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]

@@ -14,8 +14,8 @@ LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
 
 
-def listen(variable: str, usual: int | None) -> socket.socket:
-    """A listening socket on the loopback address.
+def listen(variable: str, usual: int | None, host: str = LOOPBACK) -> socket.socket:
+    """A listening socket, on the loopback address unless told otherwise.
 
     The port is that of the environment variable, else the usual one, else a free one. Several processes can accept from
     it (as under systemd's socket activation), and it outlives each of them.
@@ -27,7 +27,7 @@ def listen(variable: str, usual: int | None) -> socket.socket:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, port))
+            listener.bind((host, port))
             listener.listen(BACKLOG)
         except OSError as exc:
             listener.close()

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # linux/prctl.h
@@ -91,6 +91,11 @@ class Child:
         return self._process.pid
 
     @property
+    def inherited_fds(self) -> Sequence[int]:
+        """The open files that the process gets from this one."""
+        return self._command.inherited_fds
+
+    @property
     def running(self) -> bool:
         """Whether there is a living process."""
         return self._process is not None and self._process.returncode is None
@@ -121,6 +126,13 @@ class Child:
                 await self._process.wait()
         if self._watch is not None:
             self._watch.cancel()
+
+    async def run_instead(self, argv: Sequence[str], grace_s: float) -> None:
+        """Stops the process in order and runs another command in its place; its death is none to be recorded."""
+        await self.stop(grace_s)
+        self._stopping = False
+        self._command = replace(self._command, argv=argv)
+        await self.start()
 
     async def crash(self, with_signal: signal.Signals = signal.SIGKILL) -> Death:
         """Kills the process; returns when it is dead. It is started again as after any death.

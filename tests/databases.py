@@ -1,7 +1,7 @@
 """Databases of tests: cloned from a migrated template, and used again when a test has left the schema as it was.
 
 Guarantee: a test finds no row (but those of the migrations), no session and no setting of the test before it, and the schema that the migrations made. A
-database whose schema or settings were changed is dropped, not repaired. To empty the tables takes 2 ms; to drop a database and to
+database whose schema or settings were changed, or that a session still has, is dropped, not repaired. To empty the tables takes 2 ms; to drop a database and to
 clone another takes 200, because Postgres flushes whole files.
 """
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from stack.postgres import PostgresCluster
+from stack.waiting import NotSeen, until
 
-# A session of a service that a test has left behind ends within milliseconds of its termination.
-_SESSIONS_END_WITHIN_MS = 30_000
+# A session that its client has closed ends within milliseconds. One that stays open belongs to work that goes on.
+_SESSIONS_END_WITHIN_S = 1.0
 # A changed catalogue has rows of newer transactions, or fewer rows. Of objects that are ours: the first of them has this id.
 _FIRST_OWN_OID = 16384
 _SCHEMA = f"""
@@ -34,6 +35,12 @@ _SCHEMA = f"""
       (SELECT concat_ws('/', count(*), sum(xmin::text::bigint)) FROM pg_publication),
       (SELECT concat_ws('/', datacl, datconnlimit, datallowconn, datdba) FROM pg_database WHERE datname = current_database()),
       (SELECT count(*) FROM pg_db_role_setting JOIN pg_database ON setdatabase = pg_database.oid WHERE datname = current_database())
+    )
+"""
+_ALONE = """
+    SELECT NOT EXISTS (
+      SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
     )
 """
 _TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = ANY($1)"
@@ -73,9 +80,12 @@ class Databases:
             await self._read(name)
         return name
 
-    async def give_back(self, name: str) -> None:
-        """Empties the database for the next test; drops it where that is not enough."""
-        if await self._as_new(name):
+    async def give_back(self, name: str, *, spoilt: bool = False) -> None:
+        """Empties the database for the next test; drops it where that is not enough.
+
+        A test that failed has `spoilt` it: what it has started may go on, and would write to the database of the next one.
+        """
+        if not spoilt and await self._as_new(name):
             self._idle.append(name)
         else:
             # Not waited for: Postgres flushes everything that was written to any database first.
@@ -126,17 +136,13 @@ class Databases:
             # A test has renamed it, dropped it, or closed it.
             return False
         try:
-            await connection.execute(
-                """
-                SELECT pg_terminate_backend(pid, $1) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-                """,
-                _SESSIONS_END_WITHIN_MS,
-            )
+            await until(lambda: connection.fetchval(_ALONE), _SESSIONS_END_WITHIN_S, "no session")
             if await connection.fetchval(_SCHEMA) != self._schema:
                 return False
             async with connection.transaction():
                 await connection.execute(self._empty)
             return True
+        except NotSeen:
+            return False
         finally:
             await connection.close()

@@ -83,7 +83,7 @@ async def pgbouncer(
 
 
 async def _accepting(url: str, child: Child) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             if child.failure.done():
                 child.failure.result()

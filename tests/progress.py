@@ -17,6 +17,7 @@ _PAUSE_S = 5.0
 _UNKNOWN_S = 0.3
 _SLOWEST_SHOWN = 10
 _DURATIONS = "progress/seconds"
+_LANES = "progress/lanes"
 _LAST_FAILED = "cache/lastfailed"
 
 
@@ -49,8 +50,10 @@ class Progress:
         self._width = 0
 
     def pytest_report_header(self) -> str:
-        """What the run plays."""
-        return str(self._config.getoption("--lane"))
+        """What the run plays, and how long that took on this machine the last time."""
+        lane = str(self._config.getoption("--lane"))
+        took_s = self._cache.get(_LANES, {}).get(lane) if self._cache else None
+        return f"{lane} The run before took {_clock(took_s)}." if lane and took_s else lane
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The tests of this process; there are none when workers have them."""
@@ -97,6 +100,10 @@ class Progress:
         if self._cache is None or not self._total:
             return
         self._cache.set(_DURATIONS, {**self._known_s, **self._seconds})
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            lane = str(self._config.getoption("--lane"))
+            took_s = time.monotonic() - self._started_s
+            self._cache.set(_LANES, {**self._cache.get(_LANES, {}), lane: took_s})
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             left = [*self._failed, *self._left]
             self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
@@ -124,7 +131,7 @@ class Progress:
         """By the weights of what is done and what is left: how the run before shared its time out."""
         pace = (now_s - self._started_s) / max(self._weight_done_s, _UNKNOWN_S)
         left_s = pace * sum(self._left.values())
-        return f"{left_s // 60:2.0f}:{left_s % 60:02.0f} left"
+        return f"{_clock(left_s):>5} left"
 
     def _rewrites(self) -> bool:
         return sys.stdout.isatty()
@@ -139,3 +146,8 @@ class Progress:
         shown = text if stays else text[:columns]
         print("\r" + shown.ljust(self._width), end="\n" if stays else "", flush=True)
         self._width = 0 if stays else len(shown)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, as on a clock."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -15,7 +15,7 @@ from stack.embedded import Stack
 from stack.schema import PROJECT
 from tests.architecture.test_documents import wrong_names
 
-BOUND_S = 150.0
+BOUND_S = 600.0
 
 
 def workflows() -> list[dict[str, Any]]:

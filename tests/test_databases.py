@@ -1,8 +1,14 @@
 """A database of tests: the next test finds it as the migrations made it, or finds another one."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import asyncpg
 import pytest
 
+from stack.schema import PROJECT
 from tests.databases import Databases
 
 
@@ -91,13 +97,63 @@ async def test_a_changed_schema_is_not_used_again(databases: Databases, statemen
 
 
 async def test_a_session_that_was_left_behind(databases: Databases) -> None:
-    """It ends, with the lock that it holds, before the next test begins."""
+    """What has it may go on: the next test has another database, and the session ends with the old one."""
     name = await databases.take()
     left = await asyncpg.connect(databases.urls(name).owner)
     transaction = left.transaction()
     await transaction.start()
     await left.execute("LOCK TABLE billing.accounts")
     await databases.give_back(name)
+    assert await databases.take() != name
+    await databases.close()
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await left.execute("SELECT 1")
     left.terminate()
+
+
+async def test_a_test_that_failed(databases: Databases) -> None:
+    """What it has started may write to the database later: the next test has another one."""
+    name = await databases.take()
+    await databases.give_back(name, spoilt=True)
+    assert await databases.take() != name
+
+
+FAILING = """
+taken = []
+
+async def test_that_fails(database):
+    taken.append(database.owner)
+    assert False
+
+async def test_that_passes(database):
+    assert database.owner not in taken
+    taken.append(database.owner)
+
+async def test_after_it(database):
+    assert database.owner == taken[-1]
+"""
+
+
+def test_the_fixture_knows_whether_its_test_has_passed(pytester_folder: Path) -> None:
+    """A failed test's database is not given to the next test, and a passed test's is."""
+    ended = subprocess.run(
+        [*(sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest"), str(pytester_folder)],
+        cwd=pytester_folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 2 passed" in ended.stdout, ended.stdout
+
+
+@pytest.fixture
+def pytester_folder(tmp_path: Path) -> Path:
+    """Three tests of their own, of which the first fails."""
+    (tmp_path / "test_three.py").write_text(FAILING, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\n"
+        "asyncio_default_test_loop_scope = session\nmarkers =\n  chaos\n  slow\n  mutants\n  timeout\n  xdist_group\n",
+        encoding="utf-8",
+    )
+    return tmp_path

@@ -76,6 +76,9 @@ def test_a_run(folder: Path, workers: tuple[str, ...]) -> None:
     assert "Four tests: a second." in ended.stdout
     assert "FAILED test_four_of_them.py::test_two (call)" in ended.stdout
     assert "1 failed, 3 passed" in ended.stdout
+    assert "The run before took" not in ended.stdout
+    again = run(folder, "--lane", "Four tests: a second.", *workers)
+    assert "Four tests: a second. The run before took 0:" in again.stdout
 
 
 def test_an_interrupted_run(folder: Path) -> None:

@@ -30,7 +30,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._parsed: list[Event] = []
-        self._offset_bytes = 0
+        self._tail = Tail(path)
 
     def note(self, seam: str, account: str = "", **fields: Any) -> None:
         """What the harness itself did or saw, in its place among the events of the services."""
@@ -89,16 +89,28 @@ class Journal:
         ]
 
     def _events(self) -> list[Event]:
-        if not self.path.exists():
+        self._parsed += self._tail.read()
+        return self._parsed
+
+
+class Tail:
+    """What was written to a journal since the last reading; nothing is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset_bytes = 0
+
+    def read(self) -> list[Event]:
+        """The new lines, in the order of the file."""
+        if not self._path.exists():
             return []
-        with self.path.open("rb") as file:
+        with self._path.open("rb") as file:
             file.seek(self._offset_bytes)
             unread = file.read()
         # The end of the last whole line: what comes after it is being written, or was cut short by a crash.
         whole = unread[: unread.rfind(b"\n") + 1]
         self._offset_bytes += len(whole)
-        self._parsed += [_event(json.loads(line)) for line in whole.splitlines()]
-        return self._parsed
+        return [_event(json.loads(line)) for line in whole.splitlines()]
 
 
 def _event(fields: dict[str, Any]) -> Event:

@@ -4,14 +4,17 @@ Guarantee: a rule strikes at a logical point ("attempt 2 of this account reaches
 that waits for a rule waits for the event itself.
 
 A wrapped service opens one TCP connection an event, sends one JSON line and waits for one: `{"do": "go"}` or
-`{"do": "die"}`. A service that is held simply gets its line later. Beside "go" an attempt may be told another way to
-billing (`"via": "host:port"`), to send the opposite of its retry flag (`"invert": true`), or another token (`"token": "…"`).
+`{"do": "die"}`. A service that is held simply gets its line later; one that closes its connection (it died, or its deadline
+passed) is held no longer. Beside "go" an attempt may be told another way to billing (`"via": "host:port"`), to send the
+opposite of its retry flag (`"invert": true`), or another token (`"token": "…"`). Beside the service, the seam and the account
+an event has the process id and what the seam knows of the message.
 """
 
 import asyncio
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
@@ -110,12 +113,14 @@ class Control:
         with contextlib.suppress(ConnectionError):
             line = await reader.readline()
             if line:
-                decision = await self._decide(json.loads(line))
-                writer.write(json.dumps(decision).encode() + b"\n")
-                await writer.drain()
+                decision = await _unless_gone(reader, self.decide(json.loads(line)))
+                if decision is not None:
+                    writer.write(json.dumps(decision).encode() + b"\n")
+                    await writer.drain()
         writer.close()
 
-    async def _decide(self, event: dict[str, Any]) -> dict[str, Any]:
+    async def decide(self, event: dict[str, Any]) -> dict[str, Any]:
+        """What a service is told that reports this event; returns when it may go on. Cancelled when the service is gone."""
         place = (str(event["service"]), str(event["seam"]), str(event["account"]))
         self._counts[place] += 1
         decision: dict[str, Any] = {"do": "go"}
@@ -134,3 +139,18 @@ class Control:
                     case "token":
                         decision["token"] = rule.token
         return decision
+
+
+async def _unless_gone(
+    reader: asyncio.StreamReader, deciding: Coroutine[Any, Any, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The decision; None when the service closes its connection before."""
+    decision = asyncio.ensure_future(deciding)
+    # The service sends nothing after its line: what can be read is the end of the connection.
+    gone = asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait((decision, gone), return_when=asyncio.FIRST_COMPLETED)
+        return decision.result() if decision.done() else None
+    finally:
+        ended = [task for task in (decision, gone) if task.cancel() or task.done()]
+        await asyncio.gather(*ended, return_exceptions=True)

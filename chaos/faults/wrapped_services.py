@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import Any, cast
 
 import httpx
@@ -77,14 +77,18 @@ class Seams:
         line = {"at_ns": time.monotonic_ns(), "service": self.service, "pid": os.getpid(), **event}
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
-    async def obey(self, seam: str, account: str) -> dict[str, Any]:
+    async def obey(self, seam: str, request: Mapping[str, Any], **known: Any) -> dict[str, Any]:
         """Reports an event and does what the control server says: go on (perhaps later, or otherwise), or die."""
+        account = request["account"]
+        event = {**request, **known, "service": self.service, "seam": seam, "pid": os.getpid()}
         try:
             reader, writer = await asyncio.open_connection(*self._control)
-            event = {"service": self.service, "seam": seam, "account": account}
-            writer.write(json.dumps(event).encode() + b"\n")
-            line = await reader.readline()
-            writer.close()
+            try:
+                writer.write(json.dumps(event).encode() + b"\n")
+                line = await reader.readline()
+            finally:
+                # Also when the deadline of an attempt passes while it is held: the control server learns of it.
+                writer.close()
         except OSError:
             # No scenario is being played any more: the service goes on as a bare one would.
             return {}
@@ -109,12 +113,14 @@ class WrappedApp:
             await self._app(scope, receive, send)
             return
         messages, body = await _whole_request(receive)
-        request = _described(dict(scope["headers"]), body)
+        headers = dict(scope["headers"])
+        request = _described(headers, body)
+        span = _span(headers)
         complete = messages[-1]["type"] == "http.request"
         sizes = {"head_bytes": _head_bytes(scope), "body_bytes": len(body)}
         self._seams.journal({"seam": "arrival", "complete": complete, **sizes, **request})
         if complete:
-            await self._seams.obey("arrival", request["account"])
+            await self._seams.obey("arrival", request, span=span)
         reply = _Reply()
 
         async def receive_again() -> Message:
@@ -124,10 +130,10 @@ class WrappedApp:
             reply.take(message)
             if message["type"] == "http.response.start":
                 # The service answers only after its commit: a process that dies here has executed.
-                await self._seams.obey("reply", request["account"])
+                await self._seams.obey("reply", request, span=span, **reply.head)
             else:
                 # The head is on the wire already: a hold here makes the caller wait for the body.
-                await self._seams.obey("body", request["account"])
+                await self._seams.obey("body", request, span=span)
             await send(message)
             if reply.whole:
                 self._seams.journal({"seam": "reply", **reply.described(), **request})
@@ -157,10 +163,13 @@ class _Reply:
             self._body_bytes += len(message.get("body", b""))
             self.whole = not message.get("more_body", False)
 
+    @property
+    def head(self) -> dict[str, Any]:
+        return {"status": self._status, "replayed": self._replayed}
+
     def described(self) -> dict[str, Any]:
         return {
-            "status": self._status,
-            "replayed": self._replayed,
+            **self.head,
             "digest": self._digest.hexdigest()[:16],
             "head_bytes": self._head_bytes,
             "body_bytes": self._body_bytes,
@@ -184,7 +193,8 @@ class WrappedTransport(httpx.AsyncBaseTransport):
         seam = "attempt" if peer == "charges" else "notify"
         self._seams.journal({"seam": seam, "payload": _digest(request.content), **attempt})
         try:
-            _obeying(request, await self._seams.obey(seam, attempt["account"]))
+            span = _span(headers)
+            _obeying(request, await self._seams.obey(seam, attempt, span=span))
             response = await self._transport.handle_async_request(request)
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **attempt})
@@ -211,7 +221,7 @@ class _WatchedBody(httpx.AsyncByteStream):
             async for chunk in self._stream:
                 yield chunk
             if self._attempt["peer"] == "charges":
-                await self._seams.obey("answer", self._attempt["account"])
+                await self._seams.obey("answer", self._attempt, status=self._status)
         except (httpx.TransportError, asyncio.CancelledError) as exc:
             self._seams.journal({"seam": "no answer", "saw": _name(exc), **self._attempt})
             raise
@@ -258,6 +268,11 @@ def _obeying(request: httpx.Request, decision: dict[str, Any]) -> None:
         request.headers["Idempotency-Retry"] = inverted
     if "token" in decision:
         request.headers["Authorization"] = f"Bearer {decision['token']}"
+
+
+def _span(headers: Mapping[bytes, bytes]) -> str:
+    """The span of the W3C trace context: of each request another one, so that an arrival can be told from its twin."""
+    return headers.get(b"traceparent", b"").decode("latin-1")[36:52]
 
 
 def _digest(content: bytes) -> str:

@@ -90,20 +90,22 @@ async def open_harness(
     environ: Mapping[str, str] = ENVIRONMENT,
     kind: type[Harness] = Harness,
     servers: LentServers | None = None,
+    control: Callable[[], Control] = Control,
     bound_s: float = BOUND_S,
     with_standby: bool = False,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
-    borrows `servers`, if there are any. `with_standby` has two replicas of each service, and a synchronous standby of Postgres;
-    without it, such a stack is opened beside for the first scenario that needs one.
+    borrows `servers`, if there are any. `control` makes the server that decides what the wrapped services do. `with_standby` has
+    two replicas of each service, and a synchronous standby of Postgres; without it, such a stack is opened beside for the first
+    scenario that needs one.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
     journal.unlink(missing_ok=True)
     async with (
-        Control() as control,
+        control() as line,
         Stack(
             run_dir,
             replicas=2 if with_standby else replicas,
@@ -112,7 +114,7 @@ async def open_harness(
                 **environ,
                 **(WITH_STANDBY if with_standby else {}),
                 JOURNAL_VARIABLE: str(journal),
-                CONTROL_VARIABLE: control.address,
+                CONTROL_VARIABLE: line.address,
             },
             progress=progress,
             usual_ports=usual_ports,
@@ -125,7 +127,7 @@ async def open_harness(
         harness = kind(
             target,
             Journal(journal),
-            control=control,
+            control=line,
             stack=stack,
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
             bound_s=bound_s,

@@ -4,14 +4,15 @@ Guarantee: a file holds the OpenAPI document and the metrics that the service it
 the file.
 """
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 import billing_service.app
 import billing_service.metrics
@@ -31,37 +32,31 @@ _DATABASE = SecretStr("postgresql://x:drawn@127.0.0.1:9/x")
 _TOKENS = {"curl": (SecretStr("token-of-client-curl"),)}
 
 
-def _order() -> FastAPI:
-    return fastapi_behind(
-        order_service.app.create(
-            order_service.settings.Settings(
-                database_url=_DATABASE,
-                billing_url="http://127.0.0.1:9",
-                billing_token=SecretStr("token-for-billing-01"),
-                notification_url="http://127.0.0.1:9",
-                notification_token=SecretStr("token-for-notification"),
-            )
+def _order() -> Starlette:
+    return order_service.app.create(
+        order_service.settings.Settings(
+            database_url=_DATABASE,
+            billing_url="http://127.0.0.1:9",
+            billing_token=SecretStr("token-for-billing-01"),
+            notification_url="http://127.0.0.1:9",
+            notification_token=SecretStr("token-for-notification"),
         )
     )
 
 
-def _billing() -> FastAPI:
-    return fastapi_behind(
-        billing_service.app.create(
-            billing_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
-        )
+def _billing() -> Starlette:
+    return billing_service.app.create(
+        billing_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
     )
 
 
-def _notification() -> FastAPI:
-    return fastapi_behind(
-        notification_service.app.create(
-            notification_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
-        )
+def _notification() -> Starlette:
+    return notification_service.app.create(
+        notification_service.settings.Settings(database_url=_DATABASE, tokens=_TOKENS)
     )
 
 
-SERVICES: dict[str, tuple[Callable[[], FastAPI], Callable[[], CollectorRegistry]]] = {
+SERVICES: dict[str, tuple[Callable[[], Starlette], Callable[[], CollectorRegistry]]] = {
     "order_service": (_order, lambda: order_service.metrics.Metrics().registry),
     "billing_service": (_billing, lambda: billing_service.metrics.Metrics().registry),
     "notification_service": (
@@ -86,8 +81,21 @@ def place(name: str) -> Path:
 def contract(name: str) -> str:
     """Its text."""
     create, registry = SERVICES[name]
-    content = {"openapi": create().openapi(), "metrics": metrics(registry())}
+    content = {
+        "openapi": fastapi_behind(create()).openapi(),
+        "metrics": metrics(registry()),
+        "problems": problems(name),
+    }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def problems(name: str) -> dict[str, Any]:
+    """The service's own, by the last part of their URL."""
+    kinds = importlib.import_module(f"{name}.problems").ALL
+    return {
+        kind.slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
+        for kind in kinds
+    }
 
 
 def metrics(registry: CollectorRegistry) -> dict[str, Any]:

@@ -623,6 +623,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_standby.py::test_the_next_start_finds_the_promoted_server",
     ),
     "stack/promote.py": ("tests/stack/test_standby.py::test_nothing_to_promote",),
+    "stack/serving.py": (
+        "tests/stack/test_standby.py::test_a_running_stack_fails_over",
+        "tests/chaos/test_command_line.py::test_no_process_is_left",
+    ),
     "stack/standby.py": (
         "tests/stack/test_standby.py::test_commits_wait_for_the_standby",
         "tests/stack/test_standby.py::test_a_standby_that_cannot_be_made",
@@ -765,6 +769,79 @@ MODULES: Mapping[str, Tests] = {
         "tests/report/test_diagram.py::test_hostile_text_adds_no_element",
     ),
     "report/numbers.py": ("tests/report/test_numbers.py::test_a_number_without_a_word",),
+    "lab/app.py": (
+        "tests/lab/test_access.py::test_a_foreign_command_is_refused",
+        "tests/lab/test_access.py::test_a_foreign_host_sees_nothing",
+        "tests/lab/test_access.py::test_what_cannot_be_done_is_refused",
+    ),
+    "lab/challenge.py": (
+        "tests/lab/test_play.py::test_a_line_of_code_that_is_named",
+        "tests/lab/test_play.py::test_a_protection_that_is_taken_away_is_missed",
+    ),
+    "lab/columns.py": ("tests/lab/test_play.py::test_messages_that_are_stopped",),
+    "lab/document.py": (
+        "tests/browser/test_lab.py::test_a_saved_file_replays_alone",
+        "tests/lab/test_play.py::test_diagrams_and_the_saved_file",
+    ),
+    "lab/held.py": ("tests/lab/test_play.py::test_messages_that_are_stopped",),
+    "lab/history.py": (
+        "tests/lab/test_history.py::test_two_pages_hear_the_same",
+        "tests/lab/test_history.py::test_a_page_that_comes_again_gets_what_it_missed",
+        "tests/lab/test_history.py::test_a_page_that_does_not_read_is_let_go",
+    ),
+    "lab/ledger.py": (
+        "tests/lab/test_play.py::test_a_situation",
+        "tests/browser/test_lab.py::test_the_tour_by_keyboard",
+    ),
+    "lab/messages.py": (
+        "tests/lab/test_play.py::test_messages_that_are_stopped",
+        "tests/lab/test_play.py::test_a_situation",
+    ),
+    "lab/network.py": (
+        "tests/lab/test_play.py::test_a_toxic_that_cannot_be_armed",
+        "tests/lab/test_play.py::test_a_situation",
+    ),
+    "lab/opening.py": ("tests/lab/test_play.py::test_what_is_outside_of_the_table",),
+    "lab/planting.py": ("tests/lab/test_play.py::test_a_protection_that_is_taken_away_is_missed",),
+    "lab/plans.py": (
+        "tests/lab/test_plans.py::test_what_was_written_is_read_again",
+        "tests/lab/test_plans.py::test_what_is_no_plan_is_refused",
+    ),
+    "lab/play.py": (
+        "tests/lab/test_access.py::test_one_order_at_a_time",
+        "tests/lab/test_play.py::test_a_toxic_that_cannot_be_armed",
+        "tests/lab/test_play.py::test_answers_that_are_cut",
+    ),
+    "lab/cutting.py": ("tests/lab/test_play.py::test_answers_that_are_cut",),
+    "lab/repair.py": ("tests/lab/test_play.py::test_trouble_with_toxiproxy",),
+    "lab/rounds.py": ("tests/lab/test_play.py::test_a_situation",),
+    "lab/serving.py": ("tests/lab/test_life.py::test_a_second_lab_says_what_runs",),
+    "lab/shell.py": ("tests/lab/test_shell.py::test_no_token_in_a_line",),
+    "lab/strikes.py": (
+        "tests/lab/test_play.py::test_a_situation",
+        "tests/lab/test_play.py::test_a_toxic_that_cannot_be_armed",
+    ),
+    "lab/switchboard.py": ("tests/lab/test_shell.py::test_messages_pass_while_nobody_listens",),
+    "lab/tally.py": (
+        "tests/lab/test_play.py::test_what_is_outside_of_the_table",
+        "tests/lab/test_play.py::test_harm_is_counted",
+    ),
+    "lab/watching.py": (
+        "tests/lab/test_play.py::test_what_is_outside_of_the_table",
+        "tests/lab/test_play.py::test_answers_that_are_cut",
+    ),
+    "lab/__main__.py": (
+        "tests/lab/test_life.py::test_ctrl_c_in_the_middle_of_an_order",
+        "tests/lab/test_life.py::test_a_second_lab_says_what_runs",
+    ),
+    "report/frame.py": (
+        "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
+        "tests/report/test_replay.py::test_nothing_else_is_asked_for",
+    ),
+    "report/replay.py": (
+        "tests/report/test_replay.py::test_nothing_else_is_asked_for",
+        "tests/browser/test_lab.py::test_a_saved_file_replays_alone",
+    ),
     "report/page.py": (
         "tests/report/test_page.py::test_the_page_needs_nothing_else",
         "tests/report/test_page.py::test_only_its_own_style_and_script_may_run",
@@ -1225,6 +1302,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_takeover_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "for this very charge": (
             "tests/order_service/test_answers.py::test_an_executed_key",
@@ -1282,6 +1360,7 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         "A refusal after an attempt without an answer": (
             "tests/order_service/test_delivery.py::test_a_refusal_after_a_lost_attempt_is_made_sure_of",
             "tests/order_service/test_cancel.py::test_a_delayed_original_after_a_refusal",
+            "tests/order_service/test_cancel.py::test_a_copy_of_a_refused_attempt",
         ),
         "restored or cloned": (
             "tests/order_service/test_cancel.py::test_a_restored_caller_meets_keys_of_other_orders",

@@ -15,7 +15,7 @@ from tests.architecture.rules import KIT, PROJECT, SERVICES, Sources, package, s
 PAGE = PROJECT / "docs" / "guarantees.md"
 PROTOCOL = PROJECT / "docs" / "protocol.md"
 # What a person relies on, in the order in which they meet it. A bench measures, and tests are what is named here.
-PARTS = (*SERVICES, KIT, "examples", "migrations", "stack", "chaos", "report")
+PARTS = (*SERVICES, KIT, "examples", "migrations", "stack", "chaos", "lab", "report")
 # Its rows name their tests themselves; tests/architecture/test_documents.py follows them.
 _NAMES_ITS_TESTS = "Requirements of draft"
 _ITEM = re.compile(r"(?:\d+\.|-) ")

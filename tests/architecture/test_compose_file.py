@@ -139,7 +139,14 @@ def test_the_image_holds_the_services_and_no_chaos() -> None:
 
 @pytest.mark.parametrize(
     ("line", "ignore"),
-    [("COPY chaos /app/chaos", ""), ("COPY . /app", ""), ("", "!chaos"), ("", "!tests/chaos")],
+    [
+        ("COPY chaos /app/chaos", ""),
+        ("COPY . /app", ""),
+        ("COPY --from=lab /lab/chaos /app/chaos", ""),
+        ("FROM lab AS last", ""),
+        ("", "!bench"),
+        ("", "!tests/chaos"),
+    ],
 )
 def test_chaos_in_the_image_would_be_noticed(line: str, ignore: str) -> None:
     """The negative control, in each form in which it could get in."""

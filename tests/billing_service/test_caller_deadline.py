@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 import billing_service.app
 import billing_service.charge
 from billing_service.settings import Settings
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
@@ -48,9 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 async def waiting(owner: Any) -> None:
     """Returns when a session of the service waits for a lock."""
-    async with asyncio.timeout(20):
-        while not await owner.fetchval(WAITS):
-            pass
+    await seen(lambda: owner.fetchval(WAITS), "a session waits for a lock")
 
 
 async def test_a_charge_whose_caller_has_stopped_waiting_is_not_begun(

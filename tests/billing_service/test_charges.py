@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import billing_service.charge
 from billing_service import forgetting, wire
 from billing_service.wire import AMOUNT_CENTS_MAX
+from tests.billing_service.conftest import PATIENT
 from tests.billing_service.replica import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -159,6 +160,7 @@ async def test_fifty_at_once_with_the_first_one_slow(
     assert charged <= {final.content}
 
 
+@PATIENT
 async def test_fifty_at_once(charge: Charge, balance: Balance) -> None:
     """Undisturbed, all fifty get the one answer."""
     responses = await asyncio.gather(*(charge(1) for _ in range(50)))
@@ -203,6 +205,7 @@ async def test_an_account_that_is_held_is_unavailable(
     assert (await charge(1, retry=True)).status_code == 201
 
 
+@PATIENT
 async def test_concurrent_charges_of_one_account(charge: Charge, balance: Balance) -> None:
     """Different keys, one account: no charge overdraws it, and every cent is accounted for."""
     responses = await asyncio.gather(*(charge(key, 300, order=key) for key in range(1, 51)))

@@ -15,6 +15,7 @@ import billing_service.charge
 from billing_service import forgetting
 from billing_service.settings import Settings
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong
+from tests.billing_service.conftest import PATIENT
 from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -215,6 +216,7 @@ async def test_the_race_without_the_share_lock(
     assert await balance() == OPENING_CENTS - 1 - 2 * 1999
 
 
+@PATIENT
 async def test_purging_everything_and_replaying_everything(
     pool: BoundedPool, charge: Charge, balance: Balance
 ) -> None:
@@ -234,6 +236,7 @@ async def test_purging_everything_and_replaying_everything(
     assert await balance() == before
 
 
+@PATIENT
 async def test_many_charges_while_the_collector_runs(
     settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from billing_service import process, readiness
+from billing_service import problems, process, readiness
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import Bounds
+from service_kit.problem_details import Problem
 
 
 def settings(**changes: Any) -> Settings:
@@ -156,3 +157,13 @@ async def test_readiness_asks_the_database_to_write(monkeypatch: pytest.MonkeyPa
     assert await billing.missing() == "the database: it cannot be reached"
     assert await billing.missing() is None
     assert proofs == [readiness.prove_writable] * 2
+
+
+async def test_the_address_of_the_problems() -> None:
+    """Each type is a page of the service under its public address; the retention is told there."""
+    catalogue = Billing(settings(public_url="https://billing.example")).catalogue
+    problem = Problem(problems.KEY_VOIDED, "Key 7 was voided.")
+    assert (
+        json.loads(catalogue.render(problem))["type"]
+        == "https://billing.example/problems/key-voided"
+    )

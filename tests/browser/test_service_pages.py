@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -75,6 +76,16 @@ async def test_the_operations_can_be_tried(tab: Tab, create: Create) -> None:
         assert tab.complaints() == []
         assert tab.requests()
         assert all(each.startswith(f"{url}/") for each in tab.requests())
+
+
+@SERVICE
+async def test_head_over_the_wire(create: Create) -> None:
+    """Through the guard and a real server, on one connection: the length of GET, no body, and the next answer is read rightly."""
+    async with served(create()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as asking:
+        for path in ("/", "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"):
+            head, got = await asking.head(path), await asking.get(path)
+            assert (head.status_code, got.status_code, head.content) == (200, 200, b"")
+            assert head.headers["Content-Length"] == str(len(got.content))
 
 
 async def test_a_script_from_elsewhere_is_refused(tab: Tab) -> None:

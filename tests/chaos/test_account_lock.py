@@ -24,7 +24,7 @@ async def test_who_waits_is_seen_also_when_the_session_began_after_the_first_loo
     waiting = asyncio.create_task(
         second.execute("UPDATE billing.accounts SET balance_cents = 0 WHERE account = 'ada'")
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await seen(account_lock.is_waited_for, "the second session waits")
         assert await account_lock.count_waiting() == 1
         third = await asyncpg.connect(database.owner)

@@ -14,7 +14,7 @@ from order_service.wire import Delivery
 from tests.evidence import seen
 
 pytestmark = pytest.mark.chaos
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 async def settled(harness: Harness, account: str) -> dict[str, Any]:

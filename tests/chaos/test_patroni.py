@@ -1,5 +1,6 @@
 """`make patroni-test` names what is missing; the cluster itself is played where Patroni and etcd are installed."""
 
+import importlib.util
 import shutil
 
 import pytest
@@ -18,10 +19,10 @@ def test_a_piece_that_is_missing(
     missing: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One sentence and exit code 2, before anything is started."""
-    found = cluster.importlib.util.find_spec
+    found = importlib.util.find_spec
     monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else f"/bin/{name}")
     monkeypatch.setattr(
-        cluster.importlib.util, "find_spec", lambda name: None if name == missing else found(name)
+        importlib.util, "find_spec", lambda name: None if name == missing else found(name)
     )
     assert command.main([]) == 2
     error = capsys.readouterr().err

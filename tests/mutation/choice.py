@@ -25,6 +25,10 @@ _TESTS_MAX = 80
 _SAME_FOLDER = 0.5
 _SAME_NAME = 0.3
 _HAS_KILLED = 0.2
+_NAMED = 0.1
+_WRITTEN_DOWN = 0.01
+# Words of SQL are shorter than the names of this schema.
+_SHORT_NAME = 4
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class Choice:
         turns: Counter[str] = Counter()
         with_turn = []
         for test in tests:
-            with_turn.append((turns[test.function], test))
+            with_turn.append((0 if _named(test, mutant) else turns[test.function], test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []
@@ -168,8 +172,15 @@ class Choice:
         folder, _, module = mutant.path.removesuffix(".py").rpartition("/")
         if mutant.kind == SCHEMA:
             cost *= _SAME_NAME if test.file.startswith("tests/migrations/") else 1
+            privileges = mutant.rule in ("no grant", "no revoke", "no setting")
+            cost *= _NAMED if privileges and test.file.endswith("test_privileges.py") else 1
             schema = mutant.scope.removeprefix("TABLE ").removeprefix("FUNCTION ").partition(".")[0]
             cost *= _SAME_FOLDER if schema.rstrip("s") in test.file else 1
+            # Parameters of a test name the table, the column and the constraint that it is about.
+            cost *= _NAMED ** _named(test, mutant)
+        if test.file.startswith("tests/architecture/"):
+            # It compares all that a service says of itself with what is written down.
+            cost *= _WRITTEN_DOWN
         if test.file.startswith(f"tests/{folder}/"):
             cost *= _SAME_FOLDER
         if test.file.rpartition("/")[2].removeprefix("test_").removesuffix(".py") == module:
@@ -228,6 +239,16 @@ def _python_files(project: Path, folders: Iterable[str]) -> list[str]:
         for folder in folders
         for path in sorted((project / folder).rglob("*.py"))
     ]
+
+
+def _named(test: Test, mutant: Mutant) -> int:
+    """How many names of what a mutant of the schema changes stand in the parameters of the test."""
+    if mutant.kind != SCHEMA or "(" in mutant.scope:
+        return 0
+    parameters = test.id.partition("[")[2]
+    text = " ".join((mutant.scope, *mutant.removed, *mutant.added))
+    names = {each for each in re.findall(r"\w+(?:\.\w+)?", text) if len(each) > _SHORT_NAME}
+    return sum(name in parameters for name in names)
 
 
 def _imported(tree: ast.Module) -> set[str]:

@@ -22,6 +22,8 @@ PRODUCTS = (
 SOURCES = (*PRODUCTS, "migrations", "tests")
 # They test the documents, the programs around the services, or this tool, and execute no line of a service for its own sake.
 _OTHER_TESTS = (
+    # Hundreds of steps of chance take longer than all tests that one mutant may have.
+    "tests/billing_service/test_model.py",
     "tests/architecture/",
     "tests/bench/",
     "tests/browser/",

@@ -25,6 +25,7 @@ _LOGGERS = m.Name("log") | m.Name("logger")
 _ALIAS = m.Assign(value=m.Subscript() | m.BinaryOperation(operator=m.BitOr())) | m.Assign(
     value=m.Call(func=m.Name("TypeVar"))
 )
+_FIELD_NAME = re.compile(r"""b?["'][A-Z][a-z]+(-[A-Z][a-z]+)+["']$""")
 _LAYOUT = re.compile(r"[\s()]")
 _LOG_CALL = m.Call(func=m.Attribute(value=_LOGGERS))
 # They read or change no state; a mutant of theirs is one of its own arguments.
@@ -70,7 +71,8 @@ class _Visitor(cst.CSTVisitor):
         for kind, operator in mutation_operators:
             if isinstance(node, kind) and not _is_text_for_people(node):
                 for mutated in operator(node):
-                    self._add(node, mutated, operator.__name__)
+                    if not _is_same_field(node, mutated):
+                        self._add(node, mutated, operator.__name__)
         if isinstance(node, cst.If | cst.While):
             for mutated in operator_condition(node):
                 self._add(node.test, mutated, "operator_condition")
@@ -130,6 +132,13 @@ def _left_out(node: cst.CSTNode) -> bool:
 
 def _is_text_for_people(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.SimpleString) and " " in node.value
+
+
+def _is_same_field(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
+    """A name of an HTTP field in capitals is the same name (RFC 9110, section 5.1)."""
+    if not isinstance(node, cst.SimpleString) or not isinstance(mutated, cst.SimpleString):
+        return False
+    return bool(_FIELD_NAME.match(node.value)) and node.value.lower() == mutated.value.lower()
 
 
 def python_mutants(path: str, source: str) -> Iterator[Mutant]:

@@ -110,3 +110,10 @@ def test_match() -> None:
     gone = [each for each in python_mutants("a.py", source) if each.rule == "match"]
     assert len(gone) == 2
     assert all(compile(each.source(source), "a.py", "exec") for each in gone)
+
+
+def test_the_name_of_an_http_field() -> None:
+    """In capitals it is the same name; another name is a mutant."""
+    found = added('HEADERS = {"Retry-After": "1"}\n')
+    assert 'HEADERS = {"XXRetry-AfterXX": "1"}' in found
+    assert 'HEADERS = {"RETRY-AFTER": "1"}' not in found

@@ -213,6 +213,6 @@ async def running(database: Any, **changes: Any) -> AsyncIterator[Replica]:
 
 async def until(seen: Callable[[], bool], meanwhile: Callable[[], Awaitable[object]]) -> None:
     """Asks until it is seen; each question to the database lets everything else go on."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not seen():
             await meanwhile()

@@ -148,6 +148,28 @@ async def test_a_delayed_original_after_a_refusal(shop: Shop) -> None:
     assert dave.json()["balance_cents"] == 5_000
 
 
+async def test_a_copy_of_a_refused_attempt(shop: Shop) -> None:
+    """The network duplicates the only attempt, and its copy arrives after the account was opened: nothing is withdrawn."""
+    sent: list[httpx.Request] = []
+    real = shop.network.services["billing"]
+
+    class Remembers(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST":
+                sent.append(request)
+            return await real.handle_async_request(request)
+
+    shop.network.services["billing"] = Remembers()
+    response = await shop.place(customer="dave")
+    assert response.status_code == 422
+    assert response.json()["order"]["status"] == "failed"
+    assert response.json()["order"]["answer"]["type"].endswith("account-unknown")
+    (copy,) = sent
+    await shop.billing.put("/accounts/dave", json={"opening_balance_cents": 5_000})
+    assert (await real.handle_async_request(copy)).status_code == 410
+    assert (await shop.billing.get("/accounts/dave")).json()["balance_cents"] == 5_000
+
+
 async def alarms(shop: Shop, alarm: str) -> bool:
     """Whether the alarm is raised; it is soon after the order was seen to be settled."""
 

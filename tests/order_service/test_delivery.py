@@ -12,6 +12,7 @@ LOST = Unknown("ServerDisconnectedError")
 UNREACHABLE = Refused("ClientConnectorError")
 IN_FLIGHT = Unknown("HTTP 409 key-in-flight")
 NO_ACCOUNT = Refused("HTTP 404 account-unknown", {"type": "account-unknown"})
+WRONG_TOKEN = Refused("HTTP 401 token-wrong", {"type": "token-wrong"})
 
 
 @dataclass(frozen=True)
@@ -116,29 +117,36 @@ async def test_nothing_is_sent_after_an_answer() -> None:
 
 async def test_a_refusal_of_the_first_attempt_is_a_fact() -> None:
     """Nothing else is under way, so there is nothing to make sure of."""
+    steps = PlayedSteps([WRONG_TOKEN])
+    assert await exactly_once(Order(), steps) == WRONG_TOKEN
+    assert steps.done == [("send", 1, 7, False)]
+
+
+async def test_a_refusal_that_may_be_lifted_is_made_sure_of() -> None:
+    """The network may have made a copy of the request, which arrives after the account was opened."""
     steps = PlayedSteps([NO_ACCOUNT])
     assert await exactly_once(Order(), steps) == NO_ACCOUNT
-    assert steps.done == [("send", 1, 7, False)]
+    assert steps.done == [("send", 1, 7, False), ("make sure", 7)]
 
 
 @pytest.mark.parametrize("found", [NO_ACCOUNT, CHARGED])
 async def test_a_refusal_after_a_lost_attempt_is_made_sure_of(found: Outcome) -> None:
     """The lost attempt may arrive late: the key is voided first, and if it was executed, that is the answer."""
-    steps = PlayedSteps([LOST, NO_ACCOUNT], found=found)
+    steps = PlayedSteps([LOST, WRONG_TOKEN], found=found)
     assert await exactly_once(Order(), steps) == found
     assert steps.done[-2:] == [("send", 2, 7, True), ("make sure", 7)]
 
 
 async def test_what_could_not_be_made_sure_of_goes_on() -> None:
     """Without an answer about the key the order stays pending and is sent again."""
-    steps = PlayedSteps([LOST, NO_ACCOUNT, CHARGED], found=LOST)
+    steps = PlayedSteps([LOST, WRONG_TOKEN, CHARGED], found=LOST)
     assert await exactly_once(Order(), steps) == CHARGED
     assert steps.done[-1] == ("send", 3, 7, True)
 
 
 async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
     """The dead process may have sent what is still under way."""
-    steps = PlayedSteps([NO_ACCOUNT])
+    steps = PlayedSteps([WRONG_TOKEN])
     await exactly_once(Order(taken_over=True), steps)
     assert ("make sure", 7) in steps.done
 
@@ -156,22 +164,22 @@ async def test_a_refusal_after_a_takeover_is_made_sure_of() -> None:
 )
 async def test_a_refusal_long_after_a_lost_attempt_is_made_sure_of(before: list[Outcome]) -> None:
     """What was lost once may still arrive, however many attempts after it are known to have gone nowhere."""
-    steps = PlayedSteps([*before, NO_ACCOUNT], found=CHARGED)
+    steps = PlayedSteps([*before, WRONG_TOKEN], found=CHARGED)
     assert await exactly_once(Order(), steps) == CHARGED
     assert steps.done[-1] == ("make sure", 7)
 
 
 async def test_a_refusal_long_after_a_takeover_is_made_sure_of() -> None:
     """What the dead process may have sent is not forgotten because this one could not connect at first."""
-    steps = PlayedSteps([UNREACHABLE, NO_ACCOUNT], found=CHARGED)
+    steps = PlayedSteps([UNREACHABLE, WRONG_TOKEN], found=CHARGED)
     assert await exactly_once(Order(taken_over=True), steps) == CHARGED
     assert steps.done[-1] == ("make sure", 7)
 
 
 async def test_a_refusal_after_attempts_that_went_nowhere_is_a_fact() -> None:
     """No connection was ever made before it, so nothing is under way."""
-    steps = PlayedSteps([UNREACHABLE, UNREACHABLE, NO_ACCOUNT])
-    assert await exactly_once(Order(), steps) == NO_ACCOUNT
+    steps = PlayedSteps([UNREACHABLE, UNREACHABLE, WRONG_TOKEN])
+    assert await exactly_once(Order(), steps) == WRONG_TOKEN
     assert ("make sure", 7) not in steps.done
 
 

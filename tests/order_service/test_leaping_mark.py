@@ -52,7 +52,7 @@ async def ahead(
     async with (
         serve(narrow),
         serve(order_service.app.create(impatient, lambda: network)) as client,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         # The process has read the mark; a look may have been under way before.
         before = await looked(client)

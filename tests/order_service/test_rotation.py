@@ -70,7 +70,7 @@ class Stack:
     async def some_are_placed(self) -> None:
         """Returns when orders were answered that were placed after now."""
         enough = len(self.placed) + 8
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.placed) < enough:
                 # A question to Postgres lets the orders go on.
                 await self.shop.notifications.get("/readyz")

@@ -54,7 +54,7 @@ async def test_the_customer_does_not_wait_for_the_notification(
     replica.peers.notifying.clear()
     order = await replica.recorded()
     settled = replica.dispatcher.start(order)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await settled) is not None
         await replica.dispatcher.wait(order.order_id, 20.0)
     await until(lambda: bool(replica.peers.notified), lambda: owner.fetchval("SELECT 1"))

@@ -24,6 +24,7 @@ from order_service.wire import Attempt, Fate, NewOrder, Status
 from order_service.writing import GroupedWrites, unless_stopping
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import usual_bounds
+from tests.evidence import seen
 
 WINDOW = 1_000
 
@@ -43,6 +44,9 @@ async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[GroupedWri
         pool, uuid4(), lease_s=10.0, window_max=window_max, bounds=usual_bounds(2, 20.0)
     )
     await pool.close()
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture
@@ -161,9 +165,7 @@ async def test_a_customers_key_that_another_replica_is_recording(
     await recording.record_all(owner, [order(100, "key")], uuid4(), 10.0, WINDOW)
     placed = [order(1, "key"), *(order(2 + n) for n in range(others))]
     results = asyncio.create_task(record(writes, *placed))
-    async with asyncio.timeout(10):
-        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            pass
+    await seen(lambda: owner.fetchval(WAITING), "a write waits for a lock")
     await transaction.commit()
     assert [type(each) for each in await results] == [CustomerKeyTaken] + [PendingOrder] * others
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
@@ -238,9 +240,7 @@ async def test_every_write_of_a_held_order_waits_for_it(
             [each.order_id for each in pending],
         )
         written = [asyncio.create_task(write(each)) for each in pending]
-        async with asyncio.timeout(10):
-            while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                pass
+        await seen(lambda: owner.fetchval(WAITING), "a write waits for a lock")
         assert not any(task.done() for task in written)
         await transaction.rollback()
         await asyncio.gather(*written)
@@ -269,10 +269,8 @@ async def test_an_order_that_was_settled_before(
         return_exceptions=True,
     )
     if not free:
-        async with asyncio.timeout(10):
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while await owner.fetchval(waiting) < 2:
-                pass
+        waiting = f"SELECT 2 <= ({WAITING})"
+        await seen(lambda: owner.fetchval(waiting), "two writes wait for locks")
         await transaction.rollback()
     settled_at, begun = await late
     assert settled_at is None

@@ -11,7 +11,7 @@ import pytest
 from stack.environ import of_child
 from stack.programs import alone, run_to_end
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 async def test_an_interrupted_program(tmp_path: Path) -> None:

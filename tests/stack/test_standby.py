@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import pytest
 from stack import ports
 from stack.__main__ import main
 from stack.database import HOPS, REPLICATION, DatabaseServers
+from stack.embedded import Stack
+from stack.environ import of_child
 from stack.processes import StackError
+from stack.programs import run_to_end
+from stack.schema import PROJECT
 from stack.toxics import Toxiproxy
 
 DATABASE = "kept"
@@ -136,6 +141,24 @@ async def test_a_promotion_that_fails(servers: DatabaseServers) -> None:
     await servers.end_primary()
     with pytest.raises(StackError, match="^the standby was not promoted: "):
         await servers.promote()
+
+
+@pytest.mark.chaos
+async def test_a_running_stack_fails_over(tmp_path: Path) -> None:
+    """`promote` returns when stack.json names the new primary, and a second one has nothing to promote."""
+    async with Stack(tmp_path, usual_ports=False, with_standby=True) as stack:
+        serving = asyncio.create_task(stack.serve_until_stopped())
+        first = stack.postgres.folder
+        argv = [sys.executable, "-m", "stack", "promote", "--run-dir", str(tmp_path)]
+        ended = await run_to_end(argv, of_child(), PROJECT)
+        assert ended.return_code == 0, ended.output
+        assert stack.postgres.folder != first
+        assert ended.output == f"The primary of Postgres is now {stack.postgres.folder}.\n"
+        await stack.all_ready()
+        ended = await run_to_end(argv, of_child(), PROJECT)
+        assert ended.return_code == 2
+        assert "the stack has no standby to promote" in ended.output
+        serving.cancel()
 
 
 def test_nothing_to_promote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ async def talk(address: str) -> bytes:
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"ping")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await reader.read(4)
     writer.close()
     return answer

@@ -154,13 +154,22 @@ def test_where_the_report_is(tmp_path: Path) -> None:
         link = tmp_path / "results" / "latest"
         assert lines[-1].endswith("results/latest")
         assert link.resolve() == files[0].parent.resolve()
-    # The link is no third run.
-    assert recorded(tmp_path / "results") == {"x": 1.0}
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
         "latest",
         "run 1",
         "run 2",
     ]
+
+
+def test_the_link_is_no_run_of_its_own(tmp_path: Path) -> None:
+    """The estimate reads the last ten runs; the link takes the place of none."""
+    for number in range(10):
+        run = tmp_path / f"2026112{number}T000000Z-7"
+        run.mkdir()
+        text = f'{{"scenarios": [{{"name": "{number}", "seconds": 1}}]}}'
+        (run / "result.json").write_text(text, encoding="utf-8")
+    assert latest.point(run) == tmp_path / "latest"
+    assert set(recorded(tmp_path)) == set("0123456789")
 
 
 def test_without_a_link_a_run_is_as_good(tmp_path: Path) -> None:

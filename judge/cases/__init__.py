@@ -1,0 +1,1 @@
+"""The cases: each plays one situation and says whether its promise was kept."""

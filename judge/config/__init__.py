@@ -1,0 +1,1 @@
+"""judge.toml: what it may say, and where it says something wrong."""

@@ -1,0 +1,1 @@
+"""Published idempotency middlewares, each behind a small application, for the judge: `make judged`."""

@@ -1,0 +1,1 @@
+"""The lab: the real stack behind its page, struck by hand."""
