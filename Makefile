@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 REPLICAS ?= 1
+# 1: a synchronous standby of Postgres, which `make promote` makes the primary.
+STANDBY ?= 0
 DURATION_S ?= 60
 SEED ?=
 # For make mutation: mutants of each package (a number or all), packages or modules, the branch to compare with,
@@ -39,7 +41,7 @@ command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.1
 $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -EV 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 2; }
 endef
 
-.PHONY: help demo up lab matrix chaos mutants soak audit bench judged compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
+.PHONY: help demo up promote lab matrix chaos mutants soak audit bench judged patroni-test compose-test quick test test-mutants test-all mutation report-test check docs format lock clean
 
 help: ## Show this list
 	@echo "Billed Once: an order is billed once, even when the network fails."
@@ -49,8 +51,11 @@ help: ## Show this list
 demo: $(STAMP) ## Play the five failures under the three semantics, then stay up for curl
 	@exec $(COMMAND) chaos demo --exit-with-parent
 
-up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service)
-	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --exit-with-parent
+up: $(STAMP) ## Start the stack and keep it up (REPLICAS=n of each service, STANDBY=1)
+	@exec $(COMMAND) stack up --replicas "$(REPLICAS)" --standby "$(STANDBY)" --exit-with-parent
+
+promote: $(STAMP) ## Kill the primary of Postgres in the running stack and promote its standby
+	@exec $(COMMAND) stack promote
 
 lab: $(STAMP) ## One page on which you strike the real stack by hand
 	@exec $(COMMAND) lab --exit-with-parent
@@ -72,6 +77,9 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
+
+patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluster under load (needs etcd and Patroni)
+	@exec $(COMMAND) chaos.patroni --exit-with-parent
 
 judged: $(STAMP) ## Judge published idempotency middlewares and write docs/judged.md
 	@exec $(COMMAND) tests.judge.foreign

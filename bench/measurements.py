@@ -38,7 +38,7 @@ _LOOK_S = 0.25
 # The typical baselines keep the names that older figures have.
 NOTHING, UNPROTECTED, CHARGE = "nothing", "unprotected", "charge"
 FAIR_NOTHING, FAIR_UNPROTECTED = "fair nothing", "fair unprotected"
-_FACTORIES = {
+FACTORIES = {
     NOTHING: "bench.baselines:nothing",
     FAIR_NOTHING: "bench.baselines:fair_nothing",
     UNPROTECTED: "bench.baselines:unprotected",
@@ -141,7 +141,7 @@ async def charging(bench: Bench) -> None:
     async with AsyncExitStack() as services:
         running = {
             name: await services.enter_async_context(bench.testbed.serving(factory))
-            for name, factory in _FACTORIES.items()
+            for name, factory in FACTORIES.items()
         }
         for service in running.values():
             await bench.charges(service, _USUAL, seconds=_WARM_UP_S)
@@ -177,7 +177,7 @@ def charge_figures(runs: Mapping[str, list[Load]]) -> dict[str, Any]:
 async def repeating(bench: Bench) -> None:
     """(d) and (e): the charge against replays of known keys, and against charges of one single account."""
     known = 1000
-    async with bench.testbed.serving(_FACTORIES[CHARGE]) as service:
+    async with bench.testbed.serving(FACTORIES[CHARGE]) as service:
         first, bench.next_key = bench.next_key, bench.next_key + _KEYS_OF_A_RUN
 
         def replays(seconds: int) -> Awaitable[Load]:
@@ -206,13 +206,13 @@ async def ordering(bench: Bench) -> None:
         _chain(
             bench.testbed,
             "bench.baselines:chain",
-            _FACTORIES[NOTHING],
+            FACTORIES[NOTHING],
             "bench.baselines:silent_notification",
         ) as idle,
         _chain(
             bench.testbed,
             "order_service.app:create",
-            _FACTORIES[CHARGE],
+            FACTORIES[CHARGE],
             "notification_service.app:create",
         ) as real,
     ):
@@ -249,7 +249,7 @@ async def history(bench: Bench) -> None:
             testbed = await bench.testbed.clone(f"history{millions}")
             await open_accounts(testbed)
             await _fill(testbed, millions * 1_000_000)
-            service = await services.enter_async_context(testbed.serving(_FACTORIES[CHARGE]))
+            service = await services.enter_async_context(testbed.serving(FACTORIES[CHARGE]))
             # Above every key that is there.
             bench.next_key = max(bench.next_key, 100_000_000)
             await bench.charges(service, _USUAL, seconds=_WARM_UP_S)
@@ -284,7 +284,7 @@ async def draining(bench: Bench) -> None:
                 begun = "SELECT sum(attempts) FROM orders.orders"
                 before = await owner.fetchval(begun)
                 clock = asyncio.get_running_loop().time
-                async with bench.testbed.serving(_FACTORIES[CHARGE], port=port):
+                async with bench.testbed.serving(FACTORIES[CHARGE], port=port):
                     since_s = clock()
                     async with asyncio.timeout(600):
                         while left := await owner.fetchval(pending):
@@ -307,7 +307,7 @@ async def draining(bench: Bench) -> None:
 async def lasting(bench: Bench, charges: int) -> None:
     """(i): the memory of billing over a million charges."""
     rows = []
-    async with bench.testbed.serving(_FACTORIES[CHARGE]) as service:
+    async with bench.testbed.serving(FACTORIES[CHARGE]) as service:
         done = 0
         while done < charges:
             run = await bench.charges(service, _USUAL, seconds=20)

@@ -1,6 +1,7 @@
 """Opens accounts and reads balances.
 
-Guarantee: an account keeps the balance that it was first opened with; only a charge changes it after that.
+Guarantee: an account keeps the balance that it was first opened with; only a charge changes it after that. With a synchronous
+standby, a balance is told only when the standby has it.
 """
 
 from service_kit.bounded_pool import BoundedPool, Connection, Connections
@@ -38,7 +39,8 @@ async def insert_account(connection: Connection, account: str, opening_balance_c
 async def read_balance(connection: Connection, account: str) -> int | None:
     """The balance in cents; None when there is no such account."""
     cents: int | None = await connection.fetchval(
-        "SELECT balance_cents FROM billing.accounts WHERE account = $1", account
+        "SELECT balance_cents FROM billing.accounts WHERE (SELECT billing.sealed()) AND account = $1",
+        account,
     )
     return cents
 
@@ -51,7 +53,7 @@ async def read_balance_opened_with(
         """
         SELECT balance_cents
         FROM billing.accounts
-        WHERE account = $1 AND opening_balance_cents = $2
+        WHERE (SELECT billing.sealed()) AND account = $1 AND opening_balance_cents = $2
         """,
         account,
         opening_balance_cents,

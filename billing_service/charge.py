@@ -61,6 +61,7 @@ async def charge(
             # 1. The client's mark. It cannot move before this transaction commits.
             first_incomplete = await share_lock_client(connection, client)
             if sequence_key < first_incomplete:
+                await seal(connection)
                 return KeyForgotten(first_incomplete)
             # 2. The key. The unique index lets one transaction claim it; every later request replays.
             if not await claim(connection, client, sequence_key, digest):
@@ -132,6 +133,17 @@ async def share_lock_client(connection: Connection, client: str) -> int:
     return 1 if first_incomplete is None else int(first_incomplete)
 
 
+async def seal(connection: Connection) -> None:
+    """Makes the end of this transaction wait until every row that it has read is replicated; without a standby, nothing.
+
+    An answer may rest on rows that another transaction committed and whose replication was never confirmed: then a promoted
+    standby does not know them. A transaction that writes waits for everything before it, so one that only reads is sealed
+    (migration 0011). Raises `DatabaseTrouble` on a server that only reads.
+    """
+    with translated():
+        await connection.execute("SELECT billing.sealed()")
+
+
 async def claim(connection: Connection, client: str, sequence_key: int, digest: bytes) -> bool:
     """Whether the key was new and now belongs to this transaction. Waits while another transaction holds the key.
 
@@ -193,12 +205,12 @@ async def require_stored(connection: Connection, client: str, sequence_key: int)
 
 
 async def read_stored(connection: Connection, client: str, sequence_key: int) -> Stored | None:
-    """A processed key with its answer; None when the key was never processed."""
+    """A processed key with its answer; None when the key was never processed. Sealed, as `seal` explains."""
     row = await connection.fetchrow(
         """
         SELECT fingerprint, status, body
         FROM billing.processed_keys
-        WHERE client = $1 AND sequence_key = $2
+        WHERE (SELECT billing.sealed()) AND client = $1 AND sequence_key = $2
         """,
         client,
         sequence_key,

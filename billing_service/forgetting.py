@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+import billing_service.charge
 from billing_service.metrics import Metrics
 from billing_service.outcomes import VOIDED, MarkLeap
 from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble, LockWaitTooLong
@@ -171,6 +172,8 @@ async def move_mark(
         await lock_client_exclusively(connection, client)
         await insert_client(connection, client)
         await advance_mark(connection, client, first_incomplete)
+        # Another transaction may have moved the mark: then this one has written nothing.
+        await billing_service.charge.seal(connection)
 
 
 async def limit_lock_waits(connection: Connection, timeout_s: float) -> None:
@@ -252,6 +255,7 @@ async def read_highest(connection: Connection, client: str) -> int:
           (SELECT first_incomplete - 1 FROM billing.clients WHERE client = $1),
           (SELECT max(sequence_key) FROM billing.processed_keys WHERE client = $1 AND status <> $2)
         )
+        WHERE (SELECT billing.sealed())
         """,
         client,
         VOIDED,

@@ -1,7 +1,8 @@
 """Reads and voids a sequence key.
 
 Guarantee: a key is in one of five states and moves only forward: never seen; then charged, declined or voided; then
-forgotten. A key that left the state "never seen" is not executed again.
+forgotten. A key that left the state "never seen" is not executed again. With a synchronous standby, a state is told only when
+the standby has it.
 """
 
 from billing_service import charge
@@ -24,6 +25,7 @@ async def state(pool: Connections, client: str, sequence_key: int) -> KeyState:
     async with pool.transaction() as connection:
         first_incomplete = await charge.share_lock_client(connection, client)
         if sequence_key < first_incomplete:
+            await charge.seal(connection)
             return KeyForgotten(first_incomplete)
         stored = await charge.read_stored(connection, client, sequence_key)
         return NeverSeen() if stored is None else stored.state
@@ -38,6 +40,7 @@ async def void(pool: BoundedPool, client: str, sequence_key: int) -> VoidOutcome
         async with pool.transaction() as connection:
             first_incomplete = await charge.share_lock_client(connection, client)
             if sequence_key < first_incomplete:
+                await charge.seal(connection)
                 return KeyForgotten(first_incomplete)
             if await charge.claim(connection, client, sequence_key, b""):
                 tombstone = Answer(VOIDED, "")

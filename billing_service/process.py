@@ -117,7 +117,7 @@ class Billing:
 
     async def missing(self) -> str | None:
         """The reason why this process cannot charge; None when it can."""
-        missing = await self.pool.missing(readiness.prove_writable)
+        missing = await self.pool.missing(readiness.prove_writable, billing_service.charge.seal)
         return None if missing is None else f"the database: {missing}"
 
 

@@ -189,16 +189,20 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
 
 
 def _with_bug(
-    run_dir: Path, servers: LentServers, factories: Mapping[str, str], bound_s: float
+    run_dir: Path,
+    servers: LentServers,
+    factories: Mapping[str, str],
+    bound_s: float,
+    with_standby: bool,
 ) -> AbstractAsyncContextManager[Harness]:
-    bugged = {**WRAPPED, **factories}
     return open_harness(
         run_dir,
         lambda _: None,
         usual_ports=False,
-        factories=bugged,
+        factories={**WRAPPED, **factories},
         servers=servers,
         bound_s=bound_s,
+        with_standby=with_standby,
     )
 
 

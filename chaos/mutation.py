@@ -15,6 +15,7 @@ from chaos.harness.harness import BOUND_S, Harness
 from chaos.runner.play import Played, play
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
+from chaos.steps.step import STANDBY
 
 CATALOGUE = "tests.chaos.planted"
 
@@ -61,11 +62,11 @@ class Hunted:
         return not self.bug.promises.isdisjoint(self.broken)
 
 
-# Opens the stack with these factories, in which work may take so many seconds to come to its end.
-Open = Callable[[Mapping[str, str], float], AbstractAsyncContextManager[Harness]]
+# Opens the stack with these factories, in which work may take so many seconds to come to its end; with a standby or without.
+Open = Callable[[Mapping[str, str], float, bool], AbstractAsyncContextManager[Harness]]
 # Promises that are broken by what does not happen. A bug that only they catch is waited for in vain, so not for long: less than half
 # a minute can only find the bug sooner. Longer than a lease and the pause of a loop, so that what would heal has healed.
-_IN_VAIN = frozenset({"L1", "L7", "L8", "T"})
+_IN_VAIN = frozenset({"F3", "L1", "L7", "L8", "T"})
 _IN_VAIN_BOUND_S = 10.0
 
 
@@ -78,16 +79,14 @@ def planted() -> Sequence[Bug]:
 async def hunt(bug: Bug, open_with: Open) -> Hunted:
     """Starts a stack with the bug, plays what provokes it, and judges."""
     bound_s = _IN_VAIN_BOUND_S if bug.promises <= _IN_VAIN else BOUND_S
-    async with open_with(bug.factories, bound_s) as harness:
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in bug.scenarios]
+    with_standby = any(scenario.needs >= STANDBY for scenario in chosen)
+    async with open_with(bug.factories, bound_s, with_standby) as harness:
         if bug.migration:
             owner = await readings.connect(harness.target.owner)
             await owner.execute(bug.migration)
             await owner.close()
-        played = [
-            await play(harness, scenario)
-            for scenario in SCENARIOS
-            if scenario.name in bug.scenarios
-        ]
+        played = [await play(harness, scenario) for scenario in chosen]
         played.append(await judge_run(harness, played))
     broken = {f.promise: None for p in played for f in p.findings if not f.kept}
     return Hunted(bug, played, tuple(broken))

@@ -41,7 +41,7 @@ NOT_JOINED = """
 """
 NOT_DROPPED = "SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) ORDER BY rolname"
 
-# Privileges that migration 0008 could not revoke from a role, one sentence each. The function billing.refuse() shows
+# Privileges that migration 0008 could not revoke from a role, and what else the owner has to know, one sentence each. The function billing.refuse() shows
 # whether 0008 has run.
 STILL_OPEN = """
     SELECT rolname || ' ' || held.what
@@ -62,6 +62,24 @@ STILL_OPEN = """
     ) AS held (what)
     WHERE rolname IN ('order_service', 'billing_service', 'notification_service')
       AND to_regprocedure('billing.refuse()') IS NOT NULL
+    UNION ALL
+    SELECT format('the roles of the services may have %s connections, and the server has %s for them: one service can take those'
+                  ' of another', sum(rolconnlimit), room.connections)
+    FROM pg_roles, (
+      SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+             - current_setting('reserved_connections')::integer AS connections
+    ) AS room
+    WHERE rolname IN ('order_service', 'billing_service', 'notification_service') AND rolconnlimit >= 0
+    GROUP BY room.connections
+    HAVING sum(rolconnlimit) > room.connections
+    UNION ALL
+    SELECT rolname || ' owns sealed() and may not call pg_logical_emit_message: with a standby every read fails'
+    FROM pg_proc JOIN pg_roles ON pg_roles.oid = pg_proc.proowner
+    WHERE pg_proc.oid = to_regprocedure('billing.sealed()')
+      AND NOT EXISTS (
+        SELECT FROM pg_proc AS emit
+        WHERE emit.proname = 'pg_logical_emit_message' AND has_function_privilege(pg_roles.oid, emit.oid, 'EXECUTE')
+      )
     ORDER BY 1
 """
 

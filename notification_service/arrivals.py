@@ -1,6 +1,7 @@
 """The arrivals table: the messages that were shown.
 
-Guarantee: an arrival is stored as often as it is inserted; nothing is deduplicated, so a duplicate can be seen.
+Guarantee: an arrival is stored as often as it is inserted; nothing is deduplicated, so a duplicate can be seen. With a
+synchronous standby, arrivals are listed only when the standby has them (`notifications.sealed()`, migration 0011).
 """
 
 from collections.abc import Sequence
@@ -51,13 +52,18 @@ async def prove_writable(connection: Connection) -> None:
     )
 
 
+async def seal(connection: Connection) -> None:
+    """Ends when a synchronous standby has everything that this session can see; at once when there is none."""
+    await connection.execute("SELECT notifications.sealed()")
+
+
 async def of_order(connection: Connection, order_id: UUID) -> list[Arrival]:
     """All arrivals of one order, oldest first."""
     rows = await connection.fetch(
         """
         SELECT notification_id, order_id, customer, text, arrived_at
         FROM notifications.arrivals
-        WHERE order_id = $1
+        WHERE (SELECT notifications.sealed()) AND order_id = $1
         ORDER BY arrival_id
         """,
         order_id,
@@ -71,6 +77,7 @@ async def latest(connection: Connection) -> list[Arrival]:
         """
         SELECT notification_id, order_id, customer, text, arrived_at
         FROM notifications.arrivals
+        WHERE (SELECT notifications.sealed())
         ORDER BY arrival_id DESC
         LIMIT $1
         """,

@@ -50,7 +50,7 @@ class Notifications:
 
     async def missing(self) -> str | None:
         """What keeps the service from doing its job; None when nothing does."""
-        missing = await self.pool.missing(arrivals.prove_writable)
+        missing = await self.pool.missing(arrivals.prove_writable, arrivals.seal)
         return None if missing is None else f"the database: {missing}"
 
     async def _store_all(self, arriving: Sequence[Arriving]) -> list[None]:

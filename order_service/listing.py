@@ -1,7 +1,8 @@
 """Reads orders with their attempts, as the wire shows them.
 
 Guarantee: an order is shown to the client that placed it, and to no other, as it was committed at one moment: each function is
-one statement, so an order and its attempts come from one snapshot. Nothing is written here.
+one statement, so an order and its attempts come from one snapshot. With a synchronous standby, it is shown only when the
+standby has it (`orders.sealed()`, migration 0011). Nothing is written here.
 """
 
 import json
@@ -25,7 +26,7 @@ async def find(connection: Connection, client: str, order_id: UUID) -> Order | N
                 FROM orders.attempts
                 WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
-        WHERE order_id = $2 AND client = $1
+        WHERE (SELECT orders.sealed()) AND order_id = $2 AND client = $1
         """,
         client,
         order_id,
@@ -41,7 +42,7 @@ async def find_by_customer_key(
         """
         SELECT order_id, fingerprint
         FROM orders.orders
-        WHERE client = $1 AND customer = $2 AND shopper_key = $3
+        WHERE (SELECT orders.sealed()) AND client = $1 AND customer = $2 AND shopper_key = $3
         """,
         client,
         customer,
@@ -67,7 +68,7 @@ async def newest(
                 FROM orders.attempts
                 WHERE attempts.order_id = orders.order_id) AS attempts
         FROM orders.orders
-        WHERE client = $1
+        WHERE (SELECT orders.sealed()) AND client = $1
           AND ($2::uuid IS NULL
                OR (created_at, order_id) < (SELECT created_at, order_id FROM orders.orders WHERE order_id = $2))
         ORDER BY created_at DESC, order_id DESC

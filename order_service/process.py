@@ -18,7 +18,7 @@ from order_service.metrics import Metrics
 from order_service.peers import Peers, Transport, open_transport
 from order_service.retry_budget import RetryBudget
 from order_service.settings import Settings
-from order_service.statements.recording import prove_writable
+from order_service.statements.recording import prove_writable, seal
 from order_service.writing import GroupedWrites
 from service_kit.bearer_tokens import BearerTokens
 from service_kit.bounded_pool import BoundedPool
@@ -118,7 +118,7 @@ class OrderProcess:
 
     async def missing(self) -> str | None:
         """Why the service cannot record orders; None when it can. Billing may be away: orders are recorded without it."""
-        missing = await self.pool.missing(prove_writable)
+        missing = await self.pool.missing(prove_writable, seal)
         return None if missing is None else f"the database: {missing}"
 
     def _open_transport(self) -> Transport:

@@ -1,4 +1,4 @@
-"""The command line of the stack: `python -m stack up`.
+"""The command line of the stack: `python -m stack up | promote`.
 
 Guarantee: exit code 0 when a signal stopped the running stack, 2 when the stack could not start or keep running, 130
 when a signal interrupted the start; no process is left, however the command ends.
@@ -16,8 +16,9 @@ import sys
 
 from stack import environ, interruption, output
 from stack.processes import StackError, exit_with_parent
+from stack.promote import promote
 from stack.toxics import ToxiproxyError
-from stack.up import add_arguments, add_replicas, up
+from stack.up import add_arguments, add_replicas, add_standby, up
 
 
 def main(words: list[str] | None = None) -> int:
@@ -27,7 +28,10 @@ def main(words: list[str] | None = None) -> int:
     if options.exit_with_parent:
         exit_with_parent()
     try:
-        return asyncio.run(interruption.until_signalled(up(options, output.console())))
+        code: int = asyncio.run(
+            interruption.until_signalled(options.command(options, output.console()))
+        )
+        return code
     except (StackError, ToxiproxyError) as exc:
         sys.stderr.write(f"stack: {exc}\n")
         return interruption.UNKNOWN
@@ -39,9 +43,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Runs the whole system on this machine without Docker.",
     )
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
-    entry = choices.add_parser("up", help=up.__doc__, description=up.__doc__)
-    add_arguments(entry)
-    add_replicas(entry)
+    for command in (up, promote):
+        entry = choices.add_parser(
+            command.__name__, help=command.__doc__, description=command.__doc__
+        )
+        entry.set_defaults(command=command)
+        add_arguments(entry)
+        if command is up:
+            add_replicas(entry)
+            add_standby(entry)
     return parser
 
 

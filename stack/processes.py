@@ -100,6 +100,11 @@ class Child:
         """Whether there is a living process."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def return_code(self) -> int | None:
+        """Of the process that ran last; None while it runs. A signal counts as minus its number."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> None:
         """Starts the process and its supervision."""
         await self._spawn()
@@ -141,6 +146,16 @@ class Child:
             os.kill(self.pid, with_signal)
         await self.dead(deaths + 1)
         return self.deaths[deaths]
+
+    async def end(self, with_signal: signal.Signals) -> None:
+        """Kills the process for good: it is not started again. Returns when it is dead."""
+        self._stopping = True
+        if self._process is not None and self.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, with_signal)
+            await self._process.wait()
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def dead(self, deaths: int) -> None:
         """Returns when the process has died so many times in all."""

@@ -12,7 +12,9 @@ from typing import Self
 
 from stack import credentials, ports, run_directory, toxiproxy
 from stack.credentials import Credentials
+from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
+from stack.processes import Child
 from stack.schema import PROJECT, migrate
 from stack.toxiproxy import ToxiproxyServer
 
@@ -35,7 +37,7 @@ class Servers:
     ) -> None:
         self.on_restart = on_restart
         self.credentials: Credentials
-        self.postgres: PostgresCluster
+        self.database: DatabaseServers
         self.toxiproxy: ToxiproxyServer
         self._run_dir = run_dir
         self._say = say
@@ -53,6 +55,16 @@ class Servers:
     async def __aexit__(self, *_: object) -> None:
         await self._exit.aclose()
 
+    @property
+    def postgres(self) -> PostgresCluster:
+        """The server that is primary now."""
+        return self.database.primary
+
+    def children(self) -> dict[str, tuple[Child, str]]:
+        """The processes that run, with their addresses."""
+        toxiproxy = self.toxiproxy
+        return {**self.database.children(), "toxiproxy": (toxiproxy.child, toxiproxy.url)}
+
     async def open_database(self) -> str:
         """The name of a stack's database."""
         return _DATABASE
@@ -69,22 +81,15 @@ class Servers:
         await self._start_toxiproxy(binary)
 
     async def _start_postgres(self, database: str) -> None:
-        self.postgres = PostgresCluster(
-            self._run_dir / "postgres",
-            self._run_dir / "logs" / "postgres.log",
-            lambda: self._choose_port("Postgres"),
-            on_restart=lambda: self.on_restart(),
+        self.database = DatabaseServers(
+            self._run_dir, lambda: self._choose_port("Postgres"), lambda: self.on_restart()
         )
-        self._exit.push_async_callback(self._stop_postgres)
-        await self.postgres.start()
+        self._exit.push_async_callback(self.database.stop)
+        await self.database.start()
         await self.postgres.create_database(database)
         await migrate(self.postgres.url(database), self.credentials.passwords)
         # Migrations give a role its password only when they make it; the file may have been lost since.
         await self.postgres.set_passwords(self.credentials.passwords)
-
-    async def _stop_postgres(self) -> None:
-        if hasattr(self.postgres, "child"):
-            await self.postgres.stop()
 
     async def _start_toxiproxy(self, binary: Path) -> None:
         self.toxiproxy = ToxiproxyServer(

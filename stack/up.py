@@ -43,9 +43,27 @@ def add_replicas(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_standby(parser: argparse.ArgumentParser) -> None:
+    """The option of `up` alone."""
+    parser.add_argument(
+        "--standby",
+        type=_yes_or_no,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="0|1",
+        help="add a synchronous standby of Postgres, which 'promote' makes the primary",
+    )
+
+
 async def up(options: argparse.Namespace, console: Console) -> int:
     """The bare stack, until Ctrl-C."""
-    async with Stack(options.run_dir, replicas=options.replicas, progress=say(console)) as stack:
+    async with Stack(
+        options.run_dir,
+        replicas=options.replicas,
+        progress=say(console),
+        with_standby=getattr(options, "standby", False),
+    ) as stack:
         await serve(console, stack)
     return 0
 
@@ -78,3 +96,9 @@ def _replicas(text: str) -> int:
     if not 1 <= replicas <= _REPLICAS_MAX:
         raise argparse.ArgumentTypeError(f"the number of replicas is 1 to {_REPLICAS_MAX}")
     return replicas
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("0", "1", ""):
+        raise argparse.ArgumentTypeError("STANDBY is 1 or 0")
+    return text == "1"

@@ -5,8 +5,8 @@ synchronises nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -32,3 +32,12 @@ async def until(
             return answer
     except TimeoutError as exc:
         raise NotSeen(f"{waited_for}: not within {bound_s:g} s") from exc
+
+
+async def first_of(futures: "Iterable[asyncio.Future[Any]]") -> None:
+    """Returns when one of the futures is done; raises what one that is done has raised."""
+    awaited = list(futures)
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    for future in awaited:
+        if future.done():
+            future.result()

@@ -129,7 +129,12 @@ async def charge_batch(
     It is a function of the schema (migration 0010): each of its statements needs its own snapshot, but not its own round trip.
     """
     return await connection.fetch(
-        "SELECT * FROM billing.charge_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        """
+        SELECT batch.*,
+               -- What another transaction committed is told only when it is replicated, as in `charge.seal`.
+               CASE WHEN batch.verdict IN ('known', 'forgotten') THEN billing.sealed() END AS sealed
+        FROM billing.charge_batch($1, $2, $3, $4, $5, $6, $7, $8, $9) AS batch
+        """,
         [each.client for each in requests],
         [each.sequence_key for each in requests],
         [each.digest for each in requests],

@@ -22,6 +22,7 @@ from chaos.evidence.readings import Check, Evidence, Observed, Probe, Snapshot, 
 from chaos.faults.account_lock import AccountLock
 from chaos.faults.control import Control, Rule
 from chaos.harness.database import Database
+from chaos.harness.failover import Failover
 from chaos.harness.harness import AMOUNT_CENTS, BOUND_S, Harness
 from chaos.harness.target import Target
 from order_service.wire import Delivery, Fate, Order, Status
@@ -86,6 +87,8 @@ class Context:
         # Failed takeover rounds by process, before the fault.
         self.failed_takeover_rounds: dict[str, float] = {}
         self.pausing: asyncpg.Connection[asyncpg.Record]
+        # What the steps of a failover share.
+        self.failover: Failover
         # The other transaction that holds the account of the order.
         self.account_lock: AccountLock
 

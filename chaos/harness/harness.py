@@ -4,9 +4,12 @@ Guarantee: a stack that was only described (stack.json) is struck through its To
 that needs wrapped services or processes runs only on a stack that was started here.
 """
 
+import dataclasses
 import json
 import re
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +32,9 @@ AMOUNT_CENTS = 1_999
 BOUND_S = 30.0
 # Far above what any request needs, the restart of a process included: a bound, not a measure.
 REQUEST_TIMEOUT_S = 30.0
+
+
+OpenHarness = Callable[[], AbstractAsyncContextManager["Harness"]]
 
 
 class Unplayable(Exception):
@@ -63,10 +69,38 @@ class Harness:
         self._control = control
         self._stack = stack
         self._client = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False)
+        # How the stack with a standby is opened, and that stack once a scenario needed it.
+        self.open_with_standby: OpenHarness | None = None
+        self._beside: Harness | None = None
+        self._exit = AsyncExitStack()
 
     async def close(self) -> None:
-        """Closes the harness's own connections."""
+        """Closes the harness's own connections, and the stack with a standby."""
+        await self._exit.aclose()
         await self._client.aclose()
+
+    async def with_standby(self) -> "Harness":
+        """The harness of the stack with a standby, which is started for the first scenario that needs it; or this one.
+
+        Raises `Unplayable` and `StackError`.
+        """
+        if self._stack is not None and self._stack.has_standby:
+            return self
+        if self._beside is None:
+            if self.open_with_standby is None:
+                raise Unplayable("it needs a stack with a standby")
+            self._beside = await self._exit.enter_async_context(self.open_with_standby())
+        return self._beside
+
+    @property
+    def all_opened(self) -> "list[Harness]":
+        """This one, and that of the stack with a standby once it was started."""
+        return [self] if self._beside is None else [self, self._beside]
+
+    def refresh_target(self) -> None:
+        """After a failover the owner's database is on another server."""
+        owner = self.stack.databases["owner"]
+        self.target = dataclasses.replace(self.target, owner=owner)
 
     @property
     def wrapped(self) -> bool:

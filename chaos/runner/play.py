@@ -19,6 +19,7 @@ from chaos.harness.harness import Harness, Unplayable
 from chaos.promises.catalogue import Finding
 from chaos.promises.verdict import Verdict, findings, judge
 from chaos.scenarios.scenario import Scenario
+from chaos.steps.step import STANDBY
 from stack.processes import StackError
 from stack.toxics import ToxiproxyError
 from stack.waiting import NotSeen
@@ -68,6 +69,8 @@ class Played:
 
 async def play(harness: Harness, scenario: Scenario) -> Played:
     """One scenario, from a quiet stack to its verdict. Raises `Unplayable` when the stack cannot be struck so."""
+    if scenario.needs >= STANDBY:
+        harness = await harness.with_standby()
     started_s = time.monotonic()
     context = Context(harness, scenario.delivery)
     collected = Evidence((), ())

@@ -53,6 +53,19 @@ ENVIRONMENT = {
 }
 
 
+# While the standby is silent, everything takes a deadline: each as short as a busy machine allows.
+WITH_STANDBY = {
+    "ORDER_WAIT_BUDGET_S": "3",
+    "ORDER_TRANSACTION_TIMEOUT_S": "1.5",
+    "BILLING_TRANSACTION_TIMEOUT_S": "1.5",
+    "BILLING_LOCK_TIMEOUT_S": "1",
+    "BILLING_IDLE_IN_TRANSACTION_TIMEOUT_S": "2",
+    "NOTIFICATION_TRANSACTION_TIMEOUT_S": "1.5",
+}
+# One process of billing executes charges in batches, the other one by one.
+SECOND_REPLICAS = {"billing_service-1": {"BILLING_GROUP_COMMIT": "0"}}
+
+
 class Progress(Protocol):
     """What a run reports to while it is played."""
 
@@ -79,11 +92,14 @@ async def open_harness(
     servers: LentServers | None = None,
     control: Callable[[], Control] = Control,
     bound_s: float = BOUND_S,
+    with_standby: bool = False,
 ) -> AsyncIterator[Harness]:
     """The wrapped stack in `run_dir`, with its control server and journal; everything is stopped at the end.
 
     Other `factories` may be other services: `kind` then knows how accounts are opened and orders are read there. The stack
-    borrows `servers`, if there are any. `control` makes the server that decides what the wrapped services do.
+    borrows `servers`, if there are any. `control` makes the server that decides what the wrapped services do. `with_standby` has
+    two replicas of each service, and a synchronous standby of Postgres; without it, such a stack is opened beside for the first
+    scenario that needs one.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     journal = run_dir / "journal.jsonl"
@@ -92,16 +108,19 @@ async def open_harness(
         control() as line,
         Stack(
             run_dir,
-            replicas=replicas,
+            replicas=2 if with_standby else replicas,
             factories=factories,
             environ={
                 **environ,
+                **(WITH_STANDBY if with_standby else {}),
                 JOURNAL_VARIABLE: str(journal),
                 CONTROL_VARIABLE: line.address,
             },
             progress=progress,
             usual_ports=usual_ports,
-            servers=servers,
+            servers=None if with_standby else servers,
+            with_standby=with_standby,
+            replica_environ=SECOND_REPLICAS if with_standby else None,
         ) as stack,
     ):
         target = described(stack.description)
@@ -113,6 +132,17 @@ async def open_harness(
             attempt_deadline_s=float(environ["ORDER_ATTEMPT_TIMEOUT_S"]),
             bound_s=bound_s,
         )
+        if not with_standby:
+            harness.open_with_standby = lambda: open_harness(
+                run_dir / "with-standby",
+                progress,
+                usual_ports=False,
+                factories=factories,
+                environ=environ,
+                kind=kind,
+                bound_s=bound_s,
+                with_standby=True,
+            )
         try:
             yield harness
         finally:

@@ -26,8 +26,10 @@ async def judge_run(harness: Harness, played: Sequence[Played]) -> Played:
     """The verdict on the run as a whole. Raises `OSError` or `asyncpg.PostgresError` when the database is gone."""
     started_s = time.monotonic()
     witnesses = (*_ambiguity(played), *_played_to_its_end(harness.background.beyond_repair))
-    audited = await audit(harness.target.owner)
-    new = [row for row in audited.findings if (row.kind, row.subject) not in harness.found_before]
+    audited = [
+        row for each in harness.all_opened for row in (await audit(each.target.owner)).findings
+    ]
+    new = [row for row in audited if (row.kind, row.subject) not in harness.found_before]
     found = [*findings_of_audit(new), *_same_to_the_caller(played)]
     return Played(
         THE_RUN,

@@ -16,6 +16,9 @@ WRAPPED: Needs = frozenset({"wrapped services"})
 PROCESSES: Needs = frozenset({"wrapped services", "processes"})
 
 
+STANDBY: Needs = PROCESSES | {"a standby"}
+
+
 class Step(Protocol):
     """One step. `needs` is what a stack that was only described does not have."""
 

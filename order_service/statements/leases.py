@@ -96,8 +96,9 @@ class Unsettled:
 async def read_unsettled(connection: Connection) -> Unsettled:
     """Read in one snapshot. With nothing pending, `first_incomplete` is the key that comes next.
 
-    Safe because keys become visible in their order: no key below the lowest pending one can still appear, because its
-    row would have been committed before.
+    Billing forgets the keys below it, so it is sealed: no settlement that it rests on is lost in a failover. Safe because
+    keys become visible in their order: no key below the lowest pending one can still appear, because its row would have been
+    committed before.
     """
     row = await connection.fetchrow(
         """
@@ -106,6 +107,7 @@ async def read_unsettled(connection: Connection) -> Unsettled:
                coalesce(min(orders.sequence_key), max(sequence_counter.last_key) + 1) AS first_incomplete
         FROM orders.sequence_counter
         LEFT JOIN orders.orders ON orders.status = 'pending'
+        WHERE (SELECT orders.sealed())
         """
     )
     if row is None:

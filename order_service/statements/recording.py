@@ -118,3 +118,8 @@ async def prove_writable(connection: Connection) -> None:
         WHERE false
         """
     )
+
+
+async def seal(connection: Connection) -> None:
+    """Ends when a synchronous standby has everything that this session can see; at once when there is none."""
+    await connection.execute("SELECT orders.sealed()")

@@ -2,7 +2,8 @@
 
 Guarantee: opening it needs no database, so a service starts before its database does and recovers by itself. A
 connection is closed and never used again when a deadline passed on it, when its statement was cancelled, or when an
-error says that the session is over or can only read. Reads cannot take the connections that writes need, and neither
+error says that the session is over or can only read. A block during which the server warned ends with `DatabaseTrouble`:
+its commit may not be replicated. Reads cannot take the connections that writes need, and neither
 can take the connection of the readiness check.
 """
 
@@ -14,12 +15,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import TYPE_CHECKING
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from service_kit.bounded_pool import session
 from service_kit.bounded_pool.errors import ReadsFull, ends_session, translated
+from service_kit.bounded_pool.hosts import Hosts
 from service_kit.bounded_pool.readiness import Readiness
+from service_kit.bounded_pool.warnings import Warnings
 
 if TYPE_CHECKING:
     RawConnection = asyncpg.Connection[asyncpg.Record]
@@ -73,6 +75,8 @@ class Connections(ABC):
 class BoundedPool(Connections):
     """`size_max` connections to `url`; each use of one is over within `deadline_s` seconds.
 
+    Of several servers that the URL names, the one that can write is taken.
+
     `password` replaces the one in the URL unless it is empty. `observe_wait` gets the seconds of each wait for a
     connection. One more connection is kept for `missing`.
 
@@ -92,8 +96,7 @@ class BoundedPool(Connections):
         password: str = "",
         observe_wait: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self._url = url
-        self._password = password or None
+        self._hosts = Hosts(url, password or None, deadline_s)
         self._size_max = size_max
         self._deadline_s = deadline_s
         self._observe_wait = observe_wait
@@ -107,6 +110,8 @@ class BoundedPool(Connections):
             "default_transaction_isolation": "read committed",
             # An acknowledged commit must be on disk, whatever the default of the database or the role is.
             "synchronous_commit": "on",
+            # The warning that a commit may not be replicated must arrive, whatever the role's default is.
+            "client_min_messages": "warning",
             # A plan lives as long as its connection. A plan made while a table was empty would scan the whole table
             # when it is large, so an index is used wherever there is one.
             "enable_seqscan": "off",
@@ -146,22 +151,32 @@ class BoundedPool(Connections):
                 since_s = time.monotonic()
                 connection = await self._pool.acquire()
                 self._observe_wait(time.monotonic() - since_s)
+                warnings = Warnings()
+                connection.add_log_listener(warnings.hear)
                 try:
                     yield connection
+                    warnings.raise_if_any()
                 except BaseException as exc:
                     if ends_session(exc):
                         _throw_away(connection)
                     raise
                 finally:
+                    with suppress(asyncpg.InterfaceError):
+                        connection.remove_log_listener(warnings.hear)
                     await self._pool.release(connection)
 
-    async def missing(self, prove: Callable[[Connection], Awaitable[None]]) -> str | None:
+    async def missing(
+        self,
+        prove: Callable[[Connection], Awaitable[None]],
+        confirm: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> str | None:
         """What keeps the service from writing, as one sentence, or None.
 
-        `prove` writes nothing and fails when its session could not write. It has a connection of its own, so it answers
-        under any load, and within `deadline_s` when the database does not answer.
+        `prove` writes nothing and fails when its session could not write. `confirm` ends when the synchronous standby has
+        confirmed it. Both have a connection of their own, so this answers under any load, and within `deadline_s` when the
+        database does not answer.
         """
-        return await self._readiness.missing(prove, self._deadline_s)
+        return await self._readiness.missing(prove, confirm, self._deadline_s)
 
     @property
     def in_use(self) -> int:
@@ -181,13 +196,7 @@ class BoundedPool(Connections):
         return connection
 
     async def _connect(self) -> RawConnection:
-        return await asyncpg.connect(
-            self._url,
-            password=self._password,
-            timeout=self._deadline_s,
-            # Chooses among several servers the one that can write.
-            target_session_attrs=SessionAttribute.read_write,
-        )
+        return await self._hosts.connect()
 
     async def _prepare(self, connection: RawConnection) -> session.Session:
         prepared = await session.prepare(connection, self._session_settings)

@@ -37,6 +37,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_statements.py::test_a_lease_is_renewed_early_enough",
         "tests/order_service/test_dispatcher.py::test_an_open_order_keeps_the_mark",
         "tests/order_service/test_dispatcher.py::test_only_its_own_orders_are_left",
+        "tests/order_service/test_seal.py::test_no_key_is_declared_settled_without_the_standby",
     ),
     "order_service/statements/recording.py": (
         "tests/order_service/test_orders.py::test_keys_are_gap_free",
@@ -51,6 +52,7 @@ MODULES: Mapping[str, Tests] = {
     "billing_service/accounts.py": (
         "tests/billing_service/test_charges.py::test_opening_an_account_again",
         "tests/migrations/test_roles.py::test_billing_cannot_rewrite_what_it_has_done",
+        "tests/billing_service/test_seal.py::test_what_another_transaction_committed",
     ),
     "billing_service/answers.py": (
         "tests/billing_service/test_database_trouble.py::test_no_database_at_all",
@@ -167,6 +169,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/order_service/test_clients.py::test_the_order_of_another_client",
         "tests/order_service/test_listing.py::test_an_order_that_is_settled_while_it_is_read",
         "tests/order_service/test_listing.py::test_attempts_are_shown_as_they_were_recorded",
+        "tests/order_service/test_seal.py::test_a_settled_order",
     ),
     "order_service/metrics.py": (
         "tests/order_service/test_metrics.py::test_each_attempt_and_its_end_are_counted_once",
@@ -254,6 +257,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/billing_service/test_voiding.py::test_a_forgotten_key_cannot_be_voided",
         "tests/billing_service/test_charges.py::test_a_key_below_the_mark_is_forgotten",
         "tests/billing_service/test_model.py::test_the_receiver_is_its_model",
+        "tests/billing_service/test_seal.py::test_what_another_transaction_committed",
     ),
     "billing_service/charge.py": (
         "tests/billing_service/test_charges.py::test_the_same_key_again",
@@ -316,6 +320,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/notification_service/test_notifications.py::test_an_arrival_is_listed",
         "tests/notification_service/test_notifications.py::test_a_duplicate_is_visible",
         "tests/migrations/test_roles.py::test_arrivals_stay",
+        "tests/notification_service/test_notifications.py::test_arrivals_that_the_standby_may_not_have",
     ),
     "service_kit/bearer_tokens/__init__.py": (
         "tests/service_kit/bearer_tokens/test_clients.py::test_a_token_names_its_client",
@@ -346,11 +351,14 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/bounded_pool/test_pool.py::test_reads_leave_connections_to_writes",
         "tests/service_kit/bounded_pool/test_readiness.py::test_all_connections_are_in_use",
         "tests/billing_service/test_database_trouble.py::test_a_crash_of_postgres",
+        "tests/service_kit/bounded_pool/test_standby.py::test_a_deadline_leaves_the_wait_alone",
+        "tests/service_kit/bounded_pool/test_standby.py::test_a_wait_that_was_cancelled_is_unknown",
     ),
     "service_kit/bounded_pool/readiness.py": (
         "tests/service_kit/bounded_pool/test_readiness.py::test_a_database_that_is_silent",
         "tests/service_kit/bounded_pool/test_readiness.py::test_all_connections_are_in_use",
         "tests/service_kit/bounded_pool/test_readiness.py::test_many_questions_at_once",
+        "tests/service_kit/bounded_pool/test_standby.py::test_readiness_names_the_standby",
     ),
     "service_kit/bounded_pool/session.py": (
         "tests/service_kit/bounded_pool/test_session.py::test_the_settings_hold",
@@ -575,6 +583,54 @@ MODULES: Mapping[str, Tests] = {
     "stack/early_signals.py": (
         "tests/stack/test_interruption.py::test_ctrl_c_while_the_interpreter_starts",
         "tests/stack/test_interruption.py::test_ctrl_c_while_modules_are_imported",
+    ),
+    "chaos/evidence/told.py": (
+        "tests/chaos/test_told.py::test_what_is_not_there",
+        "tests/chaos/test_told.py::test_what_is_there",
+        "tests/chaos/test_told.py::test_what_leaves_the_outcome_open",
+    ),
+    "chaos/harness/failover.py": ("tests/chaos/test_planted.py::test_a_planted_bug_is_caught",),
+    "chaos/patroni/__main__.py": ("tests/chaos/test_patroni.py::test_a_piece_that_is_missing",),
+    "chaos/patroni/cluster.py": (
+        "tests/chaos/test_patroni.py::test_a_piece_that_is_missing",
+        "tests/chaos/test_patroni.py::test_the_page_shows_the_file_that_is_used",
+    ),
+    "chaos/patroni/deployment.py": (
+        "tests/service_kit/bounded_pool/test_hosts.py::test_a_server_that_can_write_comes_last",
+    ),
+    "chaos/scenarios/clones.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
+    "chaos/scenarios/failovers.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
+    "chaos/steps/clones.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
+    "chaos/steps/failover_judgement.py": (
+        "tests/chaos/test_planted.py::test_a_planted_bug_is_caught",
+    ),
+    "chaos/steps/failover_questions.py": (
+        "tests/chaos/test_planted.py::test_a_planted_bug_is_caught",
+    ),
+    "chaos/steps/failovers.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
+    "chaos/steps/failovers_under_load.py": ("tests/chaos/test_scenarios.py::test_a_scenario",),
+    "service_kit/bounded_pool/hosts.py": (
+        "tests/service_kit/bounded_pool/test_hosts.py::test_a_silent_server_comes_first",
+        "tests/service_kit/bounded_pool/test_hosts.py::test_a_server_that_can_write_comes_last",
+    ),
+    "service_kit/bounded_pool/warnings.py": (
+        "tests/service_kit/bounded_pool/test_standby.py::test_a_wait_that_was_cancelled_is_unknown",
+        "tests/service_kit/bounded_pool/test_standby.py::test_only_warnings_count",
+    ),
+    "stack/beside.py": ("tests/chaos/test_upgrade.py::test_nothing_is_lost_or_doubled",),
+    "stack/database.py": (
+        "tests/stack/test_standby.py::test_there_and_back",
+        "tests/stack/test_standby.py::test_the_next_start_finds_the_promoted_server",
+    ),
+    "stack/promote.py": ("tests/stack/test_standby.py::test_nothing_to_promote",),
+    "stack/serving.py": (
+        "tests/stack/test_standby.py::test_a_running_stack_fails_over",
+        "tests/chaos/test_command_line.py::test_no_process_is_left",
+    ),
+    "stack/standby.py": (
+        "tests/stack/test_standby.py::test_commits_wait_for_the_standby",
+        "tests/stack/test_standby.py::test_a_standby_that_cannot_be_made",
+        "tests/stack/test_standby.py::test_a_promotion_that_fails",
     ),
     "stack/embedded.py": (
         "tests/chaos/test_command_line.py::test_no_process_is_left",
@@ -1387,6 +1443,11 @@ PROTOCOL: Mapping[str, Mapping[str, Tests]] = {
         ),
     },
     "Definite answers": {
+        "With a synchronous standby": (
+            "tests/billing_service/test_seal.py::test_what_another_transaction_committed",
+            "tests/order_service/test_seal.py::test_a_settled_order",
+            "tests/chaos/test_planted.py::test_a_planted_bug_is_caught",
+        ),
         "`GET /charges/{sequence_key}`": (
             "tests/billing_service/test_charges.py::test_what_a_key_did",
         ),

@@ -17,7 +17,7 @@ HARNESS = ("stack", "report", "chaos", "lab", "bench", "judge", "tests", EXAMPLE
 OURS = (*SERVICES, KIT, *HARNESS, "migrations")
 # chaos from the ground up: a package imports only those above it in this list. What is not listed may import them all.
 CHAOS = ("faults", "evidence", "promises", "harness", "steps", "scenarios", "runner")
-CHAOS_ON_TOP = ("soak", "mutation", "results", "compose", "arguments", "__main__")
+CHAOS_ON_TOP = ("soak", "mutation", "results", "compose", "patroni", "arguments", "__main__")
 # What the judge may use of the stack: Toxiproxy, and how a command ends.
 JUDGE_OF_STACK = {"early_signals", "interruption", "ports", "processes", "toxics", "toxiproxy"}
 # A reader takes it in at once; so long are the two halves, and no longer.

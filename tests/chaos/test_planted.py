@@ -33,7 +33,7 @@ async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug
     """A promise that speaks of the bug is broken, and the run fails; on the clean tree the same scenarios pass."""
 
     def open_with(
-        factories: Mapping[str, str], bound_s: float
+        factories: Mapping[str, str], bound_s: float, with_standby: bool
     ) -> AbstractAsyncContextManager[Harness]:
         return open_harness(
             tmp_path,
@@ -42,6 +42,7 @@ async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug
             usual_ports=False,
             servers=servers,
             bound_s=bound_s,
+            with_standby=with_standby,
         )
 
     hunted = await hunt(bug, open_with)

@@ -165,6 +165,18 @@ async def test_limits_are_a_setting_of_the_migrations(empty: str) -> None:
     assert limit == 7
 
 
+async def test_more_connections_than_the_server_has(empty: str) -> None:
+    """Sessions that wait for a standby stay: each service keeps its own connections, or the run says that it does not."""
+    code, output = await alembic(
+        empty, "upgrade", "head", MIGRATIONS_NOTIFICATION_CONNECTIONS_MAX="50"
+    )
+    connection = await asyncpg.connect(empty)
+    await connection.execute("ALTER ROLE notification_service CONNECTION LIMIT 20")
+    await connection.close()
+    assert code == 0, output
+    assert "one service can take those of another" in output
+
+
 MONEY = (
     "INSERT INTO billing.clients (client, first_incomplete) VALUES ('c', 10)",
     "INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents) VALUES ('alice', 100, 90)",

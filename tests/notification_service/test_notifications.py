@@ -18,6 +18,8 @@ from notification_service.arrivals import Arriving
 from notification_service.settings import Settings
 from notification_service.wire import Notification as NotificationBody
 from service_kit.bounded_pool import Connection
+from stack.postgres import PostgresCluster
+from tests.silent_standby import silent_standby
 
 TOKEN = "token-of-order_service"
 ORDER = str(UUID(int=1))
@@ -166,6 +168,18 @@ async def test_the_list_in_development(notifications: httpx.AsyncClient) -> None
     """The counterpart: in development the list needs no token."""
     del notifications.headers["Authorization"]
     assert await listed(notifications) == []
+
+
+async def test_arrivals_that_the_standby_may_not_have(
+    notifications: httpx.AsyncClient, cluster: PostgresCluster
+) -> None:
+    """They are listed only when the standby confirms, and a new one is acknowledged only then."""
+    assert (await notifications.post("/notifications", json=GOOD)).status_code == 202
+    async with silent_standby(cluster):
+        for path in (f"/notifications?order_id={ORDER}", "/notifications"):
+            assert (await notifications.get(path)).status_code == 503
+        assert (await notifications.post("/notifications", json=GOOD)).status_code == 503
+    assert (await notifications.get("/notifications")).status_code == 200
 
 
 async def counted(client: httpx.AsyncClient) -> float:

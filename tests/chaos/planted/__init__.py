@@ -52,11 +52,23 @@ def _migration(name: str, title: str, scenarios: tuple[str, ...], *promises: str
     return Bug(name, title, MappingProxyType({}), scenarios, frozenset(promises), sql)
 
 
+def _with_standby(name: str, title: str, scenarios: tuple[str, ...], *promises: str) -> Bug:
+    factories = {
+        service: f"{__name__}.standby:{name}_in_{service.removesuffix('_service')}"
+        for service in (ORDER, BILLING, NOTIFICATION)
+    }
+    return Bug(name, title, MappingProxyType(factories), scenarios, frozenset(promises))
+
+
 LOST_RESPONSE = "disconnect/response_lost/exactly_once/warm"
 LOST_REQUEST = "disconnect/request_lost/exactly_once/warm"
 CRASH_AFTER = "disconnect/crash_after_execution/exactly_once/warm"
 
 _ANSWERS_MAY_CHANGE = "DROP TRIGGER processed_keys_answer_stays ON billing.processed_keys"
+_UNSEALED = "; ".join(
+    f"CREATE OR REPLACE FUNCTION {schema}.sealed() RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+    for schema in ("billing", "orders", "notifications")
+)
 # What is left after each charge of a batch, as a sum that a window could give: declined amounts are in it.
 _SUMMED = r"""
     DO $do$ BEGIN
@@ -393,5 +405,37 @@ BUGS = (
         "X3",
         "L1",
         services=(ORDER, BILLING, NOTIFICATION),
+    ),
+    _migration(
+        "no_seal",
+        "what another transaction committed is told, whether the standby has it or not",
+        ("failover/sessions_terminated",),
+        "F1",
+        sql=_UNSEALED,
+    ),
+    _with_standby(
+        "deadline_sends_a_cancel",
+        "a deadline leaves its statement to asyncpg, which cancels it: a commit then waits no more",
+        ("failover/only_deadlines",),
+        "F2",
+    ),
+    _with_standby(
+        "warning_ignored",
+        "a commit that ends with a warning is taken for one that the standby has",
+        ("failover/wait_cancelled",),
+        "F1",
+    ),
+    _with_standby(
+        "commit_without_the_standby",
+        "synchronous_commit=local: committed before the standby has it",
+        ("failover/only_deadlines",),
+        "F1",
+        "F2",
+    ),
+    _with_standby(
+        "sessions_that_only_read_are_kept",
+        "a session that met a server which only reads goes back into the pool",
+        ("failover/turned_read_only",),
+        "F3",
     ),
 )
