@@ -23,5 +23,5 @@ def test_the_example_uses_inputs_that_the_action_has() -> None:
 def test_its_scripts_are_shell(number: int) -> None:
     """And every input that they use comes by the environment, so that none can become a command."""
     scripts = [step["run"] for step in _parsed("action.yml")["runs"]["steps"] if "run" in step]
-    subprocess.run(["bash", "-n"], input=scripts[number].encode(), check=True)
+    subprocess.run(["/bin/bash", "-n"], input=scripts[number].encode(), check=True)
     assert "${{" not in scripts[number]
