@@ -1,5 +1,6 @@
 # One image for the three services, the migrations and the opening of accounts; which one it is, the command says. The target
-# `lab` is another image, for deploy/lab.yml; of it the image that is built by default, which is the last one, has nothing.
+# `lab` is another image, for deploy/lab.yml; the image of the services has nothing of it. (Docker's older builder builds all
+# stages before the one that is named, so the lab comes after the services.)
 
 FROM python:3.13-slim AS build
 COPY requirements-services.lock /build/
@@ -15,6 +16,21 @@ COPY migrations /app/migrations
 COPY deploy/logging.json pyproject.toml LICENSE /app/
 # The root of a container is read-only, so bytecode is made here or at every start.
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM python:3.13-slim AS services
+# A fixed number, so that policies and volumes can name it; it has no login, and nothing in /app belongs to it.
+RUN groupadd --gid 10001 billed \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin billed
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+USER 10001:10001
+# uvicorn stops listening at SIGTERM and finishes what is in flight, for as long as a request can take and no longer.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--no-server-header", \
+            "--http", "service_kit.http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
+CMD ["order_service.app:create", "--port", "8001"]
 
 FROM ghcr.io/shopify/toxiproxy:2.12.0 AS toxiproxy
 
@@ -49,17 +65,5 @@ USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-E", "-m", "lab", "--host", "0.0.0.0", "--own-ports", "--no-browser", "--run-dir", "/run/lab"]
 
-FROM python:3.13-slim
-# A fixed number, so that policies and volumes can name it; it has no login, and nothing in /app belongs to it.
-RUN groupadd --gid 10001 billed \
- && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin billed
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-WORKDIR /app
-USER 10001:10001
-# uvicorn stops listening at SIGTERM and finishes what is in flight, for as long as a request can take and no longer.
-STOPSIGNAL SIGTERM
-ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--no-server-header", \
-            "--http", "service_kit.http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
-CMD ["order_service.app:create", "--port", "8001"]
+# What is built when no target is named.
+FROM services

@@ -64,9 +64,9 @@ class Tally:
         safe = ended.lanes[SAFE.name]
         challenge = self._challenges[ended.bug]
         witnessed = [attempt for attempt in safe.faults if attempt.is_witnessed]
-        challenge.tries += bool(safe.faults)
-        challenge.faults += len(witnessed)
         broken = broken_promise(safe)
+        challenge.tries += bool(safe.faults or broken)
+        challenge.faults += len(witnessed)
         if broken:
             challenge.hurt += 1
             challenge.broken = (broken, _CLAIMS[broken])

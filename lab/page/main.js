@@ -28,15 +28,25 @@ function fragment() {
   }
 }
 let lastShell = "nothing yet";
+// A click is answered at once; what comes of it, the server says.
+let sending = false;
+function send(now) {
+  sending = now;
+  for (const id of ["order", "tour-action"]) $(id).setAttribute("aria-busy", String(now));
+}
 const fail = (error) => {
-  say($("notice"), error.message);
-  $("notice").hidden = false;
+  send(false);
   local = error.message;
+  say($("notice"), local);
+  $("notice").hidden = false;
+  render();
 };
 const isVeiled = () => Boolean(state?.round) && veil.number === state.round.number && veil.guess === "";
 
 async function order(situation, guess = $("hide").checked) {
+  if (sending) return;
   local = "";
+  send(true);
   mine = { guess: guess && situation !== "success" };
   try {
     const { number } = await act("order", { situation });
@@ -48,6 +58,7 @@ async function order(situation, guess = $("hide").checked) {
 }
 
 function began(number) {
+  send(false);
   if (!mine) return;
   veil.number = number;
   veil.guess = mine.guess ? "" : null;
@@ -57,10 +68,13 @@ function began(number) {
 }
 
 async function plan(text) {
+  if (sending) return;
   local = "";
+  send(true);
   mine = { guess: false };
   try {
     await act("play", { plan: text });
+    send(false);
   } catch (error) {
     mine = null;
     fail(error);
@@ -90,6 +104,7 @@ function render() {
   tour.show(state, veiled);
   const busy = state.busy || (state.round && !state.round.over);
   $("order").disabled = Boolean(busy);
+  document.body.dataset.over = state.round?.over ? state.round.number : "";
   $("step").checked = state.step;
   $("cut").classList.toggle("pressed", state.cut);
   const notice = state.notice || local || state.busy;
@@ -110,7 +125,7 @@ function heard(event) {
   if (event.kind === "placed") {
     columns.clear();
     recorded = [];
-    if (mine) began(event.number);
+    began(event.number);
     $("log").scrollTop = $("log").scrollHeight;
   }
   if (event.column) {

@@ -220,7 +220,8 @@ def of_the_image(dockerfile: str, ignore: str) -> list[str]:
     wanted = {name for name in OURS if name not in HARNESS}
     offences = [f"not in the image: {name}" for name in sorted(wanted - copied)]
     offences += [f"in the image: {name}" for name in sorted(copied - wanted)]
-    if " AS " in stages[-1].splitlines()[0] or "lab" in re.findall(r"--from=(\w+)", built):
+    by_default = stages[-1].splitlines()[0]
+    if by_default != "FROM services" or "lab" in re.findall(r"--from=(\w+)", built):
         offences.append("what is built by default is not the services' image")
     if re.search(r"^COPY (--\S+ )*\.", dockerfile, re.MULTILINE):
         offences.append("the whole folder is copied")

@@ -85,6 +85,7 @@ def contract(name: str) -> str:
         "openapi": fastapi_behind(create()).openapi(),
         "metrics": metrics(registry()),
         "problems": problems(name),
+        "wire": wire(name),
     }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -95,6 +96,16 @@ def problems(name: str) -> dict[str, Any]:
     return {
         kind.slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
         for kind in kinds
+    }
+
+
+def wire(name: str) -> dict[str, Any]:
+    """The constants that a caller shares: names of headers, bounds, and which problems an answer may have."""
+    shared = vars(importlib.import_module(f"{name}.wire"))
+    return {
+        each: shared[each]
+        for each in sorted(shared)
+        if each.isupper() and isinstance(shared[each], dict | int | str)
     }
 
 

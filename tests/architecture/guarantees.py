@@ -727,7 +727,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/browser/test_lab.py::test_a_saved_file_replays_alone",
         "tests/lab/test_play.py::test_diagrams_and_the_saved_file",
     ),
-    "lab/held.py": ("tests/lab/test_play.py::test_messages_that_are_stopped",),
+    "lab/held.py": (
+        "tests/lab/test_messages.py::test_a_message_whose_service_has_gone_is_held_no_longer",
+        "tests/lab/test_play.py::test_messages_that_are_stopped",
+    ),
     "lab/history.py": (
         "tests/lab/test_history.py::test_two_pages_hear_the_same",
         "tests/lab/test_history.py::test_a_page_that_comes_again_gets_what_it_missed",
@@ -738,6 +741,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/browser/test_lab.py::test_the_tour_by_keyboard",
     ),
     "lab/messages.py": (
+        "tests/lab/test_messages.py::test_the_next_attempt_waits_for_the_end_of_the_fault",
         "tests/lab/test_play.py::test_messages_that_are_stopped",
         "tests/lab/test_play.py::test_a_situation",
     ),

@@ -264,6 +264,27 @@ async def test_a_round_that_a_crash_cut_short(rig: Rig, owner: Owner) -> None:
     assert await rig.collector.run_once() == 0
 
 
+async def test_a_client_that_declares_nothing_new(
+    rig: Rig, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one round without work, rounds do not look at its keys again until its mark rises."""
+    served: list[str] = []
+    forget = forgetting.forget
+
+    async def recorded(pool: Any, client: str, *arguments: Any, **named: Any) -> int:
+        served.append(client)
+        return await forget(pool, client, *arguments, **named)
+
+    monkeypatch.setattr(forgetting, "forget", recorded)
+    await store(owner, "a", 1, 5)
+    await rig.collector.announce("a", 4)
+    deleted = [await rig.collector.run_once() for _ in range(3)]
+    assert (deleted, served) == ([3, 0, 0], ["a"])
+    await rig.collector.announce("a", 5)
+    assert await rig.collector.run_once() == 1
+    assert served == ["a", "a"]
+
+
 async def test_the_mark_is_moved_before_a_key_is_deleted(
     rig: Rig, owner: Owner, pool: BoundedPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

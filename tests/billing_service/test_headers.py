@@ -160,6 +160,14 @@ def test_a_key_without_quotes(value: str) -> None:
     assert "in double quotes" in caught.value.detail
 
 
+def test_another_header_that_is_malformed() -> None:
+    """The answer names the header."""
+    with pytest.raises(Problem) as caught:
+        headers.retry_flag(request(("Idempotency-Retry", "yes, please")))
+    assert caught.value.kind.slug == "header-malformed"
+    assert "Idempotency-Retry" in caught.value.detail
+
+
 def test_what_is_published_is_what_is_enforced() -> None:
     """The bounds of the OpenAPI document are those of the functions."""
     schemas: dict[str, Any] = {str(each["name"]): each["schema"] for each in headers.PARAMETERS}

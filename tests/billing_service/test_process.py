@@ -10,12 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from billing_service import problems, process, readiness
+from billing_service.outcomes import AccountUnknown
 from billing_service.process import Billing
 from billing_service.settings import Settings
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import Bounds
 from service_kit.problem_details import Problem
+from tests.billing_service.replica import sample
 
 
 def settings(**changes: Any) -> Settings:
@@ -117,9 +119,9 @@ async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """With group commit switched off, a charge goes through the single transaction, with all that it was asked with."""
     asked: list[tuple[Any, ...]] = []
 
-    async def charge(*arguments: Any) -> str:
+    async def charge(*arguments: Any) -> AccountUnknown:
         asked.append(arguments)
-        return "outcome"
+        return AccountUnknown()
 
     monkeypatch.setattr("billing_service.charge.charge", charge)
     billing = Billing(settings(group_commit=False))
@@ -128,8 +130,7 @@ async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def awaited() -> bool:
         return True
 
-    outcome: object = await billing.charge("curl", 7, request, awaited)
-    assert outcome == "outcome"
+    assert await billing.charge("curl", 7, request, awaited) == AccountUnknown()
     assert asked == [(billing.pool, "curl", 7, request, billing.decline_body, awaited)]
 
 
@@ -167,3 +168,15 @@ async def test_the_address_of_the_problems() -> None:
         json.loads(catalogue.render(problem))["type"]
         == "https://billing.example/problems/key-voided"
     )
+
+
+async def test_what_is_watched() -> None:
+    """The charges that wait and the connections in use are read whenever the metrics are."""
+    billing = Billing(settings())
+    assert sample(billing.metrics.registry, "billing_queue_length") == 0
+    assert sample(billing.metrics.registry, "billing_pool_connections_in_use") == 0
+
+
+async def test_how_long_keys_are_kept() -> None:
+    """The pages of the problems say so."""
+    assert Billing(settings()).catalogue.retention == problems.RETENTION != ""

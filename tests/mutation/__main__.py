@@ -140,7 +140,7 @@ class Run:
         self._total = len(mutants)
         self._started_s = time.monotonic()
         choice = Choice(PROJECT, net, self._options.budget)
-        self._controls = await play(mutants, choice, pool, self._judged)
+        await play(mutants, choice, pool, self._judged, self._controls)
 
     def _measured(self, file: str, done: int, total: int) -> None:
         pace_s = (time.monotonic() - self._started_s) / done

@@ -27,6 +27,7 @@ _SAME_NAME = 0.3
 _HAS_KILLED = 0.2
 _NAMED = 0.1
 _WRITTEN_DOWN = 0.01
+_PAGES = "tests/architecture/"
 # Words of SQL are shorter than the names of this schema.
 _SHORT_NAME = 4
 
@@ -96,7 +97,9 @@ class Choice:
             if place.names & self._words_of_tests.get(test.file, frozenset())
         }
         importing = {
-            test.id for test in self._net.tests.values() if path in self._imports.get(test.file, ())
+            test.id
+            for test in self._net.tests.values()
+            if path in self._imports.get(test.file, ()) or test.file.startswith(_PAGES)
         }
         return users | mentioned | importing or self._net.executing_file(path)
 
@@ -178,7 +181,7 @@ class Choice:
             cost *= _SAME_FOLDER if schema.rstrip("s") in test.file else 1
             # Parameters of a test name the table, the column and the constraint that it is about.
             cost *= _NAMED ** _named(test, mutant)
-        if test.file.startswith("tests/architecture/"):
+        if test.file.startswith(_PAGES):
             # It compares all that a service says of itself with what is written down.
             cost *= _WRITTEN_DOWN
         if test.file.startswith(f"tests/{folder}/"):

@@ -74,15 +74,15 @@ async def play(
     choice: Choice,
     pool: Sequence[Worker],
     told: Callable[[Verdict], None],
-) -> list[str]:
+    controls: list[str],
+) -> None:
     """Plays all of them; `told` hears each verdict at once.
 
-    Returns an entry for each control: the test that failed without any mutant, empty when none did. Raises `StackError` when the
-    tests cannot be run at all.
+    Each control adds an entry to `controls`: the test that failed without any mutant, empty when none did. Raises `StackError` when
+    the tests cannot be run at all.
     """
     for worker in pool:
         await worker.ask(kind="begin", files=choice.files)
-    controls: list[str] = []
     played = itertools.count(1)
 
     async def work(worker: Worker, mutant: Mutant) -> None:
@@ -95,7 +95,6 @@ async def play(
         told(verdict)
 
     await _share(pool, mutants, work)
-    return controls
 
 
 async def _share(pool: Sequence[Worker], items: Iterable[Any], work: Callable[..., Any]) -> None:
@@ -143,7 +142,7 @@ async def _judged(
         return Verdict(mutant, KILLED, reason=f"not possible: {exc}", tests=len(tests))
     seconds = float(answer.get("seconds", 0.0))
     if "died" in answer or ("result" in answer and _says_nothing(answer["result"])):
-        await _require_sound(worker, tests[0])
+        await control(worker, tests[:1])
     if "hung" in answer:
         return Verdict(mutant, HUNG, tests=len(tests), seconds=seconds)
     if "died" in answer:
@@ -166,7 +165,10 @@ def _says_nothing(result: dict[str, Any]) -> bool:
 
 
 async def control(worker: Worker, tests: Sequence[Test]) -> str:
-    """Plays tests without any mutant; the name of the one that failed, or nothing."""
+    """Plays tests without any mutant; the name of the one that failed, or nothing.
+
+    Raises `StackError` when they cannot be played at all.
+    """
     answer = await worker.ask(
         kind="play",
         ids=[test.id for test in tests],
@@ -175,16 +177,11 @@ async def control(worker: Worker, tests: Sequence[Test]) -> str:
         timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * sum(test.seconds for test in tests),
     )
     if "result" not in answer:
-        return "the worker's child"
+        raise StackError("without any mutant the tests do not end. No verdict is possible.")
     if _says_nothing(answer["result"]):
-        return f"pytest itself, with code {answer['result']['code']}"
+        code = answer["result"]["code"]
+        raise StackError(f"without any mutant pytest ends with {code}. No verdict is possible.")
     return str(answer["result"]["failed"])
-
-
-async def _require_sound(worker: Worker, test: Test) -> None:
-    failed = await control(worker, [test])
-    if failed:
-        raise StackError(f"without any mutant there fails: {failed}. No verdict is possible.")
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ def mutant(old: str, new: str) -> Mutant:
 
 async def judged(worker: Worker, *mutants: Mutant) -> list[Verdict]:
     verdicts: list[Verdict] = []
-    await play(mutants, Choice(worker.workspace.folder, net()), [worker], verdicts.append)
+    await play(mutants, Choice(worker.workspace.folder, net()), [worker], verdicts.append, [])
     return verdicts
 
 

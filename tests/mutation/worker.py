@@ -105,6 +105,7 @@ class WarmChild:
         self._project = project
         self._requests: Any = None
         self._answers = -1
+        self._gone = True
 
     def begin(self, files: list[str], server: dict[str, Any]) -> None:
         """Collects these files of tests."""
@@ -127,20 +128,25 @@ class WarmChild:
         os.close(answer_end)
         self._requests = os.fdopen(self_request, "w", encoding="utf-8")
         self._answers = self_answer
+        self._gone = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer of its fork; `{"died": …}` when it is gone."""
+        """The answer of its fork; when the child itself is gone, the answer that the mutant was not planted."""
+        not_planted: dict[str, Any] = {"result": {"swapped": False}}
+        if self._gone:
+            return not_planted
+        line = b""
         try:
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
+            while not line.endswith(b"\n"):
+                part = os.read(self._answers, _PIPE_BYTES)
+                if not part:
+                    raise BrokenPipeError
+                line += part
         except OSError:
-            return {"died": 1}
-        line = b""
-        while not line.endswith(b"\n"):
-            part = os.read(self._answers, _PIPE_BYTES)
-            if not part:
-                return {"died": 1}
-            line += part
+            self._gone = True
+            return not_planted
         answer: dict[str, Any] = json.loads(line)
         return answer
 
