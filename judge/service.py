@@ -27,6 +27,7 @@ _PAUSE_S = 0.03
 _RESTARTS = 5
 _RESTART_PAUSE_S = 0.3
 _GRACE_S = 5.0
+_CLOSED_TIMEOUT_S = 10.0
 _LINE_SHOWN = 200
 
 
@@ -94,7 +95,12 @@ class Service:
         Raises `ServiceError` when something still listens: then it was not the service that died.
         """
         await self._end()
-        if await self._listens():
+        # The threads of a killed process end one after the other, and the last one closes its sockets.
+        ends = time.monotonic() + _CLOSED_TIMEOUT_S
+        while await self._listens():
+            if time.monotonic() < ends:
+                await asyncio.sleep(_PAUSE_S)
+                continue
             raise ServiceError(
                 f"something still listens at {self._config.service.url} after kill -9: start must run the service "
                 "itself, and not have a container or another program run it."
@@ -197,7 +203,9 @@ class Service:
                 _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         except (OSError, TimeoutError):
             return False
+        # A port without a listener may be chosen as the connection's own: then it is connected to itself.
+        itself = writer.get_extra_info("sockname") == writer.get_extra_info("peername")
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-        return True
+        return not itself

@@ -9,7 +9,7 @@ from judge.play import Play
 
 _RETRIES = 3
 # A second effect may be made in the background, after the answer.
-_QUIET_S = 2.5
+_QUIET_S = 2.0
 
 
 async def _replay(play: Play) -> None:

@@ -25,7 +25,7 @@ from stack.toxics import Latency
 _TWINS = 8
 _TWINS_SLOW = 4
 _SLOW_S = 0.3
-_ROUNDS = 6
+_ROUNDS = 5
 _ROUNDS_END_S = 4.0
 # Held until it is let go.
 _HOLD = Latency(latency_ms=600_000, stream="upstream")
