@@ -106,7 +106,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
 
 
 # Accepts one or two wrong letters, or a name without its end.
-_NEAR = 0.55
+_NEAR = 0.58
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,4 +125,6 @@ async def _shop(failover: Failover, place: int) -> None:
             if response is not None and response.status_code == httpx.codes.CREATED:
                 failover.billed += 1
                 break
-            await asyncio.sleep(_PAUSE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE_S):
+                    await failover.stopped.wait()
