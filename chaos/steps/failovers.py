@@ -1,9 +1,9 @@
 """Steps of a failover: the standby is cut off, a wait for it ends without it, the primary dies, the standby is promoted.
 
 Guarantee: Postgres itself says what its log holds and what the standby has received, which rows are visible on the old
-primary, and which are absent on the new one.
+primary, and which are absent on the standby that is promoted.
 
-Long because a failover is one chain of steps, whose readings of both servers stand beside them.
+Long because a failover is one chain of steps that share what they cut off, end and promote.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import asyncpg
 import httpx
 
 from chaos.evidence.readings import Check
 from chaos.harness.context import Context
 from chaos.harness.failover import CLIENT, OPEN, RESTARTING, Charging, Failover
 from chaos.harness.harness import BOUND_S
+from chaos.steps import failover_rows
 from chaos.steps.step import STANDBY, Needs
 from stack.toxics import Timeout
-from stack.waiting import NotSeen, until
+from stack.waiting import until
 
 PROMISE_OF_ANSWERS = "F3"
 CLAIM_OF_ANSWERS = "after a promotion every replica answers again, without a restart"
@@ -37,13 +37,6 @@ WaitEnd = Literal[
     "cancelled", "terminated", "crashed", "restarted", "restarted read-only", "only the deadline"
 ]
 
-_VISIBLE = """
-    SELECT (SELECT count(DISTINCT sequence_key) FROM billing.ledger WHERE account = ANY ($1)) AS fast,
-           (SELECT count(DISTINCT sequence_key) FROM billing.ledger WHERE account = ANY ($2)) AS single,
-           (SELECT count(*) FROM orders.orders WHERE customer = $3) AS orders,
-           (SELECT count(*) FROM billing.processed_keys WHERE client = $4 AND sequence_key = $5 AND status = 410) AS voided,
-           (SELECT count(*) FROM billing.clients WHERE client = $4 AND first_incomplete > $6) AS forgotten
-"""
 _WAITING = "SELECT pid, usename FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 _END_WAITS = {
     "cancelled": "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
@@ -173,7 +166,7 @@ class EndTheWait:
         failover = context.failover
         if self.how == "only the deadline":
             await asyncio.wait(failover.sending, timeout=BOUND_S)
-            visible = await _visible(failover)
+            visible = await failover_rows.visible(failover)
             hidden = visible["single"] == visible["orders"] == visible["voided"] == 0
             hidden = hidden and visible["fast"] == 1
             detail = f"what became visible without the standby: {dict(visible)}"
@@ -197,7 +190,7 @@ class EndTheWait:
             finally:
                 await connection.close()
         try:
-            visible = await _visible(failover)
+            visible = await failover_rows.visible(failover)
         except RESTARTING:
             return False
         # Of the fast path, one charge was executed before the cut.
@@ -252,35 +245,36 @@ class LosePrimary:
 
     async def perform(self, context: Context) -> None:
         failover, servers = context.failover, context.services.database_servers
-        old, before = servers.primary, await _visible(failover)
+        old, before = servers.primary, await failover_rows.visible(failover)
         if self.behind:
-            written, received = await _positions(context)
+            written, received = await failover_rows.positions(context)
             context.witness(
                 "the primary's log lies beyond what the standby had received",
                 seen=written > received,
                 instead=f"{written} and {received}",
             )
-        if self.only_reads:
-            await servers.cut_replication()
-            await servers.promote(beside=old)
-        else:
-            await servers.end_primary()
-            await servers.promote()
+        await (servers.cut_replication() if self.only_reads else servers.end_primary())
+        # Read before the promotion: after it, the services execute anew what was lost.
+        after = await failover_rows.received_rows(context)
+        await servers.promote(beside=old if self.only_reads else None)
         promoted_s = time.monotonic()
         context.harness.refresh_target()
-        after = await _visible(failover)
         if self.behind:
             gone = (
                 after["single"] == after["orders"] == after["voided"] == after["forgotten"] == 0
                 and after["fast"] == 1
             )
             context.witness(
-                "the rows are absent on the new primary", seen=gone, instead=str(dict(after))
+                "the rows are absent on the server that is promoted",
+                seen=gone,
+                instead=str(dict(after)),
             )
         else:
             same = dict(after) == dict(before)
             context.witness(
-                "the rows are there on the new primary", seen=same, instead=str(dict(after))
+                "the rows are there on the server that is promoted",
+                seen=same,
+                instead=str(dict(after)),
             )
         answered = await context.until(
             lambda: _all_answer(failover), "every replica answers after the promotion"
@@ -323,43 +317,6 @@ async def _witness_waits(context: Context, roles: set[str]) -> None:
     finally:
         await connection.close()
     context.witness(f"commits of {' and '.join(sorted(roles))} wait for the standby", seen=seen)
-
-
-async def _visible(failover: Failover) -> asyncpg.Record:
-    connection = await failover.connect()
-    try:
-        row = await connection.fetchrow(
-            _VISIBLE,
-            [failover.customer],
-            [each.account for each in failover.single],
-            failover.customer,
-            CLIENT,
-            failover.voided.key,
-            failover.forgotten.key,
-        )
-    finally:
-        await connection.close()
-    if row is None:
-        raise RuntimeError("an aggregate without a row")
-    return row
-
-
-async def _positions(context: Context) -> tuple[int, int]:
-    """How far the primary has written its log, and how far the standby has received it, in bytes."""
-    servers = context.services.database_servers
-    if servers.standby is None:
-        raise NotSeen("there is no standby")
-    found = []
-    for server, function in (
-        (servers.primary, "pg_current_wal_flush_lsn()"),
-        (servers.standby, "pg_last_wal_receive_lsn()"),
-    ):
-        connection = await asyncpg.connect(server.url("postgres"), timeout=BOUND_S)
-        try:
-            found.append(int(await connection.fetchval(f"SELECT {function} - '0/0'::pg_lsn")))
-        finally:
-            await connection.close()
-    return found[0], found[1]
 
 
 async def _all_answer(failover: Failover) -> bool:
