@@ -7,6 +7,7 @@ import asyncpg
 import httpx
 
 from stack.postgres import PostgresCluster
+from tests.evidence import seen
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
@@ -31,13 +32,10 @@ async def test_terminated_backends(database: Any, charge: Charge) -> None:
     """A connection that is ended by an administrator costs one 503 at most."""
     await charge(1)
     owner = await asyncpg.connect(database.owner)
-    await owner.execute(
-        """
-        SELECT pg_terminate_backend(pid)
-        FROM pg_stat_activity
-        WHERE application_name = 'billing_service' AND datname = current_database()
-        """
-    )
+    sessions = "FROM pg_stat_activity WHERE application_name = 'billing_service' AND datname = current_database()"
+    await owner.execute(f"SELECT pg_terminate_backend(pid) {sessions}")
+    # Until a session has ended, a charge may still begin on it.
+    await seen(lambda: owner.fetchval(f"SELECT count(*) = 0 {sessions}"), "the sessions have ended")
     await owner.close()
     statuses = [(await charge(2, order=2)).status_code for _ in range(2)]
     assert statuses[0] in (201, 503)
