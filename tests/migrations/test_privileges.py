@@ -46,7 +46,10 @@ SETTINGS = {
     "billing.charge_batch": ["lock_timeout=20ms"],
     "billing.charge_plain": ["lock_timeout=20ms"],
     "billing.refuse": ["search_path=pg_catalog"],
+    "billing.sealed": ["search_path=pg_catalog"],
+    "notifications.sealed": ["search_path=pg_catalog"],
     "orders.refuse": ["search_path=pg_catalog"],
+    "orders.sealed": ["search_path=pg_catalog"],
 }
 
 _OF_TABLES = """
