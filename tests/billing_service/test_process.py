@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
+import billing_service.charge
 from billing_service import problems, process, readiness
 from billing_service.outcomes import AccountUnknown
 from billing_service.process import Billing
@@ -149,15 +150,15 @@ async def test_readiness_asks_the_database_to_write(monkeypatch: pytest.MonkeyPa
     """What is missing is named; a process that misses nothing can charge."""
     proofs: list[Any] = []
 
-    async def missing(self: BoundedPool, proof: Any) -> str | None:
-        proofs.append(proof)
+    async def missing(self: BoundedPool, prove: Any, confirm: Any) -> str | None:
+        proofs.append((prove, confirm))
         return "it cannot be reached" if len(proofs) == 1 else None
 
     monkeypatch.setattr(BoundedPool, "missing", missing)
     billing = Billing(settings())
     assert await billing.missing() == "the database: it cannot be reached"
     assert await billing.missing() is None
-    assert proofs == [readiness.prove_writable] * 2
+    assert proofs == [(readiness.prove_writable, billing_service.charge.seal)] * 2
 
 
 async def test_the_address_of_the_problems() -> None:
