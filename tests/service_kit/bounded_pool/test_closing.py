@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from service_kit.bounded_pool import BoundedPool
 from tests.evidence import BOUND_S, seen
 from tests.service_kit.bounded_pool.conftest import APPLICATION
@@ -11,12 +13,12 @@ from tests.service_kit.http_guard.connection import next_turn
 GONE = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
 
 
-async def opened(database: Any, deadline_s: float) -> BoundedPool:
+async def opened(database: Any) -> BoundedPool:
     pool = BoundedPool(
         database.billing,
         application=APPLICATION,
         size_max=2,
-        deadline_s=deadline_s,
+        deadline_s=BOUND_S,
         lock_timeout_s=5,
         idle_in_transaction_timeout_s=5,
     )
@@ -24,12 +26,16 @@ async def opened(database: Any, deadline_s: float) -> BoundedPool:
     return pool
 
 
-async def test_a_connection_that_never_ends_is_cut_off(database: Any, owner: Any) -> None:
+async def test_a_connection_that_never_ends_is_cut_off(
+    database: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the deadline its socket is closed, so neither the process nor Postgres keeps its session."""
-    pool = await opened(database, 0.3)
+    pool = await opened(database)
     raw: Any = pool._pool
     # In use by something that has no deadline.
     held = await raw.acquire()
+    # Only now, because connecting has the deadline of the pool.
+    monkeypatch.setattr(pool, "_deadline_s", 0.1)
     pid = held.get_server_pid()
     assert not await owner.fetchval(GONE, pid)
     async with asyncio.timeout(BOUND_S):
@@ -39,7 +45,7 @@ async def test_a_connection_that_never_ends_is_cut_off(database: Any, owner: Any
 
 async def test_a_connection_that_ends_in_time_is_not_cut_off(database: Any) -> None:
     """The control: what is begun when the pool is closed has its answer."""
-    pool = await opened(database, BOUND_S)
+    pool = await opened(database)
     async with pool.connection() as connection:
         closing = asyncio.create_task(pool.close())
         for _ in range(10):
