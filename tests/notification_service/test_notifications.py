@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 import notification_service.app
 from notification_service import arrivals
 from notification_service.arrivals import Arriving
+from notification_service.process import Notifications
 from notification_service.settings import Settings
 from notification_service.wire import Notification as NotificationBody
 from service_kit.bounded_pool import Connection
@@ -230,3 +231,67 @@ async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
     assert latest == of_order[::-1]
     # A page has an end, however many there are: the oldest are left out.
     assert [row.text for row in page] == of_order[::-1] * 5
+
+
+def texts(*given: str) -> list[Arriving]:
+    """Arrivals of one order. Not validated, because a text may be one that Postgres refuses."""
+    return [
+        Arriving("order_service", NotificationBody.model_construct(**as_sent(text)))
+        for text in given
+    ]
+
+
+def as_sent(text: str) -> dict[str, Any]:
+    return {
+        "notification_id": UUID(GOOD["notification_id"]),
+        "order_id": UUID(ORDER),
+        "customer": GOOD["customer"],
+        "text": text,
+    }
+
+
+@pytest.fixture
+async def process(database: Any) -> AsyncIterator[Notifications]:
+    """What a process of the service holds, without HTTP: so a test decides what arrives together."""
+    held = Notifications(
+        Settings(
+            database_url=SecretStr(database.notification),
+            tokens={"order_service": (SecretStr(TOKEN),)},
+        )
+    )
+    await held.pool.open()
+    yield held
+    await held.drain()
+    await held.pool.close()
+
+
+async def test_arrivals_of_a_group_share_a_transaction(
+    database: Any, process: Notifications
+) -> None:
+    """Those that come together cost one commit, and the standby confirms once; the next one is a transaction of its own."""
+    await asyncio.gather(*map(process.show, texts(*map(str, range(7)))))
+    await process.show(texts("later")[0])
+    owner = await asyncpg.connect(database.owner)
+    rows = await owner.fetch(
+        "SELECT text, xmin::text AS by FROM notifications.arrivals ORDER BY arrival_id"
+    )
+    await owner.close()
+    assert [row["text"] for row in rows] == [*map(str, range(7)), "later"]
+    *together, later = [row["by"] for row in rows]
+    assert len(set(together)) == 1
+    assert later not in together
+
+
+async def test_an_arrival_that_cannot_be_stored(database: Any, process: Notifications) -> None:
+    """Only its own sender is told so. The others of its group are stored once, not once with it and once without."""
+    given = texts("before", "no \x00 in Postgres", "after")
+    outcomes = await asyncio.gather(*map(process.show, given), return_exceptions=True)
+    owner = await asyncpg.connect(database.owner)
+    rows = await owner.fetch("SELECT text FROM notifications.arrivals")
+    await owner.close()
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None),
+        asyncpg.CharacterNotInRepertoireError,
+        type(None),
+    ]
+    assert sorted(row["text"] for row in rows) == ["after", "before"]

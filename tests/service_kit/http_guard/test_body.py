@@ -159,11 +159,23 @@ async def test_a_body_that_is_not_read() -> None:
     assert len(connection.protocol.cycle.body) == 0
 
 
-async def test_expect_100_continue() -> None:
-    """The caller waits with its body until it is asked for it."""
+@pytest.mark.parametrize("expected", [b"100-continue", b"100-CONTINUE", b"100-Continue"])
+async def test_expect_100_continue(expected: bytes) -> None:
+    """The caller waits with its body until it is asked for it. RFC 9110, section 10.1.1: upper and lower case are the same."""
     connection = Connection()
-    await connection.receive(POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    await connection.receive(POST + b"Expect: " + expected + b"\r\nContent-Length: 3\r\n\r\n")
     assert connection.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
     await connection.receive(b"abc")
     answer = (await connection.answers())[-1]
+    assert answer.json["body"] == "abc"
+
+
+@pytest.mark.parametrize("field", [b"", b"Expect: 200-ok\r\n", b"Expected: 100-continue\r\n"])
+async def test_a_caller_that_does_not_wait_is_not_asked(field: bytes) -> None:
+    """The control: the answer is all that is written."""
+    connection = Connection()
+    await connection.receive(POST + field + b"Content-Length: 3\r\n\r\n")
+    assert connection.transport.written == b""
+    await connection.receive(b"abc")
+    (answer,) = await connection.answers()
     assert answer.json["body"] == "abc"

@@ -4,6 +4,7 @@ import asyncio
 import math
 
 import pytest
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service_kit.http_guard import Guard, Settings
 from tests.service_kit.http_guard.connection import Connection
@@ -133,6 +134,29 @@ async def test_so_many_requests_at_a_time() -> None:
     answers = await connection.answers()
     assert [answer.json["query"] for answer in answers] == [*map(str, range(100)), ""]
     assert not connection.transport.paused
+
+
+def posts(length: int) -> bytes:
+    """The head of a request with so many bytes to come."""
+    return b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length
+
+
+async def test_a_body_whose_request_waits_for_its_turn() -> None:
+    """No more of it is read than the high-water mark, until the application asks for it; then the rest is, and it is whole."""
+    connection = Connection()
+    whole = b"x" * HIGH_WATER_LIMIT + b"yz"
+    await connection.receive(WAIT + posts(len(whole)), whole[:HIGH_WATER_LIMIT])
+    # The control: up to the mark, the peer is not slowed down.
+    assert not connection.transport.paused
+    await connection.receive(b"y")
+    assert connection.transport.paused
+    connection.echo.go.set()
+    await connection.turn()
+    assert not connection.transport.paused
+    await connection.receive(b"z")
+    answers = await connection.answers()
+    assert [answer.status for answer in answers] == [200, 200]
+    assert answers[1].json["body"].encode() == whole
 
 
 @pytest.mark.parametrize("body", [b"", b"abc"])
