@@ -84,7 +84,8 @@ class Dispatcher:
         """Takes over orders of dead processes in a loop, until it is cancelled."""
         while True:
             # `gather` returns the exception: no failure of one round, not even a defect, may end the loop.
-            (end,) = await asyncio.gather(self._round(), return_exceptions=True)
+            a_round = asyncio.create_task(self._round(), name="a round of taking over")
+            (end,) = await asyncio.gather(a_round, return_exceptions=True)
             failed = isinstance(end, BaseException)
             if isinstance(end, DatabaseTrouble | LockWaitTooLong):
                 log.warning("cannot look for orders to take over", reason=str(end))

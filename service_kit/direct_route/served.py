@@ -4,6 +4,7 @@ Guarantee: a request for a direct route passes the application's own middleware,
 as under FastAPI.
 """
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -42,8 +43,11 @@ def served(app: FastAPI) -> Starlette:
         if isinstance(route, DirectRoute)
     ]
     of_all_routes, app.user_middleware = app.user_middleware, [Middleware(HeadAsGet)]
+    all_others = Mount("/", app=app)
+    # Its dot matches no line break, so a path with one would not come as far as the checks of the parameters.
+    all_others.path_regex = re.compile(all_others.path_regex.pattern, re.DOTALL)
     outer = Starlette(
-        routes=[*direct, Mount("/", app=app)],
+        routes=[*direct, all_others],
         middleware=of_all_routes,
         exception_handlers=app.exception_handlers,
         lifespan=app.router.lifespan_context,

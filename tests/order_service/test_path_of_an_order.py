@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from order_service.settings import Settings
+from tests.evidence import seen
 from tests.order_service.conftest import Shop
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("order_service/", "billing_service/")
 # They run all the time, with an order or without one.
-IN_THE_BACKGROUND = ("take over", "forget keys")
+IN_THE_BACKGROUND = ("take over", "a round of taking over", "forget keys")
 FILE = re.compile(r"`((?:order|billing)_service/[\w/]+\.py)`")
 FILES_MAX = 10
 
@@ -50,14 +51,27 @@ def _in_the_background() -> bool:
     return task is not None and task.get_name() in IN_THE_BACKGROUND
 
 
+def _under_way() -> set[str]:
+    """The tasks of the services, but those that run all the time."""
+    return {
+        task.get_name() for task in asyncio.all_tasks() if task.get_name() not in IN_THE_BACKGROUND
+    }
+
+
 async def test_the_files_that_an_order_passes(shop: Shop) -> None:
     """Ten hand the request on, each once and in the listed order; all other files that it enters are named, and no more."""
     page = (PROJECT / "docs" / "map.md").read_text(encoding="utf-8")
     listed = page.partition("## How one order flows")[2].partition("Each charge of a batch")[0]
     rows = [FILE.findall(line) for line in listed.splitlines() if line.startswith("|")]
     way = [row[0] for row in rows if row]
-    # What is done once in a process is done.
+    idle = _under_way()
+
+    async def nothing_is_under_way() -> bool:
+        return _under_way() <= idle
+
+    # What is done once in a process is done, and what follows the answer, too: the notification and its record.
     assert (await shop.place()).status_code == 201
+    await seen(nothing_is_under_way, "the first order is done with")
     passed = Passed()
     before = sys.getprofile()
     sys.setprofile(passed.called)
