@@ -170,7 +170,8 @@ def ambiguous_commit_is_failure() -> ASGIApp:
         try:
             return await _charge(*arguments)
         except DatabaseTrouble:
-            return outcomes.AccountUnknown()
+            # A refusal that its caller takes for a fact; for an unknown account the caller would void the key.
+            return outcomes.KeyReused()
 
     vars(billing_service.charge)["charge"] = charge
     return _planted()
