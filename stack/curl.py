@@ -57,6 +57,7 @@ def print_by_hand(
         f"curl {urls['order_service']}/orders {_client(order_tokens)}-H 'Content-Type: application/json' "
         """-d '{"customer": "alice", "amount_cents": 1999, "item": "book", "delivery": "at_least_once"}'""",
         '# Each attempt in the answer took the money. Again with "delivery": "exactly_once": one key, paid once.',
+        "# Or by hand on a page, with every message in sight: make lab",
         "",
     )
     _print(console, lines)

@@ -110,6 +110,8 @@ async def test_the_tour_by_keyboard(tab: Tab, lab: RunningLab, photographs: Path
             paid.append(await compare(page, lab))
             if step in (1, 5, 7):
                 await own.photograph(photographs / f"lab-tour-{step + 1}.png")
+            if step == 5:
+                await _picture_for_the_readme(page, photographs)
             await page.keyboard.press("ArrowRight")
         assert (await page.locator("#tour-where").inner_text()).startswith("over")
         complaints = own.complaints()
@@ -119,6 +121,14 @@ async def test_the_tour_by_keyboard(tab: Tab, lab: RunningLab, photographs: Path
     assert held[0] == held[2] == 1
     assert held[1] >= 3
     assert complaints == []
+
+
+async def _picture_for_the_readme(page: Page, photographs: Path) -> None:
+    """The top of the page after the outage, light and dark: docs/lab-light.png and docs/lab-dark.png are copies."""
+    await page.evaluate("() => scrollTo(0, 0)")
+    for scheme in ("dark", "light"):
+        await page.emulate_media(color_scheme=scheme)
+        await page.screenshot(path=photographs / f"lab-{scheme}.png")
 
 
 async def _take_step(page: Page, lab: RunningLab) -> None:
