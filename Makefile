@@ -122,9 +122,11 @@ format: $(STAMP) ## Format the code
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@exec $(RUN) -m ruff format .
 
-lock: $(STAMP) ## Pin the newest versions with their hashes
+lock: $(STAMP) ## Pin the newest versions with their hashes (with PYTHON=python3.13)
 	@$(RUN) -m pip install --quiet pip-tools
 	@$(COMPILE) -o requirements.lock --extra=services --extra=dev pyproject.toml
+	@# With Python 3.13 there is one package more, which no other Python can install: so make the lock with 3.13.
+	@sed -i "s/^pyyaml-ft==[0-9.]*/& ; python_version == '3.13'/" requirements.lock
 	@# Of the extra alone: what the judge needs is not for the image of the services.
 	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["services"], sep="\n")' \
 	  | $(COMPILE) -o requirements-services.lock -
