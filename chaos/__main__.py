@@ -105,7 +105,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return worst([cell.verdict for cell in played]).exit_code
 
 
-# Accepts one or two wrong letters, or a name without its end.
+# Accepts one or two wrong letters.
 _NEAR = 0.58
 
 
@@ -137,7 +137,8 @@ def _unknown(kind: str, name: str, known: Sequence[str], command: str) -> str:
     """A sentence for a name that is not known, with those that are near it."""
     # A name is given by its parts, too.
     parts = dict.fromkeys(part for whole in known for part in (whole, *whole.split("/")))
-    near = difflib.get_close_matches(name, parts, cutoff=_NEAR)
+    begun = [part for part in parts if part.startswith(name)][:3]
+    near = begun or difflib.get_close_matches(name, parts, cutoff=_NEAR)
     hint = f" Do you mean {', '.join(near)}?" if near else ""
     return f"there is no {kind} {name}.{hint} '{chaos(*command.split())}' names them all."
 
