@@ -89,7 +89,11 @@ class Choice:
         if not place.at_import:
             return self._net.executing(path, place.lines)
         if place.function is not None:
-            return self._net.executing(path, place.function)
+            # Decorators and defaults: what the service says of itself may follow from them.
+            pages = {
+                name for name in self._net.tests if place.at_import and name.startswith(_PAGES)
+            }
+            return self._net.executing(path, place.function) | pages
         users = self._using(place.names) | self._net.executing(path, place.lines)
         mentioned = {
             test.id
