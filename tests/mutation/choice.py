@@ -160,7 +160,8 @@ class Choice:
         turns: Counter[str] = Counter()
         with_turn = []
         for test in tests:
-            with_turn.append((0 if _named(test, mutant) else turns[test.function], test))
+            first = _named(test, mutant) or test.file.startswith(_PAGES)
+            with_turn.append((0 if first else turns[test.function], test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []
