@@ -89,7 +89,11 @@ class Choice:
         if not place.at_import:
             return self._net.executing(path, place.lines)
         if place.function is not None:
-            return self._net.executing(path, place.function)
+            # Decorators and defaults: what the service says of itself may follow from them.
+            pages = {
+                name for name in self._net.tests if place.at_import and name.startswith(_PAGES)
+            }
+            return self._net.executing(path, place.function) | pages
         users = self._using(place.names) | self._net.executing(path, place.lines)
         mentioned = {
             test.id
@@ -156,7 +160,8 @@ class Choice:
         turns: Counter[str] = Counter()
         with_turn = []
         for test in tests:
-            with_turn.append((0 if _named(test, mutant) else turns[test.function], test))
+            first = _named(test, mutant) or test.file.startswith(_PAGES)
+            with_turn.append((0 if first else turns[test.function], test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []
