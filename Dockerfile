@@ -39,7 +39,7 @@ FROM python:3.13-slim AS lab
 COPY requirements.lock /build/
 RUN python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --no-binary python-etcd,ydiff --require-hashes -r /build/requirements.lock
+      --only-binary :all: --require-hashes -r /build/requirements.lock
 COPY --from=toxiproxy /toxiproxy /usr/local/bin/toxiproxy-server
 COPY service_kit /lab/service_kit
 COPY billing_service /lab/billing_service

@@ -1,23 +1,22 @@
 """Three nodes of Patroni and one etcd, as real processes on this machine.
 
-Guarantee: what is missing is a `StackError` of one sentence; a node is started by Patroni with deploy/patroni/patroni.yml
-alone; at the end no process is left, also none of a node that was paused or killed.
+Guarantee: a node is started by Patroni with deploy/patroni/patroni.yml alone; a cluster is whole only when etcd names a
+synchronous standby, so a strike never hits a leader that no node may succeed; at the end no process is left, also none of a
+node that was paused or killed.
 """
 
-import importlib.util
 import os
 import secrets
-import shutil
 import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import asyncpg
 import httpx
 
+from chaos.patroni import programs
 from stack import environ, ports
 from stack.postgres import binaries, give, unprivileged
 from stack.processes import Child, Command, StackError
@@ -63,8 +62,9 @@ class Node:
 class Cluster:
     """Use as `async with Cluster(directory) as cluster`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, python: Path) -> None:
         self._directory = directory
+        self._python = python
         self._passwords = {
             name: secrets.token_urlsafe(18) for name in ("superuser", "replication", "rewind")
         }
@@ -79,7 +79,6 @@ class Cluster:
         ]
 
     async def __aenter__(self) -> "Cluster":
-        require_programs()
         try:
             await self._start()
         except BaseException:
@@ -114,36 +113,30 @@ class Cluster:
         return None
 
     async def whole(self) -> Node:
-        """Returns the leader when a synchronous standby follows it. Raises `StackError` when none comes."""
+        """Returns the leader when the cluster is `complete`. Raises `StackError` when it does not become so."""
 
         async def found() -> Node | None:
             leader = await self.leader()
-            if leader is None:
-                return None
-            try:
-                connection = await asyncpg.connect(self.owner_url("postgres"), timeout=5)
-                try:
-                    synchronous = await connection.fetchval(
-                        "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
-                    )
-                finally:
-                    await connection.close()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                return None
-            return leader if synchronous else None
+            return leader if leader and complete(await self._members(leader)) else None
 
         try:
-            return await until(found, _START_BOUND_S, "a leader with a synchronous standby", 0.2)
+            return await until(found, _START_BOUND_S, "a leader, a synchronous standby", 0.2)
         except NotSeen as exc:
-            logs = "\n".join(node.child.log_end() for node in self.nodes if node.child)
-            raise StackError(f"Patroni has no leader with a synchronous standby:\n{logs}") from exc
+            raise StackError(
+                f"Patroni does not make {_NODES} nodes with a leader and a synchronous standby:\n{self.log_ends()}"
+            ) from exc
+
+    def log_ends(self) -> str:
+        """The last lines of each node that runs."""
+        running = [(node.name, node.child) for node in self.nodes if node.child]
+        return "\n".join(f"  {name}:\n{child.log_end()}" for name, child in running)
 
     async def start_node(self, node: Node) -> None:
         """Starts Patroni, which starts Postgres, or copies it from the leader."""
         node.folder.mkdir(exist_ok=True, mode=0o755)
         give(node.folder)
         command = Command(
-            [*unprivileged("--pdeathsig", "TERM"), sys.executable, "-m", "patroni", str(CONFIG)],
+            [*unprivileged("--pdeathsig", "TERM"), str(self._python), "-m", "patroni", str(CONFIG)],
             self._environ(node),
             node.folder,
         )
@@ -151,24 +144,26 @@ class Cluster:
         await node.child.start()
 
     async def kill(self, node: Node) -> None:
-        """Kills Patroni and Postgres of a node with SIGKILL: a machine that loses its power."""
-        postmaster = node.postmaster()
+        """Kills Patroni and every process of Postgres of a node with SIGKILL: a machine that loses its power."""
+        # What is stopped first starts nothing more.
+        self.pause(node)
         if node.child is not None:
             await node.child.end(signal.SIGKILL)
-        if postmaster is not None:
+        for pid in node.paused:
             with suppress(ProcessLookupError):
-                os.kill(postmaster, signal.SIGKILL)
-        node.child = None
+                os.kill(pid, signal.SIGKILL)
+        node.child, node.paused = None, []
 
     def pause(self, node: Node) -> None:
         """Stops Patroni and every process of Postgres of a node with SIGSTOP: a machine that is suspended."""
         postmaster = node.postmaster()
         if node.child is None or postmaster is None:
             raise StackError(f"{node.name} does not run.")
-        node.paused = [node.child.pid, postmaster, *_children_of(postmaster)]
-        for pid in node.paused:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        # The children come last: a postmaster that is stopped starts none.
+        for pid in (node.child.pid, postmaster):
+            _pause(node, pid)
+        for pid in _children_of(postmaster):
+            _pause(node, pid)
 
     def resume(self, node: Node) -> None:
         """Lets a paused node go on as if no time had passed."""
@@ -193,7 +188,7 @@ class Cluster:
         client, peer = (
             f"http://{ports.LOOPBACK}:{port}" for port in (self._etcd_port, ports.choose("", None))
         )
-        argv = [shutil.which("etcd") or "etcd", "--data-dir", str(self._directory / "etcd")]
+        argv = [programs.etcd(), "--data-dir", str(self._directory / "etcd")]
         argv += ["--listen-client-urls", client, "--advertise-client-urls", client]
         argv += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
         argv += ["--initial-cluster", f"default={peer}"]
@@ -214,6 +209,15 @@ class Cluster:
         for node in self.nodes:
             await self.start_node(node)
         await self.whole()
+
+    async def _members(self, leader: Node) -> Sequence[Mapping[str, Any]]:
+        """What etcd knows of each node, as its leader tells it."""
+        try:
+            response = await self._client.get(f"http://{ports.LOOPBACK}:{leader.api_port}/cluster")
+        except httpx.TransportError:
+            return []
+        members: Sequence[Mapping[str, Any]] = response.json().get("members", [])
+        return members
 
     def _environ(self, node: Node) -> Mapping[str, str]:
         return environ.of_child(
@@ -238,6 +242,23 @@ class Cluster:
         )
 
 
+def complete(members: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all nodes are there, all others stream from the leader, and etcd names one as the synchronous standby.
+
+    Postgres says "sync" earlier: right after a promotion it takes any standby (`synchronous_standby_names = '*'`), and etcd
+    names none. A leader that is lost then has no successor until it returns, because no node knows what was acknowledged.
+    """
+    leaders = [each for each in members if each["role"] == "leader"]
+    others = [each for each in members if each["role"] != "leader"]
+    return (
+        (len(leaders), len(others)) == (1, _NODES - 1)
+        and leaders[0]["state"] == "running"
+        and all(each["state"] == "streaming" for each in others)
+        and {each.get("timeline") for each in others} == {leaders[0].get("timeline")}
+        and any(each["role"] == "sync_standby" for each in others)
+    )
+
+
 async def _end_left_over(node: Node) -> None:
     """Ends a Postgres whose Patroni is gone: an immediate shutdown, after which none of its processes is left."""
     postmaster = node.postmaster()
@@ -256,21 +277,12 @@ async def _end_left_over(node: Node) -> None:
             os.kill(postmaster, signal.SIGKILL)
 
 
-def require_programs() -> None:
-    """Raises `StackError` with one sentence that names the first piece that is missing."""
-    if shutil.which("etcd") is None:
-        raise StackError("etcd is missing: install it (Debian: etcd-server).")
-    for module, package in (
-        ("patroni", "patroni"),
-        ("etcd", "python-etcd"),
-        ("psycopg", "psycopg"),
-    ):
-        if importlib.util.find_spec(module) is None:
-            raise StackError(
-                f"the package {package} is missing: pip install 'patroni[etcd3,psycopg3]'."
-            )
-
-
 def _children_of(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(each) for each in found.read_text(encoding="utf-8").split()]
+
+
+def _pause(node: Node, pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        node.paused.append(pid)
