@@ -78,7 +78,7 @@ audit: $(STAMP) ## Compare orders, withdrawals and balances of the running stack
 bench: $(STAMP) ## Measure the figures of the README; takes about 15 minutes (needs wrk)
 	@exec $(COMMAND) bench
 
-patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluster under load (needs etcd and Patroni)
+patroni-test: $(STAMP) ## Kill, pause and cut off the leader of a Patroni cluster under load (needs etcd)
 	@exec $(COMMAND) chaos.patroni --exit-with-parent
 
 judged: $(STAMP) ## Judge published idempotency middlewares and write docs/judged.md
@@ -127,9 +127,11 @@ lock: $(STAMP) ## Pin the newest versions with their hashes (with PYTHON=python3
 	@$(COMPILE) -o requirements.lock --extra=services --extra=dev pyproject.toml
 	@# With Python 3.13 there is one package more, which no other Python can install: so make the lock with 3.13.
 	@sed -i "s/^pyyaml-ft==[0-9.]*/& ; python_version == '3.13'/" requirements.lock
-	@# Of the extra alone: what the judge needs is not for the image of the services.
-	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["services"], sep="\n")' \
-	  | $(COMPILE) -o requirements-services.lock -
+	@# Of one extra alone: what the judge needs is neither for the image of the services nor for Patroni.
+	@for extra in services patroni; do \
+	  $(RUN) -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra \
+	    | $(COMPILE) -o requirements-$$extra.lock -; \
+	done
 
 clean: ## Remove the stack's data, results and caches; the virtual environment stays
 	@$(NEEDS_PYTHON)

@@ -137,7 +137,7 @@ class Cluster:
         give(node.folder)
         command = Command(
             [*unprivileged("--pdeathsig", "TERM"), str(self._python), "-m", "patroni", str(CONFIG)],
-            self._environ(node),
+            self.environ_of(node),
             node.folder,
         )
         node.child = Child(f"Patroni of {node.name}", command, self._directory / f"{node.name}.log")
@@ -219,7 +219,8 @@ class Cluster:
         members: Sequence[Mapping[str, Any]] = response.json().get("members", [])
         return members
 
-    def _environ(self, node: Node) -> Mapping[str, str]:
+    def environ_of(self, node: Node) -> Mapping[str, str]:
+        """Of its Patroni: what deploy/patroni/patroni.yml leaves open."""
         return environ.of_child(
             {
                 "HOME": str(node.folder),

@@ -590,10 +590,21 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_told.py::test_what_leaves_the_outcome_open",
     ),
     "chaos/harness/failover.py": ("tests/chaos/test_planted.py::test_a_planted_bug_is_caught",),
-    "chaos/patroni/__main__.py": ("tests/chaos/test_patroni.py::test_a_piece_that_is_missing",),
+    "chaos/patroni/__main__.py": (
+        "tests/chaos/test_patroni.py::test_a_strike_that_is_survived",
+        "tests/chaos/test_patroni.py::test_what_was_told_is_lost",
+        "tests/chaos/test_patroni.py::test_a_cluster_that_does_not_come_back",
+        "tests/chaos/test_patroni.py::test_a_piece_that_does_not_start",
+    ),
     "chaos/patroni/cluster.py": (
-        "tests/chaos/test_patroni.py::test_a_piece_that_is_missing",
+        "tests/chaos/test_patroni.py::test_a_cluster_that_is_whole",
+        "tests/chaos/test_patroni.py::test_a_cluster_in_which_a_leader_has_no_successor",
         "tests/chaos/test_patroni.py::test_the_page_shows_the_file_that_is_used",
+        "tests/chaos/test_patroni.py::test_a_node_that_is_killed_or_paused",
+    ),
+    "chaos/patroni/programs.py": (
+        "tests/chaos/test_patroni.py::test_etcd_is_missing",
+        "tests/chaos/test_patroni.py::test_patroni_cannot_be_installed",
     ),
     "chaos/patroni/deployment.py": (
         "tests/service_kit/bounded_pool/test_hosts.py::test_a_server_that_can_write_comes_last",
