@@ -59,6 +59,8 @@ class Failover:
         # because a charge that waits for the standby holds its account.
         self.fast: list[Charging] = []
         self.single: list[Charging] = []
+        # One of the fast path and one of the single path, each with an account of its own, sent before all others.
+        self.alone: list[Charging] = []
         # Charges of keys that are voided, and that are declared settled, in the cut.
         self.voided: Charging
         self.forgotten: Charging
@@ -74,7 +76,7 @@ class Failover:
     @property
     def charges(self) -> list[Charging]:
         """Those that have to be executed in the end."""
-        return [*self.fast, *self.single]
+        return [*self.alone, *self.fast, *self.single]
 
     async def close(self) -> None:
         """Ends what is still being sent."""

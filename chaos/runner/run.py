@@ -55,7 +55,7 @@ ENVIRONMENT = {
 
 # While the standby is silent, everything takes a deadline: each as short as a busy machine allows.
 WITH_STANDBY = {
-    "ORDER_WAIT_BUDGET_S": "3",
+    "ORDER_WAIT_BUDGET_S": "1",
     "ORDER_TRANSACTION_TIMEOUT_S": "1.5",
     "BILLING_TRANSACTION_TIMEOUT_S": "1.5",
     "BILLING_LOCK_TIMEOUT_S": "1",

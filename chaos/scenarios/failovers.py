@@ -8,6 +8,7 @@ from chaos.scenarios.scenario import Scenario
 from chaos.steps.failover_judgement import JudgeFailover
 from chaos.steps.failover_questions import AskForFinals, AskForForgotten
 from chaos.steps.failovers import (
+    ChargeAlone,
     ChargeInTheCut,
     CutOffStandby,
     EndTheWait,
@@ -33,6 +34,7 @@ def _lost(name: str, title: str, how: WaitEnd, *, silently: bool = True) -> Scen
         (
             Prepare(),
             CutOffStandby(silently),
+            ChargeAlone(),
             ChargeInTheCut(),
             EndTheWait(how),
             AskForFinals(),

@@ -91,6 +91,7 @@ async def _settled(connection: "asyncpg.Connection[asyncpg.Record]", customer: s
 
 async def _doubled(connection: "asyncpg.Connection[asyncpg.Record]", failover: Failover) -> str:
     """What moved otherwise than once, as a clause; empty when all is well."""
+    accounts = sorted({each.account for each in failover.charges})
     rows = await connection.fetch(
         """
         SELECT account, $2 - balance_cents AS moved_cents,
@@ -98,7 +99,7 @@ async def _doubled(connection: "asyncpg.Connection[asyncpg.Record]", failover: F
                (SELECT count(*) - count(DISTINCT (client, sequence_key)) FROM billing.ledger WHERE ledger.account = accounts.account) AS twice
         FROM billing.accounts WHERE account = ANY ($1)
         """,
-        [failover.customer, *(each.account for each in failover.single)],
+        accounts,
         OPENING_CENTS,
     )
     wrong = [
@@ -109,7 +110,7 @@ async def _doubled(connection: "asyncpg.Connection[asyncpg.Record]", failover: F
     charged = await connection.fetchval(
         "SELECT count(*) FROM billing.ledger WHERE client = $1 AND account = ANY ($2) AND amount_cents = $3",
         CLIENT,
-        [failover.customer, *(each.account for each in failover.single)],
+        accounts,
         CENTS,
     )
     # The voided and the forgotten key may have been charged instead, when their refusal was never told.

@@ -17,7 +17,7 @@ from chaos.steps.step import STANDBY, Needs
 
 @dataclass(frozen=True)
 class AskForFinals:
-    """Asks every replica for everything that could be told as final, all at once."""
+    """Asks for what was sent alone, and then every replica for everything that could be told as final, all at once."""
 
     needs: ClassVar[Needs] = STANDBY
     told_min: int = 0
@@ -25,6 +25,14 @@ class AskForFinals:
     async def perform(self, context: Context) -> None:
         failover = context.failover
         await asyncio.wait(failover.sending, timeout=BOUND_S)
+        # Each process answers one question alone first: later ones share a batch, and its seal.
+        await asyncio.gather(
+            *(
+                failover.charge(each, url, "?1")
+                for each, url in zip(failover.alone, failover.billing, strict=True)
+            ),
+            failover.place(failover.customer_keys[0], failover.orders[0]),
+        )
         order_ids = await _order_ids(failover)
         asks = [
             ask

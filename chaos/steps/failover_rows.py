@@ -12,7 +12,8 @@ _VISIBLE = """
            (SELECT count(DISTINCT sequence_key) FROM billing.ledger WHERE account = ANY ($2)) AS single,
            (SELECT count(*) FROM orders.orders WHERE customer = $3) AS orders,
            (SELECT count(*) FROM billing.processed_keys WHERE client = $4 AND sequence_key = $5 AND status = 410) AS voided,
-           (SELECT count(*) FROM billing.clients WHERE client = $4 AND first_incomplete > $6) AS forgotten
+           (SELECT count(*) FROM billing.clients WHERE client = $4 AND first_incomplete > $6) AS forgotten,
+           (SELECT count(DISTINCT sequence_key) FROM billing.ledger WHERE account = ANY ($7)) AS alone
 """
 # The process that replays waits for more.
 _REPLAYED = """
@@ -59,6 +60,7 @@ async def _rows(
         CLIENT,
         failover.voided.key,
         failover.forgotten.key,
+        [each.account for each in failover.alone],
     )
     if row is None:
         raise RuntimeError("an aggregate without a row")
