@@ -32,9 +32,7 @@ class JudgeFailover:
         try:
             # First of all: what is sent again would bring back what was lost.
             await _judge_told(context, connection)
-            executed = await context.until(
-                lambda: _all_executed(failover), "every charge and every order is executed"
-            )
+            executed = await _executed(context)
             await asyncio.gather(
                 *(failover.charge(each, failover.billing[0], "?1") for each in failover.charges),
                 failover.charge(failover.voided, failover.billing[0]),
@@ -62,24 +60,33 @@ async def _judge_told(context: Context, connection: "asyncpg.Connection[asyncpg.
     context.checks.append(Check(PROMISE, CLAIM, not lost, f"lost: {shown}"))
 
 
-async def _all_executed(failover: Failover) -> bool:
-    """Sends everything again, and says whether all of it has its final answer."""
-    charged = await asyncio.gather(
-        *(
-            failover.charge(each, failover.billing[place % len(failover.billing)], "?1")
-            for place, each in enumerate(failover.charges)
+async def _executed(context: Context) -> bool:
+    """Sends everything again, and what has no final answer once more; says whether all of it has one in the end."""
+    failover = context.failover
+    charges, keys = list(failover.charges), list(failover.customer_keys)
+
+    async def none_is_left() -> bool:
+        charged = await asyncio.gather(
+            *(
+                failover.charge(each, failover.billing[place % len(failover.billing)], "?1")
+                for place, each in enumerate(charges)
+            )
         )
-    )
-    placed = await asyncio.gather(
-        *(
-            failover.place(key, failover.orders[place % len(failover.orders)])
-            for place, key in enumerate(failover.customer_keys)
+        placed = await asyncio.gather(
+            *(
+                failover.place(key, failover.orders[place % len(failover.orders)])
+                for place, key in enumerate(keys)
+            )
         )
-    )
-    return all(
-        answer is not None and answer.status_code == httpx.codes.CREATED
-        for answer in (*charged, *placed)
-    )
+        charges[:] = [each for each, answer in zip(charges, charged, strict=True) if _open(answer)]
+        keys[:] = [key for key, answer in zip(keys, placed, strict=True) if _open(answer)]
+        return not charges and not keys
+
+    return await context.until(none_is_left, "every charge and every order is executed")
+
+
+def _open(answer: httpx.Response | None) -> bool:
+    return answer is None or answer.status_code != httpx.codes.CREATED
 
 
 async def _settled(connection: "asyncpg.Connection[asyncpg.Record]", customer: str) -> bool:
