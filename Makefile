@@ -27,7 +27,7 @@ RUN := $(VENV)/bin/python -E
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
 # The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
-PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(RUN) -m pytest -n $(WORKERS) --no-loadscope-reorder
 STAMP := $(VENV)/.complete
 COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
