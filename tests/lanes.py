@@ -32,7 +32,7 @@ SLOW = (
     "tests/judge/test_services.py",
     "tests/migrations/",
     "tests/mutation/test_play.py",
-    "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
+    "tests/service_kit/environment/test_secrecy.py",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",
     "tests/service_kit/telemetry/test_logs.py",
@@ -40,11 +40,13 @@ SLOW = (
     "tests/stack/test_interruption.py",
     "tests/stack/test_lent_servers.py",
     "tests/stack/test_servers.py",
+    "tests/stack/test_standby.py",
     "tests/stack/test_toxics.py",
     "tests/test_ci_page.py",
     "tests/test_databases.py",
     "tests/test_lanes.py::test_one_worker_plays_a_module",
     "tests/test_making.py",
+    "tests/test_outages.py",
     "tests/test_progress.py",
 )
 
