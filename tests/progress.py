@@ -109,7 +109,7 @@ class Progress:
             self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
-                ".venv/bin/python -E -m pytest -n 2 --last-failed",
+                ".venv/bin/python -E -m pytest -n 4 --last-failed",
                 stays=True,
             )
 
