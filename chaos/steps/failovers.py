@@ -73,10 +73,11 @@ class Prepare:
         fast, *singles = await asyncio.gather(
             *(context.harness.open_account("failover") for _ in range(3 + SINGLE_MAX))
         )
-        failover.alone = [Charging(next(keys), singles.pop()) for _ in failover.billing]
         failover.customer = fast
+        # The lowest key: no other one is declared settled with it.
         failover.forgotten = Charging(next(keys), fast)
         failover.voided = Charging(next(keys), fast)
+        failover.alone = [Charging(next(keys), singles.pop()) for _ in failover.billing]
         before = Charging(next(keys), fast)
         failover.fast = [before, *(Charging(next(keys), fast) for _ in range(self.copies))]
         failover.single = [Charging(next(keys), account) for account in singles]
