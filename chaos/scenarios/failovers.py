@@ -37,7 +37,7 @@ def _lost(name: str, title: str, how: WaitEnd, *, silently: bool = True) -> Scen
             ChargeAlone(),
             ChargeInTheCut(),
             EndTheWait(how),
-            AskForFinals(),
+            AskForFinals(charges_max=3 if how == "only the deadline" else None),
             LosePrimary(only_reads=how == "restarted read-only"),
             JudgeFailover(),
         ),

@@ -17,10 +17,14 @@ from chaos.steps.step import STANDBY, Needs
 
 @dataclass(frozen=True)
 class AskForFinals:
-    """Asks for what was sent alone, and then every replica for everything that could be told as final, all at once."""
+    """Asks for what was sent alone, and then every replica for everything that could be told as final, all at once.
+
+    `charges_max`: so many charges of each path. Where their rows are not visible, each question waits for a lock.
+    """
 
     needs: ClassVar[Needs] = STANDBY
     told_min: int = 0
+    charges_max: int | None = None
 
     async def perform(self, context: Context) -> None:
         failover = context.failover
@@ -33,12 +37,17 @@ class AskForFinals:
             ),
             failover.place(failover.customer_keys[0], failover.orders[0]),
         )
+        charges = [
+            each
+            for path in (failover.alone, failover.fast, failover.single)
+            for each in path[: self.charges_max]
+        ]
         order_ids = await _order_ids(failover)
         asks = [
             ask
             for url in failover.billing
             for ask in (
-                *(failover.charge(each, url, "?1") for each in failover.charges),
+                *(failover.charge(each, url, "?1") for each in charges),
                 *(
                     failover.key(method, each.key, url)
                     for each in (failover.fast[-1], failover.single[0], failover.voided)
@@ -78,11 +87,24 @@ class AskForForgotten:
         failover = context.failover
         forgotten = failover.forgotten
         await asyncio.wait(failover.sending, timeout=BOUND_S)
-        for url in failover.billing:
-            await failover.key("GET", forgotten.key, url)
-            await failover.key("DELETE", forgotten.key, url)
-            await failover.charge(forgotten, url, "?1")
-            await failover.charge(forgotten, url, "?1", mark=forgotten.key + 1)
+        await asyncio.gather(
+            *(
+                ask
+                for url in failover.billing
+                for ask in (
+                    failover.key("GET", forgotten.key, url),
+                    failover.key("DELETE", forgotten.key, url),
+                    failover.charge(forgotten, url, "?1"),
+                )
+            )
+        )
+        # Apart, because the mark is moved under a lock for which the others would wait.
+        await asyncio.gather(
+            *(
+                failover.charge(forgotten, url, "?1", mark=forgotten.key + 1)
+                for url in failover.billing
+            )
+        )
 
 
 async def _order_ids(failover: Failover) -> list[uuid.UUID]:
