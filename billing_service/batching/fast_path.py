@@ -25,8 +25,7 @@ from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong, translated
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One charge to execute: its client, key and payload, and whether its caller still waits."""
 
     client: str
