@@ -76,8 +76,9 @@ log = structlog.get_logger()
 
 def create(settings: Settings | None = None) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given."""
-    billing = Billing(settings or environment.read(Settings))
+    settings = settings or environment.read(Settings)
     telemetry.configure_logs("billing_service")
+    billing = Billing(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -203,7 +204,7 @@ async def post_charge(request: Request) -> Response:
         )
     finally:
         billing.admission.leave(client, charge.account)
-    log.info(
+    billing.log.info(
         "charge",
         client=client,
         order_id=str(charge.order_id),

@@ -98,9 +98,7 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
 
     def put_back(self, waiting: Sequence[WaitingCharge]) -> None:
         """Returns charges that were not executed to their old places, with their twins."""
-        super().put_back(
-            [*chain.from_iterable((each, *self._free_key(each)) for each in waiting)]
-        )
+        super().put_back([*chain.from_iterable((each, *self._free_key(each)) for each in waiting)])
 
     def hold(self, held: Held) -> bool:
         """Makes charges that need this lock wait until `release`; false when they already do."""

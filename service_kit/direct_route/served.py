@@ -93,6 +93,7 @@ class _DirectRoutes:
         self._app = app
         self._endpoints = endpoints
         self._handlers = handlers
+        self._handled = tuple(kind for kind in handlers if not isinstance(kind, int))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = None
@@ -104,7 +105,7 @@ class _DirectRoutes:
         response: ASGIApp
         try:
             response = await endpoint(Request(scope, receive, send))
-        except Exception as exc:
+        except self._handled as exc:
             response = ExceptionMiddleware(_Raising(exc), self._handlers)
         await response(scope, receive, send)
 

@@ -175,9 +175,7 @@ def test_what_is_published_is_what_is_enforced() -> None:
     schemas: dict[str, Any] = {str(each["name"]): each["schema"] for each in headers.PARAMETERS}
     mark = schemas["Idempotency-First-Incomplete"]
     for value in (mark["minimum"], mark["maximum"]):
-        assert (
-            headers.first_incomplete(sent(("Idempotency-First-Incomplete", str(value)))) == value
-        )
+        assert headers.first_incomplete(sent(("Idempotency-First-Incomplete", str(value)))) == value
     assert schemas["Request-Timeout"]["maximum"] == headers.TIMEOUT_S_MAX
     assert mark["maximum"] == SEQUENCE_KEY_MAX
     key = re.compile(schemas["Idempotency-Key"]["pattern"])
