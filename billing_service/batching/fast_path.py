@@ -25,7 +25,8 @@ from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool, Connection, LockWaitTooLong, translated
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True)
+class Request:
     """One charge to execute: its client, key and payload, and whether its caller still waits."""
 
     client: str
