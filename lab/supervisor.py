@@ -99,6 +99,7 @@ async def supervise(options: argparse.Namespace) -> int:
         path.unlink(missing_ok=True)
         listener = exit_stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(path))
+        path.chmod(0o600)
         await exit_stack.enter_async_context(served(create(replicas), listener))
         await first_of([child.failure for child in replicas.children])
     return 0
