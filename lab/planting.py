@@ -4,6 +4,10 @@ Guarantee: what the bug needs switched off in the schema is off for as long as i
 that was killed.
 """
 
+from contextlib import suppress
+
+import asyncpg
+
 from chaos.runner.run import WRAPPED
 from lab import challenge
 from lab.repair import Repair
@@ -22,6 +26,11 @@ class Planting:
     async def open(self) -> None:
         """A lab that was killed in the middle of a challenge may have left the schema changed."""
         await challenge.set_second_net(self._owner, on=True)
+
+    async def close(self) -> None:
+        """The database outlives the lab in a compose project. One that is gone already is repaired by the next lab."""
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError):
+            await challenge.set_second_net(self._owner, on=True)
 
     async def plant(self, bug: str) -> None:
         """Restarts what has to be restarted; returns when it is ready. Raises `NotPossible`."""

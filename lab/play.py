@@ -98,6 +98,7 @@ class Play:
         await self._cutting.close()
         await self._strikes.close()
         await self._watch.close()
+        await self._planting.close()
 
     @property
     def bug(self) -> str:

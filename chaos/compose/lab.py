@@ -23,6 +23,10 @@ _PAID = [1, 2, 1]
 # Without the unique index the retry withdraws again, although it has the key of its order.
 _BUG, _PAID_WITH_IT = "no_unique_constraint", [1, 2, 2]
 
+# With this one a trigger of the schema is off, which would hide the hole.
+_BUG_WITHOUT_TRIGGER = "retry_flag_trusted"
+_TRIGGER = "SELECT tgenabled::text FROM pg_trigger WHERE tgname = 'processed_keys_answer_stays'"
+
 State = dict[str, Any]
 
 
@@ -78,7 +82,7 @@ class Page:
 
 
 async def strike(project: Project, deployment: Deployment) -> list[str]:
-    """A lost answer, a killed process, a protection taken away, and a lab that is restarted in the middle of that."""
+    """A lost answer, a killed process, a protection taken away, and a lab that ends in the middle of that."""
     await project.add_lab()
     offences = inspection.of_a_container("lab", (await project.inspected("lab"))[0])
     async with Page(f"http://{ports.LOOPBACK}:{project.environ['LAB_PORT']}") as page:
@@ -96,6 +100,12 @@ async def strike(project: Project, deployment: Deployment) -> list[str]:
         await project.healthy("lab")
         await page.load()
         offences += await _offences(deployment, await page.ordered("response_lost"), _PAID)
+        await page.do("plant", bug=_BUG_WITHOUT_TRIGGER)
+        if await deployment.fetch(_TRIGGER) != "D":
+            offences.append("the planted bug leaves the trigger on, so its end shows nothing")
+        await run(["docker", "stop", *await project.containers("lab")])
+        if await deployment.fetch(_TRIGGER) != "O":
+            offences.append("a lab that was stopped has left a trigger of the schema off")
     return offences
 
 
