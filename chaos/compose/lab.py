@@ -6,7 +6,7 @@ Guarantee: the page is used as a browser uses it, by HTTP alone; each figure is 
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -17,7 +17,7 @@ from chaos.compose.project import Project, run
 from stack import ports
 from stack.processes import StackError
 
-_COLUMNS = ("at_most_once", "at_least_once", "exactly_once")
+COLUMNS = ("at_most_once", "at_least_once", "exactly_once")
 # The first attempt is executed and its answer lost, by the network or by the death of its process.
 _PAID = [1, 2, 1]
 # Without the unique index the retry withdraws again, although it has the key of its order.
@@ -114,16 +114,22 @@ def _pids(state: State) -> list[int]:
 
 
 async def _offences(deployment: Deployment, state: State, expected: list[int]) -> list[str]:
+    columns = [state["round"]["columns"][name] for name in COLUMNS]
+    measured = [await deployment.effects(column["account"]) for column in columns]
+    return judge(columns, measured, expected)
+
+
+def judge(
+    columns: Sequence[State], measured: Sequence[float], expected: Sequence[float]
+) -> list[str]:
     """Where page, Postgres and expectation are not one, and which witness is missing."""
     offences = []
-    for name, effects in zip(_COLUMNS, expected, strict=True):
-        column = state["round"]["columns"][name]
-        measured = await deployment.effects(column["account"])
-        if not column["effects"] == measured == effects:
+    for name, column, moved, wanted in zip(COLUMNS, columns, measured, expected, strict=True):
+        if not column["effects"] == moved == wanted:
             offences.append(
-                f"{name}: expected {effects}, the page shows {column['effects']:g}, Postgres {measured:g}"
+                f"{name}: expected {wanted:g}, the page shows {column['effects']:g}, Postgres {moved:g}"
             )
-        witnesses = [each for a in column["attempts"] for each in a["witnesses"]]
+        witnesses = [each for attempt in column["attempts"] for each in attempt["witnesses"]]
         missing = [each["claim"] for each in witnesses if not each["seen"]]
         offences += [f"{name}: not seen: {claim}" for claim in missing]
         if not witnesses:

@@ -14,7 +14,7 @@ import pytest
 from chaos.runner.run import WRAPPED
 from lab import containers
 from lab.containers import Container, Containers
-from lab.supervisor import create
+from lab.supervisor import create, socket_of
 from stack import ports
 from stack.processes import StackError
 from stack.replicas import Replicas
@@ -156,7 +156,7 @@ async def test_only_its_owner_reaches_the_socket(
     container: Container, supervisor: Supervisor
 ) -> None:
     """No other account of the machine may command the service."""
-    path = containers.socket_of(supervisor.run_dir, SERVICE)
+    path = socket_of(supervisor.run_dir, SERVICE)
     assert path.stat().st_mode & 0o077 == 0
 
 
