@@ -17,8 +17,11 @@ PACKAGE ?=
 CHANGED ?=
 ONLY ?=
 TESTS ?=
-# Test processes that run at the same time; each starts a Postgres, and a stack when it needs one.
-WORKERS ?= 2
+# Test processes that run at the same time; each starts a Postgres, and a stack when it needs one. Two for each core of a small machine:
+# tests of faults wait more than they compute.
+WORKERS ?= 4
+# Mutation testing only computes: one for each core.
+MUTATION_WORKERS ?= 2
 VENV := .venv
 # -E: without the person's PYTHONPATH, PYTHONOPTIMIZE, PYTHONSAFEPATH and the like.
 RUN := $(VENV)/bin/python -E
@@ -27,7 +30,7 @@ RUN := $(VENV)/bin/python -E
 HOLD := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 COMMAND := $(HOLD) $(RUN) -m
 # The tests of a module run in one process (tests/lanes.py), in the order in which they were arranged.
-PYTEST := $(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(RUN) -m pytest -n $(WORKERS) --no-loadscope-reorder
 STAMP := $(VENV)/.complete
 COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -99,7 +102,7 @@ test-mutants: $(STAMP) ## The planted bugs that make test leaves out
 test-all: test test-mutants ## make test, and the other planted bugs
 
 mutation: $(STAMP) ## Plant small bugs by rules, see which tests notice (SAMPLE=n SEED=n PACKAGE=path CHANGED=branch ONLY=sql)
-	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
+	@exec $(COMMAND) tests.mutation --exit-with-parent --workers "$(MUTATION_WORKERS)" --sample "$(SAMPLE)" --package "$(PACKAGE)" --changed "$(CHANGED)" $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)") --tests "$(TESTS)"
 
 report-test: $(STAMP) ## The chaos report and the pages of the services in a real browser (needs Chromium)
 	@$(RUN) -m tests.browser.chromium

@@ -6,6 +6,7 @@ Its durability is the default.
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -33,6 +34,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test has its lane and its turn."""
     lanes.arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.ByModule:
+    """Every worker has whole modules."""
+    return lanes.ByModule(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ tests that share an expensive fixture run in one process.
 from collections.abc import Sequence
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.chaos.planted import BUGS, Bug
 
@@ -23,9 +24,15 @@ SLOW = (
     "tests/compose/test_gateway.py",
     "tests/deploy/",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/judge/test_action.py",
+    "tests/judge/test_bad_input.py",
+    "tests/judge/test_planted.py",
+    "tests/judge/test_processes.py",
+    "tests/judge/test_pytest_plugin.py",
+    "tests/judge/test_services.py",
     "tests/migrations/",
     "tests/mutation/test_play.py",
-    "tests/service_kit/environment/test_secrecy.py::test_the_migrations_refuse_a_bad_secret",
+    "tests/service_kit/environment/test_secrecy.py",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",
     "tests/service_kit/telemetry/test_logs.py",
@@ -33,10 +40,13 @@ SLOW = (
     "tests/stack/test_interruption.py",
     "tests/stack/test_lent_servers.py",
     "tests/stack/test_servers.py",
+    "tests/stack/test_standby.py",
     "tests/stack/test_toxics.py",
     "tests/test_ci_page.py",
     "tests/test_databases.py",
+    "tests/test_lanes.py::test_one_worker_plays_a_module",
     "tests/test_making.py",
+    "tests/test_outages.py",
     "tests/test_progress.py",
 )
 
@@ -48,15 +58,21 @@ ALONE = ("tests/chaos/test_planted.py", "tests/chaos/test_command_line.py")
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Adds the markers that the lanes are made of, and puts first what takes longest, so that no worker is left with it.
-
-    One worker plays the tests of a module, because they share what its fixtures have started.
-    """
+    """Adds the markers that the lanes are made of, and puts first what takes longest, so that no worker is left with it."""
     _mark(items)
-    for item in items:
-        if not item.nodeid.startswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=_turn)
+
+
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """One worker plays the tests of a module, because they share what its fixtures have started.
+
+    The groups of pytest-xdist 3.8 cannot be used: it writes them to an attribute that pytest 9.2 does not read, and so
+    every test is a group of its own.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """What stays together with this test: the parameters of a test may hold `::` as well."""
+        return nodeid if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
 
 
 def _turn(item: pytest.Item) -> int:

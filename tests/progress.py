@@ -76,7 +76,7 @@ class Progress:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of one test has ended."""
-        name = report.nodeid.partition("@")[0]
+        name = report.nodeid
         self._seconds[name] = self._seconds.get(name, 0.0) + report.duration
         if report.failed:
             self._failed.add(name)
@@ -109,14 +109,13 @@ class Progress:
             self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
-                ".venv/bin/python -E -m pytest -n 2 --dist loadgroup --last-failed",
+                ".venv/bin/python -E -m pytest -n 4 --last-failed",
                 stays=True,
             )
 
     def _expect(self, names: Iterable[str]) -> None:
         if not self._total:
-            ids = [name.partition("@")[0] for name in names]
-            self._left = {name: self._known_s.get(name, _UNKNOWN_S) for name in ids}
+            self._left = {name: self._known_s.get(name, _UNKNOWN_S) for name in names}
             self._total = len(self._left)
 
     def _show(self, name: str) -> None:

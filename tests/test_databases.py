@@ -153,7 +153,7 @@ def pytester_folder(tmp_path: Path) -> Path:
     (tmp_path / "test_three.py").write_text(FAILING, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\n"
-        "asyncio_default_test_loop_scope = session\nmarkers =\n  chaos\n  slow\n  mutants\n  timeout\n  xdist_group\n",
+        "asyncio_default_test_loop_scope = session\nmarkers =\n  chaos\n  slow\n  mutants\n  timeout\n",
         encoding="utf-8",
     )
     return tmp_path

@@ -1,5 +1,10 @@
 """The lanes: what is listed exists, and a test that is in no list is in `make quick`."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from stack.schema import PROJECT
@@ -30,3 +35,34 @@ def test_markers(request: pytest.FixtureRequest) -> None:
     """This test is in every lane."""
     markers = {marker.name for marker in request.node.iter_markers()}
     assert not markers & {"chaos", "slow", "mutants"}
+
+
+WHO_PLAYS = """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("turn", ["1", "a::b", "3", "4", "5"])
+def test_it(turn):
+    with pathlib.Path(__file__).with_suffix(".workers").open("a") as file:
+        file.write(os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+"""
+
+
+def test_one_worker_plays_a_module(tmp_path: Path) -> None:
+    """What the fixtures of a module have started serves all of its tests, whatever their parameters are called."""
+    for name in ("test_one.py", "test_other.py"):
+        (tmp_path / name).write_text(WHO_PLAYS, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n  chaos\n  slow\n  timeout\n", encoding="utf-8"
+    )
+    played = subprocess.run(
+        [*(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.conftest"), str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert played.returncode == 0, played.stdout
+    workers = [file.read_text(encoding="utf-8").split() for file in tmp_path.glob("*.workers")]
+    assert sorted((len(names), len(set(names))) for names in workers) == [(5, 1), (5, 1)]
+    assert workers[0] != workers[1]

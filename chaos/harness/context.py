@@ -23,7 +23,7 @@ from chaos.faults.account_lock import AccountLock
 from chaos.faults.control import Control, Rule
 from chaos.harness.database import Database
 from chaos.harness.failover import Failover
-from chaos.harness.harness import AMOUNT_CENTS, BOUND_S, Harness
+from chaos.harness.harness import AMOUNT_CENTS, Harness
 from chaos.harness.target import Target
 from order_service.wire import Delivery, Fate, Order, Status
 from stack.embedded import Stack
@@ -257,12 +257,10 @@ class Context:
             await connection.close()
         return None if order_id is None else await self.harness.read_order(order_id)
 
-    async def until(
-        self, question: Callable[[], Awaitable[Any]], waited_for: str, bound_s: float = BOUND_S
-    ) -> bool:
-        """Waits for evidence; returns false, and raises nothing, when it does not come within the bound."""
+    async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
+        """Waits for evidence; returns false, and raises nothing, when it does not come within the harness's bound."""
         try:
-            await until(question, bound_s, waited_for)
+            await until(question, self.harness.bound_s, waited_for)
         except NotSeen:
             return False
         return True

@@ -43,8 +43,8 @@ class Unplayable(Exception):
 class Harness:
     """`control` and `stack` are there when the stack was started here with wrapped services.
 
-    `attempt_deadline_s` is the order service's setting, where it is known. `bound_s` is how long work that has to come to its end
-    by itself is waited for; what only the harness waits for has `BOUND_S`.
+    `attempt_deadline_s` is the order service's setting, where it is known. `bound_s` is how long a scenario waits for evidence,
+    and for work that has to come to its end by itself; what the harness needs to go on has `BOUND_S`.
     """
 
     def __init__(

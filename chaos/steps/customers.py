@@ -170,7 +170,7 @@ class AwaitAnswers:
         async def all_told() -> bool:
             return not waiting()
 
-        await context.until(all_told, "the customers are answered", context.harness.bound_s)
+        await context.until(all_told, "the customers are answered")
         context.checks.append(
             Check(
                 "L1",

@@ -1,6 +1,7 @@
 """While the standby is silent, nothing that another transaction committed is told."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from stack.waiting import until
 from tests.billing_service.conftest import Charge
 from tests.silent_standby import silent_standby
 
-_BOUND_S = 30
+# Everything is asked again until it is final: on a busy machine a charge may take longer than the service waits here.
+_BOUND_S = 60
 CHARGED, VOIDED, FORGOTTEN, UNSEEN = 5, 6, 1, 7
 ROUTES = (
     ("POST", "/charges", CHARGED, 201),
@@ -33,6 +35,25 @@ ROUTES = (
 )
 
 
+@pytest.fixture
+def transaction_timeout_s() -> float:
+    """Short, because each test waits for a commit in vain."""
+    return 0.5
+
+
+async def status(answer: Awaitable[httpx.Response]) -> int:
+    return (await answer).status_code
+
+
+async def told(ask: Callable[[], Awaitable[int]], final: int) -> None:
+    """Returns when the answer has this status."""
+
+    async def has_it() -> bool:
+        return await ask() == final
+
+    await until(has_it, _BOUND_S, f"the answer {final}")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "key", "final"), ROUTES, ids=[f"{r[0]} {r[1]} {r[2] or ''}" for r in ROUTES]
 )
@@ -47,8 +68,12 @@ async def test_what_another_transaction_committed(
     final: int,
 ) -> None:
     """503 until the standby confirms; then the answer, without a restart."""
-    assert (await charge(CHARGED)).status_code == 201
-    assert (await billing.delete(f"/charges/{VOIDED}")).status_code == 200
+
+    async def void() -> int:
+        return (await billing.delete(f"/charges/{VOIDED}")).status_code
+
+    await told(lambda: status(charge(CHARGED)), 201)
+    await told(void, 200)
     await forgetting.forget(pool, "order_service", FORGOTTEN + 1)
 
     async def ask() -> int:
@@ -57,22 +82,18 @@ async def test_what_another_transaction_committed(
         body: Any = {"opening_balance_cents": 10_000} if method == "PUT" else None
         return (await billing.request(method, path, json=body)).status_code
 
-    assert await ask() == final
+    await told(ask, final)
     async with silent_standby(cluster):
         assert await ask() == 503
-
-    async def answered() -> bool:
-        return await ask() == final
-
-    assert await until(answered, _BOUND_S, "the final answer")
+    await told(ask, final)
 
 
 async def test_another_payload_under_a_known_key(charge: Charge, cluster: PostgresCluster) -> None:
     """That the key was used is told only when the standby has it, too."""
-    assert (await charge(CHARGED)).status_code == 201
+    await told(lambda: status(charge(CHARGED)), 201)
     async with silent_standby(cluster):
         assert (await charge(CHARGED, 500)).status_code == 503
-    assert (await charge(CHARGED, 500)).status_code == 422
+    await told(lambda: status(charge(CHARGED, 500)), 422)
 
 
 async def test_a_mark_that_another_transaction_moved(
@@ -83,22 +104,19 @@ async def test_a_mark_that_another_transaction_moved(
     headers = {"Idempotency-First-Incomplete": "10"}
     async with silent_standby(cluster):
         assert (await charge(9, **headers)).status_code == 503
-    assert (await charge(9, **headers)).status_code == 410
+    await told(lambda: status(charge(9, **headers)), 410)
 
 
 async def test_replays_and_new_charges_in_one_batch(
     charge: Charge, cluster: PostgresCluster
 ) -> None:
     """Neither is told, and all are executed once."""
-    assert (await charge(1, 10)).status_code == 201
+    await told(lambda: status(charge(1, 10)), 201)
     async with silent_standby(cluster):
         answers = await asyncio.gather(*(charge(key, 10, order=key) for key in range(1, 9)))
         assert {answer.status_code for answer in answers} == {503}
 
-    async def all_told() -> bool:
-        again = await asyncio.gather(*(charge(key, 10, order=key) for key in range(1, 9)))
-        return {answer.status_code for answer in again} == {201}
-
-    assert await until(all_told, _BOUND_S, "all are charged")
+    for key in range(1, 10):
+        await told(lambda key=key: status(charge(key, 10, order=key)), 201)  # type: ignore[misc]
     assert (await charge(9, 10, order=9)).json()["balance_cents"] == 10_000 - 9 * 10
     assert UUID((await charge(9, 10, order=9)).json()["order_id"]) == UUID(int=9)

@@ -106,7 +106,7 @@ async def test_a_soak_finds_a_planted_bug(tmp_path: Path, servers: LentServers) 
     """It fails, the plan is made small, and the small plan fails when it is played again."""
     bug = next(bug for bug in BUGS if bug.name == "no_unique_constraint")
     said: list[str] = []
-    endurance = Endurance(tmp_path, said.append, servers, bug.factories, trials_max=3, replays=3)
+    endurance = Endurance(tmp_path, said.append, servers, bug.factories, trials_max=2, replays=2)
     endured = await endurance.endure(4, 120.0, lambda _, __: None)
     assert endured.verdict is Verdict.FAIL
     assert endured.smallest is not None
@@ -116,5 +116,5 @@ async def test_a_soak_finds_a_planted_bug(tmp_path: Path, servers: LentServers) 
     assert written is not None
     assert read(json.loads(Path(written).read_text(encoding="utf-8"))) == endured.smallest
     summary = soak_summary(endured, written)
-    assert f"{endured.failures} of 3 trials" in summary
+    assert f"{endured.failures} of 2 trials" in summary
     assert f"--plan {written}" in summary

@@ -16,7 +16,6 @@ import pytest
 from chaos.evidence.journal import Event
 from chaos.evidence.readings import Witness
 from chaos.faults.wrapped_services import CONTROL_VARIABLE, JOURNAL_VARIABLE
-from chaos.harness import context as contexts
 from chaos.harness.barriers import hold_retry
 from chaos.harness.context import Context
 from chaos.harness.harness import BOUND_S, Harness
@@ -193,7 +192,7 @@ async def test_what_was_not_seen_is_a_missing_witness(
     """Never an exception, and never a witness; what is awaited is given up at the bound."""
     await context.place()
     await context.settled(await context.order())
-    monkeypatch.setattr(contexts, "BOUND_S", 0.2)
+    monkeypatch.setattr(context.harness, "bound_s", 0.2)
     count = len(context.witnesses)
     await step.perform(context)
     said = context.witnesses[count:]

@@ -103,30 +103,33 @@ async def workers(project: Path, count: int) -> AsyncIterator[list[Worker]]:
         # Postgres may run as another user, who has to reach its folder.
         folder.chmod(0o755)
         yield [
-            await stack.enter_async_context(_worker(project, folder / str(number)))
+            await stack.enter_async_context(
+                worker(Workspace(project, folder / str(number) / "tree"), folder / str(number))
+            )
             for number in range(count)
         ]
 
 
 @asynccontextmanager
-async def _worker(project: Path, folder: Path) -> AsyncIterator[Worker]:
-    for name in ("tree", "lines", "tmp"):
+async def worker(
+    workspace: Workspace, folder: Path, collected: str = "tests"
+) -> AsyncIterator[Worker]:
+    """A process for the tests in `collected`, and a server for it alone: it drops the databases of all tests there."""
+    for name in ("lines", "tmp", "postgres"):
         (folder / name).mkdir(parents=True)
-    workspace = Workspace(project, folder / "tree")
     cluster = PostgresCluster(
         folder / "postgres" / "data", folder / "postgres.log", lambda: ports.choose("", None)
     )
-    (folder / "postgres").mkdir()
     await cluster.start()
     try:
         await cluster.create_database(TEMPLATE)
         await migrate(cluster.url(TEMPLATE), PASSWORDS)
         await with_cheap_passwords(cluster)
-        async with forker(folder / "tree", folder / "tmp") as process:
+        async with forker(workspace.folder, folder / "tmp", collected) as process:
             server = Server(cluster.port, _password(cluster), TEMPLATE, _SPARE)
-            worker = Worker(workspace, cluster, server, folder / "lines", process)
-            await worker.tidy(spare_is_empty=True)
-            yield worker
+            made = Worker(workspace, cluster, server, folder / "lines", process)
+            await made.tidy(spare_is_empty=True)
+            yield made
     finally:
         await cluster.stop()
 

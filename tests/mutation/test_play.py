@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stack.postgres import PostgresCluster
 from stack.processes import StackError
+from tests.mutation import pool
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import PYTHON, SCHEMA, Mutant
 from tests.mutation.net import Net
 from tests.mutation.play import control, play
-from tests.mutation.plugin import Server
 from tests.mutation.pool import Worker, forker
 from tests.mutation.verdict import HUNG, KILLED, SURVIVED, UNREACHED, Verdict
 from tests.mutation.workspace import Workspace
@@ -56,18 +55,16 @@ FILE = "tests/examples/test_mutated.py"
 
 
 @pytest.fixture(scope="module")
-async def worker(
-    cluster: PostgresCluster, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Worker]:
+async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
     """With the module and its tests in its copy."""
     folder: Path = tmp_path_factory.mktemp("worker")
     workspace = Workspace(PROJECT, folder / "tree")
     for path, text in ((PATH, SOURCE), (FILE, TESTS)):
         (workspace.folder / path).write_text(text, encoding="utf-8")
-    async with forker(workspace.folder, folder, FILE) as process:
-        password = cluster.url("postgres").partition("//owner:")[2].partition("@")[0]
-        server = Server(cluster.port, password, template)
-        yield Worker(workspace, cluster, server, folder, process)
+    # Postgres may run as another user, who has to reach its folder.
+    folder.chmod(0o755)
+    async with pool.worker(workspace, folder, FILE) as worker:
+        yield worker
 
 
 def net(*, seconds: float = 0.1) -> Net:
