@@ -124,12 +124,13 @@ async def _play(
     )
     kept = await steps.keep_data(project, deployment)
     _record(result, "data survive down and up", kept, project.say)
-    project.say("The lab on top: the same Postgres and Toxiproxy, wrapped services")
-    struck = await lab.strike(project, deployment)
-    _record(result, "the lab's page strikes the containers", struck, project.say)
     found = await audit(deployment.target.owner)
     offences = [f"{one.kind} {one.subject}: {one.detail}" for one in found.findings]
     _record(result, "the audit of it all is clean", offences, project.say)
+    # Last: what its planted bugs do is what an audit finds.
+    project.say("The lab on top: the same Postgres and Toxiproxy, wrapped services")
+    struck = await lab.strike(project, deployment)
+    _record(result, "the lab's page strikes the containers", struck, project.say)
 
 
 async def _table(project: Project, deployment: Deployment, result: dict[str, Any]) -> None:
