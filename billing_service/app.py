@@ -7,7 +7,7 @@ Long because it holds all routes: six operations with the problems that each doc
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
@@ -76,8 +76,9 @@ log = structlog.get_logger()
 
 def create(settings: Settings | None = None) -> Starlette:
     """The ASGI application; configured from the environment unless `settings` are given."""
-    billing = Billing(settings or environment.read(Settings))
+    settings = settings or environment.read(Settings)
     telemetry.configure_logs("billing_service")
+    billing = Billing(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -139,13 +140,13 @@ class _Bearer(SecurityBase):
         self.scheme_name = "HTTPBearer"
 
     async def __call__(self, request: Request) -> str:
-        client = _client(request)
+        client = _client(_billing(request), request.headers.getlist("authorization"))
         require_documented_url(request)
         return client
 
 
-def _client(request: Request) -> str:
-    client = _billing(request).tokens.client(request.headers.getlist("authorization"))
+def _client(billing: Billing, authorization: Sequence[str]) -> str:
+    client = billing.tokens.client(authorization)
     if client is None:
         raise Problem(
             problems.TOKEN_WRONG,
@@ -179,12 +180,13 @@ _hot = APIRouter(responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
 async def post_charge(request: Request) -> Response:
     billing = _billing(request)
     arrived_s = time.monotonic()
-    client = _client(request)
+    sent = headers.lines(request)
+    client = _client(billing, sent.get("authorization", ()))
     charge = await read_body(request, Charge)
-    sequence_key = headers.sequence_key(request)
-    retry = headers.retry_flag(request)
-    mark = headers.first_incomplete(request)
-    timeout_s = headers.timeout_s(request)
+    sequence_key = headers.sequence_key(sent)
+    retry = headers.retry_flag(sent)
+    mark = headers.first_incomplete(sent)
+    timeout_s = headers.timeout_s(sent)
     if mark is not None:
         await billing.collector.announce(client, mark)
         if sequence_key < mark:
@@ -202,7 +204,7 @@ async def post_charge(request: Request) -> Response:
         )
     finally:
         billing.admission.leave(client, charge.account)
-    log.info(
+    billing.log.info(
         "charge",
         client=client,
         order_id=str(charge.order_id),

@@ -5,6 +5,8 @@ zero, in double quotes), and so has a mark, so two spellings never name the same
 """
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from decimal import Decimal
 
 from fastapi import Request
@@ -60,14 +62,25 @@ TIMEOUT_S_MAX = 3600
 _DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"', re.ASCII)
 
+# The lines of each header that was sent, by its name in lower case.
+Lines = Mapping[str, list[str]]
 
-def sequence_key(request: Request) -> int:
+
+def lines(request: Request) -> Lines:
+    """All headers of the request. Read once, because Starlette goes through all of them for each name."""
+    by_name: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in request.scope["headers"]:
+        by_name[name.decode("latin-1")].append(value.decode("latin-1"))
+    return by_name
+
+
+def sequence_key(sent: Lines) -> int:
     """The sequence key; raises the problem `key-missing` or `key-malformed`."""
-    lines = request.headers.getlist(KEY_HEADER)
     # The usual case needs no parser: one line in the canonical form.
-    if len(lines) == 1 and _QUOTED_DECIMAL.fullmatch(lines[0]):
-        return int(lines[0][1:-1])
-    value = _item(request, KEY_HEADER, KEY_MALFORMED)
+    match sent.get(KEY_HEADER.lower()):
+        case [line] if _QUOTED_DECIMAL.fullmatch(line):
+            return int(line[1:-1])
+    value = _item(sent, KEY_HEADER, KEY_MALFORMED)
     if value is None:
         raise Problem(KEY_MISSING, f'Send the header {KEY_HEADER}: "<decimal integer from 1>".')
     if type(value) is not str or not _DECIMAL.fullmatch(value):
@@ -78,9 +91,9 @@ def sequence_key(request: Request) -> int:
     return int(value)
 
 
-def retry_flag(request: Request) -> bool:
+def retry_flag(sent: Lines) -> bool:
     """The retry flag, false when absent; raises the problem `header-malformed`."""
-    value = _item(request, RETRY_HEADER, HEADER_MALFORMED)
+    value = _item(sent, RETRY_HEADER, HEADER_MALFORMED)
     if value is None:
         return False
     if type(value) is not bool:
@@ -88,12 +101,12 @@ def retry_flag(request: Request) -> bool:
     return value
 
 
-def first_incomplete(request: Request) -> int | None:
+def first_incomplete(sent: Lines) -> int | None:
     """The caller's first incomplete key, None when absent; raises the problem `header-malformed`."""
-    value = _item(request, FIRST_INCOMPLETE_HEADER, HEADER_MALFORMED)
+    value = _item(sent, FIRST_INCOMPLETE_HEADER, HEADER_MALFORMED)
     if value is None:
         return None
-    if type(value) is not int or value < 1 or _has_leading_zeros(request, FIRST_INCOMPLETE_HEADER):
+    if type(value) is not int or value < 1 or _has_leading_zeros(sent, FIRST_INCOMPLETE_HEADER):
         raise Problem(
             HEADER_MALFORMED,
             f"{FIRST_INCOMPLETE_HEADER} must be an integer from 1 without leading zeros.",
@@ -101,16 +114,16 @@ def first_incomplete(request: Request) -> int | None:
     return value
 
 
-def timeout_s(request: Request) -> float | None:
+def timeout_s(sent: Lines) -> float | None:
     """Seconds that the caller will wait, None when the header is absent; raises the problem `header-malformed`."""
-    value = _item(request, TIMEOUT_HEADER, HEADER_MALFORMED)
+    value = _item(sent, TIMEOUT_HEADER, HEADER_MALFORMED)
     if value is None:
         return None
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float | Decimal)
         or not 0 < value <= TIMEOUT_S_MAX
-        or _has_leading_zeros(request, TIMEOUT_HEADER)
+        or _has_leading_zeros(sent, TIMEOUT_HEADER)
     ):
         raise Problem(
             HEADER_MALFORMED,
@@ -119,15 +132,15 @@ def timeout_s(request: Request) -> float | None:
     return float(value)
 
 
-def _has_leading_zeros(request: Request, name: str) -> bool:
+def _has_leading_zeros(sent: Lines, name: str) -> bool:
     """RFC 9651 allows parsers to accept leading zeros; here a number has one spelling."""
-    written: str = request.headers[name].strip(" ")
+    written = sent[name.lower()][0].strip(" ")
     return written[0] == "0" and written[1:2].isdigit()
 
 
-def _item(request: Request, name: str, malformed: ProblemType) -> object | None:
+def _item(sent: Lines, name: str, malformed: ProblemType) -> object | None:
     try:
-        return structured_fields.item(request.headers.getlist(name))
+        return structured_fields.item(sent.get(name.lower(), ()))
     except MalformedItem as exc:
         detail = f"{name} is not an RFC 9651 item."
         if malformed is KEY_MALFORMED:

@@ -6,6 +6,8 @@ Guarantee: creating them opens no connection and starts no task. Pool and queue 
 import asyncio
 import time
 
+import structlog
+
 import billing_service.charge
 from billing_service import problems, readiness
 from billing_service.admission import Admission
@@ -35,6 +37,8 @@ class Billing:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        # Bound once: the module's own logger would be bound again for each line.
+        self.log = structlog.get_logger().bind()
         self.tokens = BearerTokens(settings.tokens)
         self.catalogue = ProblemCatalogue.of(
             problems.ALL, public_url=settings.public_url, retention=problems.RETENTION

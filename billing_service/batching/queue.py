@@ -23,6 +23,7 @@ from service_kit.bounded_pool import LockWaitTooLong
 from service_kit.group_commit import Queue, Waiting
 
 WaitingCharge = Waiting[Request, ChargeOutcome]
+_Key = tuple[str, int]
 
 
 class ChargeQueue(Queue[Request, ChargeOutcome]):
@@ -33,8 +34,9 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
 
     def __init__(self) -> None:
         super().__init__()
-        # For each key that is being executed: the twins that wait for its outcome.
-        self._twins: dict[tuple[str, int], list[WaitingCharge]] = {}
+        # The keys that are being executed, and the twins that wait for the outcome of one.
+        self._keys: set[_Key] = set()
+        self._twins: dict[_Key, list[WaitingCharge]] = {}
         # Accounts of running batches, and locks that other transactions hold.
         self._accounts: Counter[str] = Counter()
         self._held: set[Held] = set()
@@ -43,9 +45,7 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
         return self.in_line + sum(map(len, self._twins.values()))
 
     def add(self, waiting: WaitingCharge) -> bool:
-        twins = self._twins.get(_key(waiting))
-        if twins is not None:
-            twins.append(waiting)
+        if self._waits_for_twin(waiting):
             return False
         super().add(waiting)
         return not self._is_blocked(waiting.item)
@@ -56,13 +56,12 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
         passed: list[WaitingCharge] = []
         while len(taken) < size and (first := super().take(1)):
             (waiting,) = first
-            twins = self._twins.get(_key(waiting))
-            if twins is not None:
-                twins.append(waiting)
-            elif self._is_blocked(waiting.item, granted):
+            if self._waits_for_twin(waiting):
+                continue
+            if self._is_blocked(waiting.item, granted):
                 passed.append(waiting)
             else:
-                self._twins[_key(waiting)] = []
+                self._keys.add(_key(waiting))
                 taken.append(waiting)
         super().put_back(passed)
         return taken
@@ -77,7 +76,7 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
     def end(self, waiting: WaitingCharge, result: ChargeOutcome) -> None:
         """Answers a charge, and each of its twins according to the twin's payload."""
         waiting.gets(result)
-        twins = self._twins.pop(_key(waiting))
+        twins = self._free_key(waiting)
         if not twins:
             return
         match result:
@@ -95,13 +94,11 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
     def fail(self, waiting: WaitingCharge, exc: BaseException) -> None:
         """Answers a charge with an exception. Its twins are executed themselves."""
         waiting.fails(exc)
-        super().put_back(self._twins.pop(_key(waiting)))
+        super().put_back(self._free_key(waiting))
 
     def put_back(self, waiting: Sequence[WaitingCharge]) -> None:
         """Returns charges that were not executed to their old places, with their twins."""
-        super().put_back(
-            [*chain.from_iterable((each, *self._twins.pop(_key(each))) for each in waiting)]
-        )
+        super().put_back([*chain.from_iterable((each, *self._free_key(each)) for each in waiting)])
 
     def hold(self, held: Held) -> bool:
         """Makes charges that need this lock wait until `release`; false when they already do."""
@@ -133,6 +130,20 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
             return LockWaitTooLong("the account stayed locked")
         return super().why_late(item)
 
+    def _waits_for_twin(self, waiting: WaitingCharge) -> bool:
+        """Whether the charge's key is being executed. If so, the charge now waits for the outcome."""
+        key = _key(waiting)
+        if key not in self._keys:
+            return False
+        self._twins.setdefault(key, []).append(waiting)
+        return True
+
+    def _free_key(self, waiting: WaitingCharge) -> Sequence[WaitingCharge]:
+        """The charge is no longer being executed. Returns the twins that waited for it."""
+        key = _key(waiting)
+        self._keys.remove(key)
+        return self._twins.pop(key, ())
+
     def _is_blocked(self, request: Request, granted: Held | None = None) -> bool:
         """Whether the charge has to wait for a running batch, or for a lock other than the one that was just granted."""
         if request.charge.account in self._accounts:
@@ -148,7 +159,7 @@ class ChargeQueue(Queue[Request, ChargeOutcome]):
         return [lock for lock in needed if lock in self._held]
 
 
-def _key(waiting: WaitingCharge) -> tuple[str, int]:
+def _key(waiting: WaitingCharge) -> _Key:
     """Sequence keys are unique only within their client."""
     return waiting.item.client, waiting.item.sequence_key
 

@@ -104,7 +104,7 @@ class Group(Generic[Item, Result]):
         if len(self._queue) >= self._bounds.queue_max:
             raise QueueFull(f"{len(self._queue)} writes are waiting.")
         loop = asyncio.get_running_loop()
-        waiting = Waiting[Item, Result](item, loop.create_future(), loop.time())
+        waiting: Waiting[Item, Result] = Waiting(item, loop.create_future(), loop.time())
         if self._expiry is None:
             self._expiry = loop.call_later(self._bounds.wait_s, self._expire)
         if self._queue.add(waiting):

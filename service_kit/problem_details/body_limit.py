@@ -39,8 +39,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._announced_bytes(scope) > self.limit_bytes:
-            await self._refuse()(scope, receive, send)
+        announced_bytes = self._announced_bytes(scope)
+        if announced_bytes is not None:
+            # The server reads no more of a body than was announced (RFC 9112, section 6.3), so it needs no counting.
+            within = announced_bytes <= self.limit_bytes
+            await (self.app if within else self._refuse())(scope, receive, send)
             return
         started = False
         received_bytes = 0
@@ -68,12 +71,16 @@ class BodyLimit:
             if not started:
                 await self._refuse()(scope, receive, send)
 
-    def _announced_bytes(self, scope: Scope) -> int:
+    def _announced_bytes(self, scope: Scope) -> int | None:
+        """The body's length; None when it was not announced, or a transfer coding overrides it."""
+        announced_bytes = None
         for name, value in scope["headers"]:
             if name == b"content-length" and (digits := value.strip()).isdigit():
                 # Python refuses to convert thousands of digits.
-                return int(digits.lstrip(b"0")[:_DIGITS_READ_MAX] or b"0")
-        return 0
+                announced_bytes = int(digits.lstrip(b"0")[:_DIGITS_READ_MAX] or b"0")
+            elif name == b"transfer-encoding":
+                return None
+        return announced_bytes
 
     def _refuse(self) -> Response:
         response = answer(

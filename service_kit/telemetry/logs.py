@@ -10,11 +10,11 @@ import sys
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 from service_kit.telemetry.trace import add_trace
 
-# Made once, because json.dumps would make one for each line, which takes longer than encoding it. Values that JSON does not
-# know are written as their `repr`.
+# For the lines that `_encoded` does not write itself.
 _ENCODER = json.JSONEncoder(default=repr)
 
 
@@ -63,7 +63,15 @@ def configure_logs(service: str, level: str = "INFO") -> None:
 
 
 def _encoded(event: Any, **_: Any) -> str:
-    return _ENCODER.encode(event)
+    """The event as JSON in ASCII, which every terminal shows. Values that JSON does not know are written as their `repr`.
+
+    pydantic's encoder takes a fifth of the time of the standard library's, but writes UTF-8 and refuses lone surrogates.
+    """
+    try:
+        line = to_json(event, fallback=repr)
+    except ValueError:
+        return _ENCODER.encode(event)
+    return line.decode() if line.isascii() else _ENCODER.encode(event)
 
 
 class _Lines:

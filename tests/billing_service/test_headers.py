@@ -12,15 +12,17 @@ from service_kit.problem_details import Problem
 from tests.service_kit.strict_input.spellings import OF_42
 
 
-def request(*lines: tuple[str, str]) -> Request:
+def sent(*lines: tuple[str, str]) -> headers.Lines:
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in lines]
-    return Request({"type": "http", "method": "POST", "path": "/charges", "headers": raw})
+    return headers.lines(
+        Request({"type": "http", "method": "POST", "path": "/charges", "headers": raw})
+    )
 
 
 @pytest.mark.parametrize("value", ['"1"', '"42"', '"999999999999999"', '  "7"  ', '"7";a=1'])
 def test_a_quoted_decimal_is_a_key(value: str) -> None:
     """The draft's own form, an RFC 9651 String, is understood; unknown parameters mean nothing."""
-    key = headers.sequence_key(request(("Idempotency-Key", value)))
+    key = headers.sequence_key(sent(("Idempotency-Key", value)))
     assert key == int(value.split('"')[1])
 
 
@@ -51,21 +53,21 @@ def test_any_other_key_is_malformed(value: str) -> None:
     """Nothing is guessed at: a key has one form only, so it cannot have two names."""
     encoded = value.encode("utf-8").decode("latin-1")
     with pytest.raises(Problem) as caught:
-        headers.sequence_key(request(("Idempotency-Key", encoded)))
+        headers.sequence_key(sent(("Idempotency-Key", encoded)))
     assert caught.value.kind.slug == "key-malformed"
 
 
 def test_two_keys_are_malformed() -> None:
     """Two header lines are one list (RFC 9110), and a list names no single charge."""
     with pytest.raises(Problem) as caught:
-        headers.sequence_key(request(("Idempotency-Key", '"1"'), ("Idempotency-Key", '"1"')))
+        headers.sequence_key(sent(("Idempotency-Key", '"1"'), ("Idempotency-Key", '"1"')))
     assert caught.value.kind.slug == "key-malformed"
 
 
 def test_no_key_is_missing() -> None:
     """The draft asks for 400 when a required key is missing."""
     with pytest.raises(Problem) as caught:
-        headers.sequence_key(request())
+        headers.sequence_key(sent())
     assert caught.value.kind.slug == "key-missing"
     assert caught.value.kind.status == 400
 
@@ -73,19 +75,19 @@ def test_no_key_is_missing() -> None:
 @pytest.mark.parametrize(("value", "flag"), [("?1", True), ("?0", False)])
 def test_the_flag_is_a_boolean(value: str, flag: bool) -> None:
     """RFC 9651 writes true as ?1."""
-    assert headers.retry_flag(request(("Idempotency-Retry", value))) is flag
+    assert headers.retry_flag(sent(("Idempotency-Retry", value))) is flag
 
 
 def test_the_flag_is_down_when_absent() -> None:
     """Its default is ?0."""
-    assert headers.retry_flag(request()) is False
+    assert headers.retry_flag(sent()) is False
 
 
 @pytest.mark.parametrize("value", ["1", "true", "?2", '"?1"', ""])
 def test_any_other_flag_is_malformed(value: str) -> None:
     """The flag is evidence, so it is not guessed at."""
     with pytest.raises(Problem) as caught:
-        headers.retry_flag(request(("Idempotency-Retry", value)))
+        headers.retry_flag(sent(("Idempotency-Retry", value)))
     assert caught.value.kind.slug == "header-malformed"
 
 
@@ -111,20 +113,20 @@ def test_any_other_flag_is_malformed(value: str) -> None:
 def test_any_other_mark_is_malformed(value: str) -> None:
     """First incomplete is an RFC 9651 Integer from 1."""
     with pytest.raises(Problem) as caught:
-        headers.first_incomplete(request(("Idempotency-First-Incomplete", value)))
+        headers.first_incomplete(sent(("Idempotency-First-Incomplete", value)))
     assert caught.value.kind.slug == "header-malformed"
 
 
 def test_the_mark_is_an_integer() -> None:
     """37 means that all keys below 37 are settled."""
-    assert headers.first_incomplete(request(("Idempotency-First-Incomplete", "37"))) == 37
+    assert headers.first_incomplete(sent(("Idempotency-First-Incomplete", "37"))) == 37
 
 
 def test_a_mark_given_twice_is_malformed() -> None:
     """Two lines are a list, also when they are equal."""
     with pytest.raises(Problem) as caught:
         headers.first_incomplete(
-            request(("Idempotency-First-Incomplete", "7"), ("Idempotency-First-Incomplete", "7"))
+            sent(("Idempotency-First-Incomplete", "7"), ("Idempotency-First-Incomplete", "7"))
         )
     assert caught.value.kind.slug == "header-malformed"
 
@@ -134,8 +136,8 @@ def test_a_mark_given_twice_is_malformed() -> None:
 )
 def test_the_timeout_is_a_number_of_seconds(value: str, seconds: float) -> None:
     """An Integer or a Decimal; absent it means that the caller waits for ever."""
-    assert headers.timeout_s(request(("Request-Timeout", value))) == seconds
-    assert headers.timeout_s(request()) is None
+    assert headers.timeout_s(sent(("Request-Timeout", value))) == seconds
+    assert headers.timeout_s(sent()) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_the_timeout_is_a_number_of_seconds(value: str, seconds: float) -> None:
 def test_any_other_timeout_is_malformed(value: str) -> None:
     """What is documented is enforced: above 0, at most an hour, one spelling of the whole seconds."""
     with pytest.raises(Problem) as caught:
-        headers.timeout_s(request(("Request-Timeout", value)))
+        headers.timeout_s(sent(("Request-Timeout", value)))
     assert caught.value.kind.slug == "header-malformed"
 
 
@@ -155,7 +157,7 @@ def test_any_other_timeout_is_malformed(value: str) -> None:
 def test_a_key_without_quotes(value: str) -> None:
     """The mistake that is made most: the answer says what is missing."""
     with pytest.raises(Problem) as caught:
-        headers.sequence_key(request(("Idempotency-Key", value)))
+        headers.sequence_key(sent(("Idempotency-Key", value)))
     assert caught.value.kind.slug == "key-malformed"
     assert "in double quotes" in caught.value.detail
 
@@ -163,7 +165,7 @@ def test_a_key_without_quotes(value: str) -> None:
 def test_another_header_that_is_malformed() -> None:
     """The answer names the header."""
     with pytest.raises(Problem) as caught:
-        headers.retry_flag(request(("Idempotency-Retry", "yes, please")))
+        headers.retry_flag(sent(("Idempotency-Retry", "yes, please")))
     assert caught.value.kind.slug == "header-malformed"
     assert "Idempotency-Retry" in caught.value.detail
 
@@ -173,16 +175,14 @@ def test_what_is_published_is_what_is_enforced() -> None:
     schemas: dict[str, Any] = {str(each["name"]): each["schema"] for each in headers.PARAMETERS}
     mark = schemas["Idempotency-First-Incomplete"]
     for value in (mark["minimum"], mark["maximum"]):
-        assert (
-            headers.first_incomplete(request(("Idempotency-First-Incomplete", str(value)))) == value
-        )
+        assert headers.first_incomplete(sent(("Idempotency-First-Incomplete", str(value)))) == value
     assert schemas["Request-Timeout"]["maximum"] == headers.TIMEOUT_S_MAX
     assert mark["maximum"] == SEQUENCE_KEY_MAX
     key = re.compile(schemas["Idempotency-Key"]["pattern"])
     for text in (*OF_42, "1", "42", str(SEQUENCE_KEY_MAX), str(SEQUENCE_KEY_MAX + 1), "0"):
         line = f'"{text}"'.encode().decode("latin-1")
         try:
-            headers.sequence_key(request(("Idempotency-Key", line)))
+            headers.sequence_key(sent(("Idempotency-Key", line)))
         except Problem:
             accepted = False
         else:

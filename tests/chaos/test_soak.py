@@ -102,6 +102,7 @@ async def test_a_clean_soak(tmp_path: Path, servers: LentServers) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.mutants
 async def test_a_soak_finds_a_planted_bug(tmp_path: Path, servers: LentServers) -> None:
     """It fails, the plan is made small, and the small plan fails when it is played again."""
     bug = next(bug for bug in BUGS if bug.name == "no_unique_constraint")

@@ -144,6 +144,14 @@ async def test_the_error_names_the_field() -> None:
     assert [error["loc"] for error in refused.value.errors()] == [("body", "strength")]
 
 
+async def test_a_body_in_several_messages() -> None:
+    """It is read as a whole, also when a part or the end is empty."""
+    parts = [b'{"stren', b"", b'gth": 3}', b""]
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    request = _request([*messages, {"type": "http.request"}])
+    assert (await read_body(request, Cup)).strength == 3
+
+
 async def test_a_caller_that_goes_in_the_middle() -> None:
     """Half a body is no body: 400, as from FastAPI, and nothing is parsed."""
     request = _request(

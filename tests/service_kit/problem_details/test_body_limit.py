@@ -1,5 +1,7 @@
 """What is announced is compared with the limit, whatever the server before it lets through."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 from fastapi import FastAPI, Request
@@ -41,3 +43,18 @@ async def test_an_announced_length(length: bytes, status: int) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         response = await client.post("/", content=b"abc", headers=[(b"content-length", length)])
     assert response.status_code == status
+
+
+@pytest.mark.parametrize("more", [[], [(b"content-length", b"3")], [(b"content-length", b"x")]])
+async def test_a_length_that_does_not_count(more: list[tuple[bytes, bytes]]) -> None:
+    """A body in chunks is counted, also beside a length: the transfer coding overrides it (RFC 9112, section 6.3)."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"12345"
+        yield b"678901"
+
+    transport = httpx.ASGITransport(application())
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        headers = [(b"transfer-encoding", b"chunked"), *more]
+        response = await client.post("/", content=chunks(), headers=headers)
+    assert response.status_code == 413

@@ -31,6 +31,14 @@ async def requests():
         await asyncio.create_task(ask(*headers))
 
 asyncio.run(requests())
+
+class Odd:
+    def __repr__(self):
+        return "an odd value"
+
+structlog.get_logger().info("values", umlaut="\\xfc", separator="\\u2028", surrogate="\\ud800", odd=Odd())
+structlog.get_logger().info("values", umlaut="\\xfc", separator="\\u2028", odd=Odd())
+structlog.get_logger().info("values", separator="-", odd=Odd())
 """
 
 
@@ -45,12 +53,13 @@ def lines() -> list[dict[str, Any]]:
         check=True,
     )
     assert ended.stderr == ""
+    assert ended.stdout.isascii()
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def test_every_line_has_the_same_form() -> None:
     """The service's own and a library's: JSON on standard output, with the same members."""
-    outside = [line for line in lines() if "trace_id" not in line]
+    outside = [line for line in lines() if "trace_id" not in line and "odd" not in line]
     assert {line["event"] for line in outside} == {"ours", "a library's"}
     for line in outside:
         assert set(line) == {"event", "level", "timestamp", "service"}
@@ -72,3 +81,12 @@ def test_a_request_carries_its_trace_into_each_line() -> None:
         version, trace_id, span, _ = line["sent"].split("-")
         assert (version, trace_id) == ("00", line["trace_id"])
         assert span != line["parent_id"]
+
+
+def test_a_line_is_ascii_whatever_its_values_are() -> None:
+    """A terminal of any encoding shows it. Lone surrogates are escaped, and other values are written as their `repr`."""
+    values = [line for line in lines() if "odd" in line]
+    assert [line.get("surrogate") for line in values] == ["\ud800", None, None]
+    assert [line.get("umlaut") for line in values] == ["\xfc", "\xfc", None]
+    assert [line["separator"] for line in values] == ["\u2028", "\u2028", "-"]
+    assert {line["odd"] for line in values} == {"an odd value"}
