@@ -32,15 +32,12 @@ ENTRYPOINT ["uvicorn", "--factory", "--host", "0.0.0.0", "--no-access-log", "--n
             "--http", "service_kit.http_guard:GuardedProtocol", "--log-config", "logging.json", "--timeout-graceful-shutdown", "10"]
 CMD ["order_service.app:create", "--port", "8001"]
 
-FROM ghcr.io/shopify/toxiproxy:2.12.0 AS toxiproxy
-
-# The lab with a stack of its own: Postgres from its wheel, Toxiproxy from its image, the services wrapped.
+# The lab, and the services as it needs them: wrapped, each kept running by a supervisor.
 FROM python:3.13-slim AS lab
 COPY requirements.lock /build/
 RUN python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /build/requirements.lock
-COPY --from=toxiproxy /toxiproxy /usr/local/bin/toxiproxy-server
 COPY service_kit /lab/service_kit
 COPY billing_service /lab/billing_service
 COPY notification_service /lab/notification_service
@@ -58,12 +55,12 @@ COPY pyproject.toml LICENSE /lab/
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /lab \
  && groupadd --gid 10001 billed \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /lab --shell /usr/sbin/nologin billed \
- && install -d -o 10001 -g 10001 /run/lab
+ && install -d -m 0700 -o 10001 -g 10001 /run/lab
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LAB_PORT=8000
 WORKDIR /lab
 USER 10001:10001
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["python", "-E", "-m", "lab", "--host", "0.0.0.0", "--own-ports", "--no-browser", "--run-dir", "/run/lab"]
+ENTRYPOINT ["python", "-E", "-m", "lab", "--host", "0.0.0.0", "--containers", "--no-browser", "--run-dir", "/run/lab"]
 
 # What is built when no target is named.
 FROM services

@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         help="do not open the page, also where there is a desktop",
     )
     parser.add_argument(
+        "--containers",
+        action="store_true",
+        help="strike the containers that LAB_STACK describes, instead of starting a stack",
+    )
+    parser.add_argument(
         "--own-ports",
         action="store_true",
         help="take free ports instead of the usual ones, so that it disturbs no other stack",

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chaos.harness.harness import Harness
 from chaos.runner.run import ENVIRONMENT, open_harness
 from lab.columns import COLUMNS
+from lab.setup import Setup
 from lab.switchboard import Switchboard
 from stack.embedded import Say
 
@@ -17,7 +17,7 @@ from stack.embedded import Say
 ATTEMPT_TIMEOUT_S = 60.0
 REPLICAS = {"billing_service": len(COLUMNS), "order_service": 1, "notification_service": 1}
 # Retries come at a pace that an eye can follow. The lease outlasts an attempt, as the order service demands.
-_SETTINGS = {
+SETTINGS = {
     **ENVIRONMENT,
     "ORDER_WAIT_BUDGET_S": "5",
     "ORDER_ATTEMPT_TIMEOUT_S": f"{ATTEMPT_TIMEOUT_S:g}",
@@ -30,14 +30,14 @@ _SETTINGS = {
 
 
 @asynccontextmanager
-async def opened(run_dir: Path, say: Say, *, usual_ports: bool) -> AsyncIterator[Harness]:
+async def opened(run_dir: Path, say: Say, *, usual_ports: bool) -> AsyncIterator[Setup]:
     """The running stack; its control server is a `Switchboard`."""
     async with open_harness(
         run_dir,
         say,
         usual_ports=usual_ports,
         replicas=REPLICAS,
-        environ=_SETTINGS,
+        environ=SETTINGS,
         control=Switchboard,
     ) as harness:
-        yield harness
+        yield Setup(harness, harness.stack, harness.target)

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from chaos.harness.harness import AMOUNT_CENTS, Harness
+from chaos.harness.harness import AMOUNT_CENTS
 from chaos.runner.run import WRAPPED
 from lab import challenge, plans
 from lab.columns import COLUMNS, SAFE, Column
@@ -26,6 +26,7 @@ from lab.plans import Action, Entry, Plant
 from lab.planting import Planting
 from lab.repair import Repair
 from lab.rounds import Lane, Round
+from lab.setup import Setup
 from lab.shell import Shell
 from lab.strikes import Strikes
 from lab.switchboard import Switchboard
@@ -41,9 +42,9 @@ _FIRST_BOUND_S = 15.0
 
 
 class Play:
-    """Use as `async with Play(harness) as play`."""
+    """Use as `async with Play(setup) as play`."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.step = False
         self.busy = ""
         self.notice = ""
@@ -51,15 +52,16 @@ class Play:
         self.entries: list[Entry | Round] = []
         self.tally = Tally()
         self.history = History(self.state)
-        self.shell = Shell(harness.target)
+        self.shell = Shell(setup.published)
         self.holds = Holds(self.history.changed)
         self.protections = challenge.shown()
-        self._harness = harness
-        self._network = Network(harness, self._told)
+        self._setup = setup
+        self._harness = harness = setup.harness
+        self._network = Network(setup, self._told)
         self._repair = Repair(self._network, self.holds, self.complain, self._forget_faults)
-        self._planting = Planting(harness, self._repair)
+        self._planting = Planting(setup, self._repair)
         self._cutting = Cutting(self._network, self._repair, self._account, self._cut_changed)
-        self._strikes = Strikes(harness, self._network, self.history, self.complain)
+        self._strikes = Strikes(setup, self._network, self.history, self.complain)
         self._watch = Watch(harness, self.history, self._watched, self._may_end, self._end)
         self._messages = Messages(
             self,
@@ -96,6 +98,7 @@ class Play:
         await self._cutting.close()
         await self._strikes.close()
         await self._watch.close()
+        await self._planting.close()
 
     @property
     def bug(self) -> str:
@@ -338,11 +341,10 @@ class Play:
         self.history.changed()
 
     def _processes(self) -> dict[str, Any]:
-        stack = self._harness.stack
         return {
             service: [
                 {"pid": child.pid, "up": child.running and child.name not in self._strikes.down}
-                for child in stack.children(service)
+                for child in self._setup.services.children(service)
             ]
             for service in WRAPPED
         }

@@ -49,7 +49,9 @@ class Repair:
         except _TROUBLE as exc:
             self._forget()
             self._holds.release()
-            sentence = f"That could not be done, and the faults were ended: {exc}"
+            sentence = (
+                f"That could not be done, and the faults were ended: {exc or type(exc).__name__}"
+            )
             sentence = sentence.splitlines()[0].rstrip(".:") + "."
             try:
                 await self._network.heal()

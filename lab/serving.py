@@ -4,7 +4,6 @@ Guarantee: the address is printed when the page can be used; a second lab in the
 """
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
@@ -12,16 +11,16 @@ import secrets
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import uvicorn
 from rich.console import Console
 
+from lab import containers, opening
 from lab.app import create
-from lab.opening import opened
 from lab.play import Play
+from lab.server import served
 from stack import credentials, ports, run_directory
 from stack.processes import StackError
 from stack.up import say
@@ -29,16 +28,6 @@ from stack.up import say
 PORT_VARIABLE = "LAB_PORT"
 PORT = 8000
 DESCRIPTION = "lab.json"
-# A browser needs no more; each page keeps one connection open.
-_CONNECTIONS_MAX = 200
-_GRACE_S = 2
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the stack, which stops after the server."""
-        yield
 
 
 async def serve(options: argparse.Namespace, console: Console) -> int:
@@ -49,42 +38,24 @@ async def serve(options: argparse.Namespace, console: Console) -> int:
         listener = exit_stack.enter_context(
             ports.listen(PORT_VARIABLE, PORT if usual else None, options.host)
         )
-        harness = await exit_stack.enter_async_context(
-            opened(options.run_dir, say(console), usual_ports=usual)
+        opened = (
+            containers.opened(options.run_dir)
+            if options.containers
+            else opening.opened(options.run_dir, say(console), usual_ports=usual)
         )
-        play = await exit_stack.enter_async_context(Play(harness))
-        await exit_stack.enter_async_context(_served(play, listener))
+        setup = await exit_stack.enter_async_context(opened)
+        play = await exit_stack.enter_async_context(Play(setup))
+        app = create(play, secrets.token_urlsafe(24))
+        # Open pages keep a stream: without its end the server would wait for them.
+        await exit_stack.enter_async_context(served(app, listener, play.history.close))
         # Under 0.0.0.0 it is asked by its loopback name all the same.
         url = f"http://{ports.LOOPBACK}:{ports.port_of(listener)}"
         exit_stack.enter_context(_described(options.run_dir, url))
-        _announce(console, url, harness.stack.moved, listener)
+        _announce(console, url, setup.services.moved, listener)
         if not options.no_browser:
             _open_browser(url)
-        await harness.stack.serve_until_stopped()
+        await setup.services.serve_until_stopped()
     return 0
-
-
-@asynccontextmanager
-async def _served(play: Play, listener: socket.socket) -> AsyncIterator[None]:
-    server = _Server(
-        uvicorn.Config(
-            create(play, secrets.token_urlsafe(24)),
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            limit_concurrency=_CONNECTIONS_MAX,
-            timeout_graceful_shutdown=_GRACE_S,
-            lifespan="off",
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        # Open pages keep a stream: without its end the server would wait for them.
-        play.history.close()
-        server.should_exit = True
-        await serving
 
 
 def _refuse_second(run_dir: Path) -> None:

@@ -15,11 +15,12 @@ import httpx
 from chaos.evidence import readings
 from chaos.faults.account_lock import AccountLock
 from chaos.faults.wrapped_services import KILLED
-from chaos.harness.harness import AMOUNT_CENTS, Harness
+from chaos.harness.harness import AMOUNT_CENTS
 from lab.history import History
 from lab.network import FORGOTTEN_MS, LATE_MS, Network
 from lab.plans import Action, Seam
 from lab.rounds import Attempt, Lane, Round
+from lab.setup import Setup
 from stack.processes import StackError
 from stack.toxics import LimitData, ToxiproxyError
 from stack.waiting import NotSeen, until
@@ -39,8 +40,9 @@ _GO = {"do": "go"}
 class Strikes:
     """`complain` hears a sentence when something could not be done."""
 
-    def __init__(self, harness: Harness, network: Network, history: History, complain: Any) -> None:
-        self._harness = harness
+    def __init__(self, setup: Setup, network: Network, history: History, complain: Any) -> None:
+        self._setup = setup
+        self._harness = setup.harness
         self._network = network
         self._history = history
         self._complain = complain
@@ -186,7 +188,7 @@ class Strikes:
 
     async def _send_copy(self, lane: Lane, attempt: Attempt) -> httpx.Response:
         key, retry = f'"{attempt.key}"', "?1" if attempt.retry else "?0"
-        child = self._harness.stack.children("billing_service")[lane.column.number]
+        child = self._setup.services.children("billing_service")[lane.column.number]
         body = {
             "order_id": attempt.order_id,
             "account": lane.account,
@@ -195,7 +197,7 @@ class Strikes:
         self._harness.journal.note(
             "sent", lane.account, sequence_key=key, retry=retry, peer="charges"
         )
-        url = self._harness.stack.url_of(child)
+        url = self._setup.services.url_of(child)
         return await self._harness.charge(body, key, "order_service", retry, url)
 
     def _note_copy(self, lane: Lane, attempt: Attempt, response: httpx.Response) -> None:
@@ -236,10 +238,12 @@ class Strikes:
 
     async def _see_death(self, lane: Lane, attempt: Attempt, seam: Seam, pid: int) -> None:
         service = "order_service" if seam is Seam.SEND else "billing_service"
-        child = self._harness.child(service, pid)
-        self.down.add(child.name)
-        self._history.changed()
+        name = ""
         try:
+            child = await self._setup.process(service, pid)
+            name = child.name
+            self.down.add(name)
+            self._history.changed()
             async with asyncio.timeout(_SEEN_BOUND_S):
                 while not any(death.pid == pid for death in child.deaths):
                     await child.dead(len(child.deaths) + 1)
@@ -260,14 +264,14 @@ class Strikes:
             self._history.note(
                 "crashed", column=lane.column.name, service=service, pid=pid, seam=seam.name.lower()
             )
-            await self._harness.stack.ready_after(child, 0)
+            await self._setup.services.ready_after(child, 0)
             self._history.note("restarted", column=lane.column.name, service=service, pid=child.pid)
-        except (TimeoutError, StackError, ValueError) as exc:
+        except (TimeoutError, StackError, NotSeen, ValueError) as exc:
             attempt.witnesses.append((f"process {pid} died", False))
             self._complain(f"{service} did not come back: {exc}.")
         finally:
             attempt.over.set()
-            self.down.discard(child.name)
+            self.down.discard(name)
             self._history.changed()
 
     def _watch(self, watching: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chaos.faults.control import Control
+from stack.ports import LOOPBACK
 
 Decide = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -14,8 +15,8 @@ Decide = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 class Switchboard(Control):
     """`listen` names who decides."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: str = LOOPBACK, port: int = 0) -> None:
+        super().__init__(host, port)
         self._decide: Decide | None = None
 
     def listen(self, decide: Decide) -> None:

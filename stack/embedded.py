@@ -10,8 +10,7 @@ import asyncio
 import json
 import os
 import socket
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,14 @@ from stack import (
     credentials,
     environ,
     ports,
-    readiness,
     run_directory,
     service_environ,
     targets,
 )
 from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
-from stack.processes import Child, Command, StackError
-from stack.schema import PROJECT
+from stack.processes import Child, StackError
+from stack.replicas import READY_TIMEOUT_S, STOP_GRACE_S, Replicas
 from stack.servers import LentServers, Servers
 from stack.serving import until_stopped
 from stack.toxics import Toxiproxy
@@ -51,10 +49,6 @@ _PORTS = {
     "Postgres": ("POSTGRES_PORT", 5432),
 }
 _DATABASE_OF = {"orders": "order", "billing": "billing", "notifications": "notification"}
-# Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
-_READY_TIMEOUT_S = 60.0
-# Longer than a service's own grace for requests in flight.
-_STOP_GRACE_S = 15.0
 
 Say = Callable[[str], None]
 
@@ -95,9 +89,8 @@ class Stack:
         self._usual_ports = usual_ports
         self._described = False
         self._exit = AsyncExitStack()
-        self._services: dict[str, list[Child]] = {}
+        self._services: dict[str, Replicas] = {}
         self._listeners: dict[str, socket.socket] = {}
-        self._own_urls: dict[str, str] = {}
         self._proxies: dict[str, str] = {}
 
     async def __aenter__(self) -> "Stack":
@@ -193,22 +186,22 @@ class Stack:
 
     def children(self, service: str) -> list[Child]:
         """The replicas of a service."""
-        return self._services[service]
+        return self._services[service].children
 
     def url_of(self, child: Child) -> str:
         """The address of one replica alone."""
-        return self._own_urls[child.name]
+        return self._replicas_of(child).url_of(child)
 
     async def all_ready(self) -> None:
         """Returns when every replica runs and does its job."""
         for child in self._service_children():
             await child.running_after(0)
-        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
+        await self._services_ready()
 
     async def ready_after(self, child: Child, deaths: int) -> None:
         """Returns when a replica that died so many times in all is ready again."""
         await child.running_after(deaths)
-        await self._ready(child)
+        await self._replicas_of(child).ready_one(child)
 
     async def fail_over(self) -> None:
         """Kills the primary and promotes the standby. Raises `StackError`."""
@@ -223,15 +216,7 @@ class Stack:
 
     async def exchange(self, service: str, factory: str) -> None:
         """Restarts every replica of a service with another factory; returns when all are ready."""
-        self._factories[service] = factory
-        children = self._services[service]
-        await asyncio.gather(
-            *(
-                child.run_instead(_argv(factory, child.inherited_fds), _STOP_GRACE_S)
-                for child in children
-            )
-        )
-        await asyncio.gather(*(self._ready(child) for child in children))
+        await self._services[service].exchange(factory)
         self._write_description()
 
     async def serve_until_stopped(self) -> None:
@@ -295,28 +280,27 @@ class Stack:
 
     async def _start_services(self) -> None:
         for service, factory in self._factories.items():
-            shared = self._listeners[service]
-            self._services[service] = []
-            for replica in range(self._replicas[service]):
-                own = self._exit.enter_context(ports.listen("", None))
-                child = self._service(service, replica, factory, (shared, own))
-                self._own_urls[child.name] = ports.url_of(own)
-                self._services[service].append(child)
+            count = self._replicas[service]
+            self._services[service] = Replicas(
+                service,
+                factory,
+                shared=self._listeners[service],
+                own=[self._exit.enter_context(ports.listen("", None)) for _ in range(count)],
+                environs=[
+                    {
+                        **self.environ_of(service),
+                        **self._replica_environ.get(f"{service}-{replica}", {}),
+                    }
+                    for replica in range(count)
+                ],
+                logs=self._run_dir / "logs",
+                on_restart=self._write_description,
+            )
         # Stopped in the order in which requests flow: callers first.
         for child in reversed(self._service_children()):
-            self._exit.push_async_callback(child.stop, _STOP_GRACE_S)
+            self._exit.push_async_callback(child.stop, STOP_GRACE_S)
             await child.start()
-        await asyncio.gather(*(self._ready(child) for child in self._service_children()))
-
-    def _service(
-        self, service: str, replica: int, factory: str, listeners: tuple[socket.socket, ...]
-    ) -> Child:
-        name = f"{service}-{replica}"
-        fds = [listener.fileno() for listener in listeners]
-        settings = {**self.environ_of(service), **self._replica_environ.get(name, {})}
-        command = Command(_argv(factory, fds), settings, PROJECT, inherited_fds=fds)
-        log = self._run_dir / "logs" / f"{name}.log"
-        return Child(name, command, log, on_restart=self._write_description)
+        await self._services_ready()
 
     def environ_of(self, service: str) -> dict[str, str]:
         """The environment of each process of a service."""
@@ -343,11 +327,14 @@ class Stack:
     def _address(self, service: str) -> str:
         return f"{ports.LOOPBACK}:{ports.port_of(self._listeners[service])}"
 
-    async def _ready(self, child: Child) -> None:
-        await readiness.wait(child, self.url_of(child), _READY_TIMEOUT_S)
+    async def _services_ready(self) -> None:
+        await asyncio.gather(*(replicas.ready() for replicas in self._services.values()))
+
+    def _replicas_of(self, child: Child) -> Replicas:
+        return next(each for each in self._services.values() if child in each.children)
 
     async def _open_accounts(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=READY_TIMEOUT_S) as client:
             for account in ACCOUNTS:
                 response = await client.put(
                     f"{self.urls['billing_service']}/accounts/{account}",
@@ -367,8 +354,8 @@ class Stack:
                 "url": self.url_of(child),
                 "log": str(child.log),
             }
-            for service, children in sorted(self._services.items())
-            for replica, child in enumerate(children)
+            for service in sorted(self._services)
+            for replica, child in enumerate(self.children(service))
         ] + [
             {"name": name, "replica": 0, "pid": child.pid, "url": url, "log": str(child.log)}
             for name, (child, url) in servers.items()
@@ -389,12 +376,8 @@ class Stack:
         targets.forget(self._run_dir)
 
     def _service_children(self) -> list[Child]:
-        return [child for children in self._services.values() for child in children]
+        return [child for each in self._services.values() for child in each.children]
 
     def _all_children(self) -> list[Child]:
         servers = [child for child, _ in self._servers.children().values()]
         return [*servers, *self._service_children()]
-
-
-def _argv(factory: str, fds: Sequence[int]) -> list[str]:
-    return [sys.executable, "-m", "stack.serve", factory, *map(str, fds)]

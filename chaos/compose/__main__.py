@@ -24,7 +24,7 @@ import asyncpg
 import httpx
 from rich.console import Console
 
-from chaos.compose import load, situations, steps
+from chaos.compose import lab, load, situations, steps
 from chaos.compose.deployment import Deployment
 from chaos.compose.project import PROJECT, Project, Say, find_compose, run
 from chaos.promises.audit import audit
@@ -96,7 +96,7 @@ async def _main(orders: int, console: Console) -> int:
 
 async def _clear_away(project: Project) -> None:
     await project.down("--volumes")
-    await project.forget_image()
+    await project.forget_images()
 
 
 async def _play(
@@ -127,6 +127,10 @@ async def _play(
     found = await audit(deployment.target.owner)
     offences = [f"{one.kind} {one.subject}: {one.detail}" for one in found.findings]
     _record(result, "the audit of it all is clean", offences, project.say)
+    # Last: what its planted bugs do is what an audit finds.
+    project.say("The lab on top: the same Postgres and Toxiproxy, wrapped services")
+    struck = await lab.strike(project, deployment)
+    _record(result, "the lab's page strikes the containers", struck, project.say)
 
 
 async def _table(project: Project, deployment: Deployment, result: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 HARNESS = ("chaos", "tests", "bench")
 TOOLS = ("gcc", "cc", "make", "git", "cargo")
 LOOPBACK = "127.0.0.1"
-# The ways in that the README names; everything else is behind the profile.
-PUBLIC = ("gateway",)
+# The ways in that the README names, and the page of the lab; everything else is behind the profile.
+PUBLIC = ("gateway", "lab")
 INSPECT = ("inspect",)
 
 Inspected = Mapping[str, Any]

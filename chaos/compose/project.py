@@ -21,6 +21,8 @@ from stack.programs import run_to_end
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 FILES = ("docker-compose.yml", "chaos/compose/compose.chaos.yml")
+# On top of them.
+LAB_FILE = "deploy/lab.yml"
 # What runs for as long as the stack does; migrate and accounts end by themselves.
 SERVICES = (
     "postgres",
@@ -32,6 +34,9 @@ SERVICES = (
     "inspect",
 )
 PORTS = ("ORDER_PORT", "BILLING_PORT", "NOTIFICATION_PORT", "TOXIPROXY_PORT", "POSTGRES_PORT")
+LAB_PORTS = ("LAB_PORT", "LAB_TOXIPROXY_PORT")
+# The image of the services, and that of the lab.
+IMAGES = ("BILLED_ONCE_IMAGE", "BILLED_ONCE_LAB_IMAGE")
 SECRETS = (
     "POSTGRES_PASSWORD",
     "ORDER_DB_PASSWORD",
@@ -60,16 +65,14 @@ class Project:
         self.say = say
         self._compose = [*compose, "--project-name", name]
         # Without a file of settings of the machine's user: the project is the same everywhere.
-        self._compose += [word for file in FILES for word in ("--file", str(PROJECT / file))] + [
-            "--profile",
-            "inspect",
-        ]
+        self._compose += [word for file in FILES for word in ("--file", str(PROJECT / file))]
         # Production refuses the secrets of the example file; that these are not refused is tested by every start.
         self.environ = {
             "ENVIRONMENT": "production",
             # Under the usual tag it would become the image of a stack that runs beside it, at that one's next start.
             "BILLED_ONCE_IMAGE": f"billed-once:{name}",
-            **{name: str(ports.choose("", None)) for name in PORTS},
+            "BILLED_ONCE_LAB_IMAGE": f"billed-once-lab:{name}",
+            **{name: str(ports.choose("", None)) for name in (*PORTS, *LAB_PORTS)},
             **{name: secrets.token_hex(24) for name in SECRETS},
             # Production requires it.
             "ORDER_TOKENS": json.dumps({"harness": secrets.token_hex(24)}),
@@ -109,14 +112,21 @@ class Project:
         """The tag of the image that this project builds."""
         return self.environ["BILLED_ONCE_IMAGE"]
 
-    async def forget_image(self) -> None:
-        """Takes the tag away; what it named stays as long as a cache wants it. Nothing happens when it was not built."""
-        if (await run(["docker", "image", "ls", "--quiet", self.image])).strip():
-            await run(["docker", "image", "rm", self.image])
+    async def forget_images(self) -> None:
+        """Takes the tags away; what they named stays as long as a cache wants it. Nothing happens to what was not built."""
+        for image in await self._built():
+            await run(["docker", "image", "rm", image])
 
     async def compose(self, *arguments: str) -> str:
         """Runs one command of compose. Raises `StackError` with what it said."""
-        return await run([*self._compose, *arguments], self.environ)
+        return await run([*self._compose, "--profile", "inspect", *arguments], self.environ)
+
+    async def add_lab(self) -> None:
+        """Puts the lab on top: the services run wrapped; returns when its page can be used."""
+        self._compose += ["--file", str(PROJECT / LAB_FILE)]
+        await self.compose("build", "lab")
+        await self.up()
+        await self.healthy("lab")
 
     async def containers(self, service: str) -> list[str]:
         """The ids of a service's containers, stopped ones included."""
@@ -167,8 +177,14 @@ class Project:
         found: list[str] = []
         for what in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
             found += (await run(["docker", *what, "--quiet", "--filter", label])).split()
-        found += (await run(["docker", "image", "ls", "--quiet", self.image])).split()
-        return found
+        return found + await self._built()
+
+    async def _built(self) -> list[str]:
+        """The tags of this project's images that exist."""
+        tags = [self.environ[name] for name in IMAGES]
+        return [
+            tag for tag in tags if (await run(["docker", "image", "ls", "--quiet", tag])).strip()
+        ]
 
     async def _is_healthy(self, service: str) -> bool:
         states = [found["State"] for found in await self.inspected(service)]

@@ -54,15 +54,16 @@ class Rule:
 
 
 class Control:
-    """The server; use as `async with Control() as control`."""
+    """The server; use as `async with Control() as control`. With port 0 it listens at a free one."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._listen = (host, port)
         self._rules: list[Rule] = []
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "Control":
-        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._answer, *self._listen)
         return self
 
     async def __aexit__(

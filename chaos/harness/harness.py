@@ -9,7 +9,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +32,6 @@ AMOUNT_CENTS = 1_999
 BOUND_S = 30.0
 # Far above what any request needs, the restart of a process included: a bound, not a measure.
 REQUEST_TIMEOUT_S = 30.0
-
 
 OpenHarness = Callable[[], AbstractAsyncContextManager["Harness"]]
 
@@ -187,14 +186,15 @@ class Harness:
     async def open_account(self, prefix: str, opening_cents: int = OPENING_CENTS) -> str:
         """Opens an account of its own for one order, so that its balance tells of that order alone."""
         account = f"{prefix}-{uuid.uuid4().hex[:12]}"
+        url = f"{self.target.urls['billing_service']}/accounts/{account}"
+        body, headers = {"opening_balance_cents": opening_cents}, self.authorized("curl")
 
         async def opened() -> bool:
-            response = await self._client.put(
-                f"{self.target.urls['billing_service']}/accounts/{account}",
-                json={"opening_balance_cents": opening_cents},
-                headers=self.authorized("curl"),
-            )
-            return response.status_code == httpx.codes.OK
+            # Billing may have just closed an idle connection; the same account once more changes nothing.
+            with suppress(httpx.TransportError):
+                opening = await self._client.put(url, json=body, headers=headers)
+                return opening.status_code == httpx.codes.OK
+            return False
 
         await until(opened, BOUND_S, "billing opens an account")
         return account

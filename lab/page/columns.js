@@ -88,6 +88,7 @@ function showAttempts(list, lane) {
   const attempts = (lane?.attempts ?? []).slice(-CHIPS_MAX);
   const hidden = (lane?.attempts_count ?? 0) - attempts.length;
   rebuild(list, [attempts.map((a) => [a.key, a.retry, a.answered, a.saw, a.status, a.replayed, a.struck]), hidden], () => [
+    ...(attempts.length ? [make("li", { className: "soft", text: "key" })] : []),
     ...(hidden > 0 ? [make("li", { className: "chip", text: `${hidden} earlier` })] : []),
     ...attempts.map((attempt) => {
       const chip = make("li", { className: "chip" }, make("b", { text: `${attempt.key}${attempt.retry ? " ?1" : ""}` }), ` ${endOf(attempt)}`);
@@ -96,6 +97,7 @@ function showAttempts(list, lane) {
       return chip;
     }),
   ]);
+  list.scrollTop = list.scrollHeight;
 }
 
 function endOf(attempt) {

@@ -15,7 +15,7 @@ export const STEPS = [
   {
     text: "Now something goes wrong between the two services. The caller sees one line of text, below. Has the customer paid? Guess.",
     label: "Order a book; something goes wrong", situation: "response_lost", guess: true,
-    after: (s) => `The charge was executed, and only its answer was lost. Sending again with a fresh key withdraws again: ${all(s)}.`,
+    after: (s) => `The charge was executed, and only its answer was lost. Sent again with a fresh key, it is withdrawn again. Sent again with the same key, billing finds the first charge and only repeats its answer: ${all(s)}.`,
   },
   {
     text: "Something else goes wrong, and the caller sees the same text. Has this customer paid?",
@@ -48,6 +48,16 @@ export const STEPS = [
     after: (s) => `Without the index the right column pays too: ${all(s)}. The index is back now. The challenge below has seven more protections to take away.`,
   },
 ];
+
+// On a small screen the question is far below.
+function guessButton() {
+  const button = make("button", { type: "button", text: "Guess first ↓" });
+  button.addEventListener("click", () => {
+    $("halves").scrollIntoView();
+    $("guess").querySelector("button").focus({ preventScroll: true });
+  });
+  return button;
+}
 
 export class Tour {
   constructor({ order, hold, plan, left, changed }) {
@@ -109,13 +119,15 @@ export class Tour {
     say($("tour-leave"), step ? "free play" : "tour again");
     say($("tour-text"), step ? step.text : "Choose what goes wrong, or stop each message and decide yourself: pass, lose, delay, copy, or kill the process that holds it.");
     $("tour-action").parentElement.hidden = !step;
-    if (!step) return say($("tour-after"), "");
+    if (!step) return void rebuild($("tour-after"), "", () => []);
     say($("tour-action"), step.label);
     $("tour-action").classList.toggle("hold", Boolean(step.hold));
     $("tour-action").classList.toggle("main", !step.hold);
     const round = state.round;
     const done = round && round.number === this.played[this.at] && round.over && !veiled && !state.busy;
-    say($("tour-after"), done ? step.after(state) : veiled && round?.over ? "Guess first." : "");
+    const open = !done && veiled && round?.over;
+    const after = done ? step.after(state) : open ? "guess" : "";
+    rebuild($("tour-after"), after, () => [open ? guessButton() : after]);
     $("tour").dataset.done = done ? String(this.at) : "";
   }
 }

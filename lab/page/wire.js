@@ -20,7 +20,7 @@ export class Wire {
     this.element = make("div", { className: "wire" });
     this.element.setAttribute("aria-hidden", "true");
     this.element.append(make("div", { className: "rail main" }), make("div", { className: "rail side" }), make("div", { className: "rail leg" }));
-    for (const [name, label, right] of [["customer", "customer"], ["order", "order"], ["toxi", "Toxiproxy"], ["billing", "billing", true], ["pg", "Postgres", true]]) {
+    for (const [name, label, right] of [["customer", "customer"], ["order", "order"], ["toxi", "Toxiproxy", true], ["billing", "billing", true], ["pg", "Postgres", true]]) {
       const node = make("div", { className: `node${right ? " right" : ""}` }, make("i"), make("span", { text: label }), make("small"));
       node.style.left = `${PLACE[name][0]}%`;
       this.nodes[name] = node;

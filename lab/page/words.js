@@ -2,7 +2,7 @@
 export const COLUMNS = [
   { name: "at_most_once", title: "at most once", hint: "sends once, and never again" },
   { name: "at_least_once", title: "at least once", hint: "sends again, with a fresh key each time" },
-  { name: "exactly_once", title: "at least once + sequence key", hint: "sends again, always with the same key" },
+  { name: "exactly_once", title: "at least once + sequence key", hint: "same key again, with the retry flag ?1" },
 ];
 export const titleOf = (name) => COLUMNS.find((column) => column.name === name)?.title ?? name;
 
@@ -13,7 +13,7 @@ export const CAUSES = [
   ["crash_before_execution", "4 crash before executing"],
   ["request_lost", "5 the request is lost"],
   ["late", "the request comes late"],
-  ["forgotten", "… when its key is forgotten"],
+  ["forgotten", "it comes when its key is forgotten"],
   ["twin", "two copies at one moment"],
   ["copied", "a copy comes later"],
 ];
@@ -58,13 +58,25 @@ export function status(lane, price) {
     case "pending": return lane.attempts_count > 1 ? "pending: the order service sends again until there is an answer" : "pending";
     case "unknown": return paid > 0 ? "unknown: paid, and the caller will never know" : "unknown: not paid, and the caller will never know";
     case "billed": {
-      if (paid > price) return `billed: ${(paid / 100).toFixed(2)} taken for one book of ${(price / 100).toFixed(2)}.${told}`;
+      if (paid > price) return `billed: ${(paid / 100).toFixed(2)} taken for one book of ${(price / 100).toFixed(2)}.${tooMuch(lane)}${told}`;
       if (paid < price) return `billed, and no money was taken.${told}`;
-      return `billed, once.${told}`;
+      return `billed, once${once(lane)}.${told}`;
     }
     case "failed": return paid ? "failed, and the money is gone" : "failed: nothing was taken";
     default: return lane.status;
   }
+}
+
+// Why it was billed once, by what the services reported of its attempts; empty when there was one.
+function once(lane) {
+  const replay = lane.attempts.find((attempt) => attempt.replayed);
+  if (replay) return `: billing knew key ${replay.key} and repeated its answer, instead of withdrawing again`;
+  return lane.attempts_count > 1 && !lane.attempts[0].executed ? ": the first attempt had withdrawn nothing" : "";
+}
+
+function tooMuch(lane) {
+  const keys = new Set(lane.attempts.map((attempt) => attempt.key)).size;
+  return keys > 1 ? " For billing each key is another charge." : lane.attempts_count > 1 ? " Its attempts had one key, and billing withdrew again." : "";
 }
 
 const at = (event) => `${titleOf(event.column)}: `;

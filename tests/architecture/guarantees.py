@@ -687,6 +687,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/deploy/test_prometheus.py::test_every_process_is_found",
         "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
     ),
+    "stack/replicas.py": (
+        "tests/lab/test_containers.py::test_a_killed_process_is_another_one_afterwards",
+        "tests/lab/test_containers.py::test_a_service_is_exchanged",
+    ),
     "stack/run_directory.py": (
         "tests/stack/test_run_directory.py::test_one_stack_at_a_time",
         "tests/stack/test_run_directory.py::test_a_description_that_is_left_over",
@@ -790,6 +794,19 @@ MODULES: Mapping[str, Tests] = {
         "tests/lab/test_play.py::test_a_protection_that_is_taken_away_is_missed",
     ),
     "lab/columns.py": ("tests/lab/test_play.py::test_messages_that_are_stopped",),
+    "lab/containers.py": (
+        "tests/lab/test_containers.py::test_what_an_earlier_lab_has_planted_is_taken_away",
+    ),
+    "lab/server.py": ("tests/lab/test_life.py::test_ctrl_c_in_the_middle_of_an_order",),
+    "lab/setup.py": (
+        "tests/lab/test_containers.py::test_a_killed_process_is_another_one_afterwards",
+        "tests/lab/test_play.py::test_a_situation",
+    ),
+    "lab/supervisor.py": (
+        "tests/lab/test_containers.py::test_only_its_owner_reaches_the_socket",
+        "tests/lab/test_containers.py::test_a_service_is_exchanged",
+        "tests/lab/test_containers.py::test_a_killed_supervisor_comes_back",
+    ),
     "lab/document.py": (
         "tests/browser/test_lab.py::test_a_saved_file_replays_alone",
         "tests/lab/test_play.py::test_diagrams_and_the_saved_file",
@@ -909,6 +926,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/compose/test_inspection.py::test_an_offence_is_noticed",
         "tests/compose/test_inspection.py::test_the_image_is_accepted",
         "tests/compose/test_inspection.py::test_an_offence_of_the_image_is_noticed",
+    ),
+    "chaos/compose/lab.py": (
+        "tests/compose/test_judgement.py::test_a_page_that_tells_the_truth",
+        "tests/compose/test_judgement.py::test_a_page_that_does_not",
     ),
     "chaos/compose/load.py": (
         "tests/compose/test_judgement.py::test_a_clean_load_passes",

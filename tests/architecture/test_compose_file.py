@@ -99,8 +99,9 @@ def with_offence(path: tuple[str, ...], value: Any) -> Definition:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_file_keeps_the_rule(rule: Rule) -> None:
-    """No service breaks it."""
+    """No service breaks it, with the lab on top or without."""
     assert rule(compose_file.definition()) == []
+    assert rule(compose_file.with_lab()) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -116,9 +117,9 @@ def test_the_rule_sees_through_a_disguise(rule: Rule, path: tuple[str, ...], val
 
 
 def test_the_example_holds_every_variable() -> None:
-    """.env.example and the defaults of docker-compose.yml are the same, so copying it changes nothing."""
+    """.env.example and the defaults of the compose files are the same, so copying it changes nothing."""
     example = compose_file.example((PROJECT / ".env.example").read_text(encoding="utf-8"))
-    defaults = compose_file.defaults(compose_file.definition())
+    defaults = compose_file.defaults(compose_file.with_lab())
     optional = {name for name, default in defaults.items() if not default}
     assert {name: text for name, text in example.items() if name not in optional} == {
         name: default for name, default in defaults.items() if name not in optional
@@ -155,6 +156,16 @@ def test_chaos_in_the_image_would_be_noticed(line: str, ignore: str) -> None:
     assert len(compose_file.of_the_image(dockerfile, ignored)) == 1
 
 
+def test_the_lab_takes_no_way_in_away() -> None:
+    """The gateway of the lab leads where that of the stack leads, and to Toxiproxy."""
+    gateway, of_the_lab = (
+        json.loads((PROJECT / f"deploy/{name}.json").read_text(encoding="utf-8"))
+        for name in ("gateway", "lab-gateway")
+    )
+    assert of_the_lab[:-1] == gateway
+    assert of_the_lab[-1]["upstream"] == "toxiproxy:8474"
+
+
 def test_the_proxies_are_those_of_the_embedded_stack() -> None:
     """One proxy for each hop, of the same name: a scenario means the same in both."""
     proxies = json.loads((PROJECT / "deploy/toxiproxy.json").read_text(encoding="utf-8"))
@@ -167,7 +178,7 @@ def test_the_proxies_are_those_of_the_embedded_stack() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["toxiproxy", "gateway", "inspect"])
+@pytest.mark.parametrize("name", ["toxiproxy", "gateway", "lab-gateway", "inspect"])
 def test_no_proxy_listens_where_toxics_are_lost(name: str) -> None:
     """Toxiproxy makes a proxy on 0.0.0.0 anew with each populate; one on [::] it leaves alone."""
     for proxy in json.loads((PROJECT / f"deploy/{name}.json").read_text(encoding="utf-8")):

@@ -176,6 +176,10 @@ async def test_no_violation(tab: Tab, lab: RunningLab, photographs: Path, screen
         await lab.do("step", on=True)
         await lab.do("order")
         await page.wait_for_selector("#together [data-action=lose]")
+        await page.wait_for_selector(".dot.held")
+        assert await own.evaluate(
+            "[...document.querySelectorAll('.dot.held')].every(e => e.offsetWidth === e.offsetHeight)"
+        )
         await own.photograph(photographs / f"lab-held-{screen.replace(' ', '-')}.png")
         assert await violations(own) == []
         await lab.do("heal")

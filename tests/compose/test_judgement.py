@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from chaos.compose import lab
 from chaos.compose.load import Loaded, Outage
 from chaos.compose.situations import judge
 from chaos.promises.audit import Audit, Finding
@@ -11,6 +12,7 @@ from chaos.promises.verdict import Verdict
 from order_service.wire import Delivery
 
 SEEN = {"no money moved": True}
+WITNESS = {"claim": "the row was committed", "seen": True}
 CLEAN = Audit(orders=10, withdrawals=10, pending=0, harm=0, findings=[])
 LOADED = Loaded(
     acknowledged=10,
@@ -71,3 +73,31 @@ def test_a_clean_load_passes() -> None:
 def test_a_load_that_shows_less_does_not_pass(change: dict[str, object], verdict: Verdict) -> None:
     """The negative control; an outage after the load shows nothing."""
     assert dataclasses.replace(LOADED, **change).verdict is verdict  # type: ignore[arg-type]
+
+
+def shown(*effects: float, witness: dict[str, object] | None = None) -> list[dict[str, object]]:
+    """The columns of the lab's page, each with one attempt."""
+    attempts = [{"witnesses": [witness or WITNESS]}]
+    return [{"effects": each, "attempts": attempts} for each in effects]
+
+
+def test_a_page_that_tells_the_truth() -> None:
+    """Page, Postgres and expectation are one, and each fault has its witness."""
+    assert lab.judge(shown(1, 2, 1), [1, 2, 1], [1, 2, 1]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "measured", "offence"),
+    [
+        (shown(1, 1, 1), [1, 2, 1], "the page shows 1, Postgres 2"),
+        (shown(1, 2, 1), [1, 2, 2], "the page shows 1, Postgres 2"),
+        (shown(1, 2, 2), [1, 2, 2], "expected 1, the page shows 2, Postgres 2"),
+        (shown(1, 2, 1, witness={**WITNESS, "seen": False}), [1, 2, 1], "not seen: the row"),
+        ([{"effects": each, "attempts": []} for each in (1, 2, 1)], [1, 2, 1], "no fault has a"),
+    ],
+)
+def test_a_page_that_does_not(
+    columns: list[dict[str, object]], measured: list[float], offence: str
+) -> None:
+    """A figure that is not Postgres', one that is not expected, and a fault without evidence are told."""
+    assert offence in lab.judge(columns, measured, [1, 2, 1])[0]
