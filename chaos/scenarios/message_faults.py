@@ -48,7 +48,8 @@ from chaos.steps.transactions import AwaitPausedTransaction, PauseTransaction, R
 from order_service.wire import Fate
 from stack.toxics import Latency, LimitData, Slicer, SlowClose, Timeout, Toxic
 
-_SLOW_MS = 60
+# Longer than eight customers need to arrive: those who come last have to wait for a write that is under way.
+_SLOW_MS = 120
 _CUSTOMERS = (ONLY, *(f"customer {number}'s order" for number in range(2, 9)))
 
 
