@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +117,10 @@ async def test_replays_and_new_charges_in_one_batch(
         answers = await asyncio.gather(*(charge(key, 10, order=key) for key in range(1, 9)))
         assert {answer.status_code for answer in answers} == {503}
 
+    async def once_more(key: int) -> int:
+        return await status(charge(key, 10, order=key))
+
     for key in range(1, 10):
-        await told(lambda key=key: status(charge(key, 10, order=key)), 201)  # type: ignore[misc]
+        await told(partial(once_more, key), 201)
     assert (await charge(9, 10, order=9)).json()["balance_cents"] == 10_000 - 9 * 10
     assert UUID((await charge(9, 10, order=9)).json()["order_id"]) == UUID(int=9)
