@@ -3,6 +3,9 @@
 Guarantee: an order is shown to the client that placed it, and to no other, as it was committed at one moment: each function is
 one statement, so an order and its attempts come from one snapshot. With a synchronous standby, it is shown only when the
 standby has it (`orders.sealed()`, migration 0011). Nothing is written here.
+
+OFFSET 0 keeps the client out of the search for one order: the index that lists a client's orders could serve it, too, and a
+plan made while the table was empty would read all of them.
 """
 
 import json
@@ -25,8 +28,8 @@ async def find(connection: Connection, client: str, order_id: UUID) -> Order | N
                                 ORDER BY attempt)
                 FROM orders.attempts
                 WHERE attempts.order_id = orders.order_id) AS attempts
-        FROM orders.orders
-        WHERE (SELECT orders.sealed()) AND order_id = $2 AND client = $1
+        FROM (SELECT * FROM orders.orders WHERE order_id = $2 OFFSET 0) AS orders
+        WHERE (SELECT orders.sealed()) AND client = $1
         """,
         client,
         order_id,
@@ -41,8 +44,13 @@ async def find_by_customer_key(
     row = await connection.fetchrow(
         """
         SELECT order_id, fingerprint
-        FROM orders.orders
-        WHERE (SELECT orders.sealed()) AND client = $1 AND customer = $2 AND shopper_key = $3
+        FROM (
+          SELECT order_id, fingerprint, client
+          FROM orders.orders
+          WHERE customer = $2 AND shopper_key = $3
+          OFFSET 0
+        ) AS of_this_key
+        WHERE (SELECT orders.sealed()) AND client = $1
         """,
         client,
         customer,

@@ -31,6 +31,9 @@ async def record_all(
     For each one the order, `WindowFull` or `CustomerKeyTaken`. The counter row is locked from here to the commit, so keys
     become visible in their order; the statement is alone in its transaction to keep that time short. When another
     replica records the same customer's key at this moment, the unique constraint fails the statement; repeated, it finds the key.
+
+    OFFSET 0 keeps the client out of the search for a key. Else the index that lists a client's orders would serve it, too: a
+    plan made while the table was empty would read all orders of the client for each new one.
     """
     rows = await connection.fetch(
         """
@@ -45,9 +48,13 @@ async def record_all(
           FROM wanted
           WHERE NOT EXISTS (
             SELECT 1
-            FROM orders.orders
-            WHERE orders.client = wanted.client AND orders.customer = wanted.customer
-              AND orders.shopper_key = wanted.shopper_key
+            FROM (
+              SELECT client
+              FROM orders.orders
+              WHERE orders.customer = wanted.customer AND orders.shopper_key = wanted.shopper_key
+              OFFSET 0
+            ) AS of_this_key
+            WHERE of_this_key.client = wanted.client
           )
         ), unsettled AS (
           SELECT count(*) AS orders
