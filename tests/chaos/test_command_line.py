@@ -22,6 +22,7 @@ from report.command import CHAOS
 from stack import run_directory
 from stack.schema import PROJECT
 from stack.toxiproxy import VARIABLE
+from tests import commands
 from tests.chaos.planted import BUGS
 
 pytestmark = pytest.mark.chaos
@@ -54,20 +55,9 @@ Up = Callable[..., Awaitable[tuple[asyncio.subprocess.Process, dict[str, Any]]]]
 
 async def command(*arguments: str, environ: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Runs `python -m chaos` to its end: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "chaos",
-        *arguments,
-        cwd=PROJECT,
-        env={**os.environ, **(environ or {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(BOUND_S):
-        output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
+    own = {**os.environ, **(environ or {})}
+    ended = await commands.run("chaos", *arguments, environ=own, bound_s=BOUND_S)
+    return ended.code, ended.output, ended.errors
 
 
 def _as_from_a_terminal() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stack import ports
-from stack.programs import run_to_end
+from tests import commands
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PYTHON = f"{sys.executable} -E"
@@ -57,25 +57,13 @@ def judge(tmp_path: Path) -> Judge:
         config = tmp_path / "judge.toml"
         config.write_text(toml, encoding="utf-8")
         out = tmp_path / "out"
-        argv = [
-            sys.executable,
-            "-E",
-            "-m",
-            "judge",
-            "run",
-            str(config),
-            "--out",
-            str(out),
-            *arguments,
-        ]
         # The commands of judge.toml find the modules of the tests.
         own = {**os.environ, "PYTHONPATH": str(PROJECT), "NO_COLOR": "1", **(environ or {})}
-        ended = await run_to_end(argv, own, PROJECT, errors_apart=True)
+        words = ("run", str(config), "--out", str(out), *arguments)
+        ended = await commands.run("judge", *words, environ=own)
         file = out / "result.json"
         text = file.read_text(encoding="utf-8") if file.exists() else ""
-        return Judged(
-            ended.return_code, ended.output, ended.errors, json.loads(text) if text else {}, out
-        )
+        return Judged(ended.code, ended.output, ended.errors, json.loads(text) if text else {}, out)
 
     return run
 

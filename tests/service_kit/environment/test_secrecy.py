@@ -12,6 +12,7 @@ import order_service.settings
 from service_kit import environment
 from service_kit.environment import secrecy
 from stack.schema import PROJECT
+from tests import commands
 
 BILLING = {
     "BILLING_DATABASE_URL": "postgresql://billing_service:drawn@127.0.0.1/x",
@@ -135,19 +136,12 @@ ORDER = {
         ("MIGRATIONS_NOTIFICATION_PASSWORD", "drawn\n", ": this password has control characters"),
     ],
 )
-def test_the_migrations_refuse_a_bad_secret(variable: str, value: str, says: str) -> None:
+async def test_the_migrations_refuse_a_bad_secret(variable: str, value: str, says: str) -> None:
     """The owner's URL and the password of each role, in one sentence, before the database is asked for."""
-    migrating = subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "head"],
-        cwd=PROJECT,
-        env={"PATH": os.defpath, **MIGRATIONS, variable: value, "ENVIRONMENT": "production"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (migrating.returncode, len(migrating.stderr.splitlines())) == (2, 1), migrating.stderr
-    assert migrating.stderr.startswith(variable + says)
+    own = {"PATH": os.defpath, **MIGRATIONS, variable: value, "ENVIRONMENT": "production"}
+    migrating = await commands.run("alembic", "upgrade", "head", environ=own)
+    assert (migrating.code, len(migrating.errors.splitlines())) == (2, 1), migrating.errors
+    assert migrating.errors.startswith(variable + says)
 
 
 @pytest.mark.parametrize(
