@@ -37,6 +37,10 @@ async def read(database: Any, *, listed: bool) -> tuple[int, int]:
     owner = await asyncpg.connect(database.owner)
     connection = await asyncpg.connect(database.order)
     try:
+        # As the pool sets them for each session of a service.
+        await connection.execute(
+            "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"
+        )
         before = await owner.fetchrow(READ)
         for number in range(ROUNDS):
             order_id = await record(connection, f"key-{number}")
