@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ from stack import (
 )
 from stack.database import DatabaseServers
 from stack.postgres import PostgresCluster
-from stack.processes import Child, StackError
+from stack.processes import Child, StackError, execute
 from stack.replicas import READY_TIMEOUT_S, STOP_GRACE_S, Replicas
 from stack.servers import LentServers, Servers
 from stack.serving import until_stopped
@@ -58,7 +59,8 @@ class Stack:
 
     `factories` replaces the services' ASGI factories, `environ` adds to the environment of the services. With `servers` it
     borrows them, instead of starting its own. `has_standby` adds a second Postgres, a synchronous standby;
-    `replica_environ` adds to the environment of one replica, billing_service-1 for example. Raises `StackError` when it cannot start.
+    `replica_environ` adds to the environment of one replica, billing_service-1 for example. `forked`: services are forked and not
+    executed. Raises `StackError` when it cannot start.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Stack:
         servers: LentServers | None = None,
         with_standby: bool = False,
         replica_environ: Mapping[str, Mapping[str, str]] | None = None,
+        forked: bool = False,
     ) -> None:
+        self._forked = forked and sys.platform == "linux"
         self.has_standby = with_standby
         self._replica_environ = dict(replica_environ or {})
         self._lent = servers
@@ -295,6 +299,7 @@ class Stack:
                 ],
                 logs=self._run_dir / "logs",
                 on_restart=self._write_description,
+                start=self._servers.nursery.fork if self._forked else execute,
             )
         # Stopped in the order in which requests flow: callers first.
         for child in reversed(self._service_children()):

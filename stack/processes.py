@@ -10,10 +10,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -57,8 +58,49 @@ class Command:
     death_signal: signal.Signals = signal.SIGKILL
 
 
+class Program(Protocol):
+    """A process that was started, with the names of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs; a signal counts as minus its number."""
+
+    async def wait(self) -> int:
+        """The return code, when it has ended."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Sends it a signal."""
+
+    def kill(self) -> None:
+        """Sends it SIGKILL."""
+
+
+Start = Callable[[Command, Path], Awaitable[Program]]
+
+
+async def execute(command: Command, log: Path) -> Program:
+    """Starts a program whose output goes to the end of `log`."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command.argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(command.environ),
+            cwd=command.directory,
+            pass_fds=tuple(command.inherited_fds),
+            # Its own session: Ctrl-C at the terminal reaches the parent alone, which stops its children in order.
+            start_new_session=True,
+            preexec_fn=die_with(os.getpid(), command.death_signal),
+        )
+
+
 class Child:
-    """A supervised process. `on_restart` is called when it runs again after a death."""
+    """A supervised process. `on_restart` is called when it runs again after a death; `start` makes each process."""
 
     def __init__(
         self,
@@ -67,6 +109,7 @@ class Child:
         log: Path,
         *,
         on_restart: Callable[[], None] | None = None,
+        start: Start = execute,
     ) -> None:
         self.name = name
         self.log = log
@@ -76,7 +119,8 @@ class Child:
         self.failure.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._command = command
         self._on_restart = on_restart
-        self._process: asyncio.subprocess.Process | None = None
+        self._start = start
+        self._process: Program | None = None
         self._watch: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self._stopping = False
@@ -182,20 +226,7 @@ class Child:
         return "\n".join(f"    {line}" for line in shown) or "    (the log is empty)"
 
     async def _spawn(self) -> None:
-        command = self._command
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=dict(command.environ),
-                cwd=command.directory,
-                pass_fds=tuple(command.inherited_fds),
-                # Its own session: Ctrl-C at the terminal reaches the parent alone, which stops its children in order.
-                start_new_session=True,
-                preexec_fn=die_with(os.getpid(), command.death_signal),
-            )
+        self._process = await self._start(self._command, self.log)
         self._started_s = time.monotonic()
 
     async def _supervise(self) -> None:

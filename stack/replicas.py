@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stack import readiness
 from stack.ports import LOOPBACK
-from stack.processes import Child, Command
+from stack.processes import Child, Command, Start, execute
 from stack.schema import PROJECT
 
 # Starting Python with FastAPI takes about a second a process; on a busy machine many times that.
@@ -33,6 +33,7 @@ class Replicas:
         environs: Sequence[Mapping[str, str]],
         logs: Path,
         on_restart: Callable[[], None] = lambda: None,
+        start: Start = execute,
     ) -> None:
         self.factory = factory
         self.children: list[Child] = []
@@ -41,7 +42,7 @@ class Replicas:
             name = f"{service}-{replica}"
             fds = [shared.fileno(), listener.fileno()]
             command = Command(_argv(factory, fds), environ, PROJECT, inherited_fds=fds)
-            child = Child(name, command, logs / f"{name}.log", on_restart=on_restart)
+            child = Child(name, command, logs / f"{name}.log", on_restart=on_restart, start=start)
             self.children.append(child)
             self.ports[name] = listener.getsockname()[1]
 

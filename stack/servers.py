@@ -1,4 +1,4 @@
-"""Postgres and Toxiproxy: those of one stack, or those that several stacks have one after the other.
+"""Postgres, Toxiproxy and the nursery of services: those of one stack, or those that several stacks have one after the other.
 
 Guarantee: a stack finds its own database with the newest schema, and its own proxies. Of servers that are lent, a stack leaves nothing
 for the next one but the running servers: its database is dropped and its proxies are deleted.
@@ -13,6 +13,7 @@ from typing import Self
 from stack import credentials, ports, run_directory, toxiproxy
 from stack.credentials import Credentials
 from stack.database import DatabaseServers
+from stack.nursery import Nursery
 from stack.postgres import PostgresCluster
 from stack.processes import Child
 from stack.schema import PROJECT, migrate
@@ -39,6 +40,7 @@ class Servers:
         self.credentials: Credentials
         self.database: DatabaseServers
         self.toxiproxy: ToxiproxyServer
+        self.nursery = Nursery()
         self._run_dir = run_dir
         self._say = say
         self._choose_port = choose_port
@@ -46,6 +48,7 @@ class Servers:
 
     async def __aenter__(self) -> Self:
         try:
+            await self._exit.enter_async_context(self.nursery)
             await self._start()
         except BaseException:
             await self._exit.aclose()

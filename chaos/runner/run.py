@@ -121,6 +121,7 @@ async def open_harness(
             servers=None if with_standby else servers,
             with_standby=with_standby,
             replica_environ=SECOND_REPLICAS if with_standby else None,
+            forked=True,
         ) as stack,
     ):
         target = described(stack.description)
