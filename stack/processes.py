@@ -140,6 +140,11 @@ class Child:
         return self._command.inherited_fds
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that the process gets."""
+        return self._command.environ
+
+    @property
     def running(self) -> bool:
         """Whether there is a living process."""
         return self._process is not None and self._process.returncode is None
@@ -237,16 +242,16 @@ class Child:
             async with self._changed:
                 self.deaths.append(Death(self._process.pid, return_code))
                 self._changed.notify_all()
-            if self._is_hopeless(return_code):
-                self.failure.set_exception(
-                    StackError(f"{self.name} ended with code {return_code}:\n{self.log_end()}")
-                )
+            try:
+                if self._is_hopeless(return_code):
+                    raise StackError(f"ended with code {return_code}:\n{self.log_end()}")
+                await self._spawn()
+            except (StackError, OSError) as exc:
+                self.failure.set_exception(StackError(f"{self.name} {exc}"))
+                return
+            finally:
                 async with self._changed:
                     self._changed.notify_all()
-                return
-            await self._spawn()
-            async with self._changed:
-                self._changed.notify_all()
             if self._on_restart is not None:
                 self._on_restart()
 

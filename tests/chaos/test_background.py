@@ -128,7 +128,7 @@ async def test_a_process_that_does_not_come_back(own_harness: Harness) -> None:
     async def ruin(context: Context) -> None:
         child = context.services.children("notification_service")[0]
         command = vars(child)["_command"]
-        argv = [sys.executable, "-c", "raise SystemExit(1)"]
+        argv = [sys.executable, "-m", "tests.stack.probe", "1"]
         vars(child)["_command"] = replace(command, argv=argv)
         os.kill(child.pid, signal.SIGKILL)
 

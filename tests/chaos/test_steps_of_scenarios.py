@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -338,8 +337,7 @@ def test_how_the_wrapped_stack_differs_from_the_bare_one(harness: Harness) -> No
         bare = service_environ.settings(service, tokens, proxies, public_url="u")
         own = {name for name in ENVIRONMENT if name.startswith(prefix)}
         for process in stack.children(service):
-            text = Path(f"/proc/{process.pid}/environ").read_text(encoding="utf-8")
-            given = dict(line.partition("=")[::2] for line in text.split("\0") if "=" in line)
+            given = process.environ
             settings = {name for name in given if name.startswith((prefix, "HTTP_"))}
             assert settings == {*bare, *own, f"{prefix}DATABASE_URL"}
             assert {name: given[name] for name in own} == {name: ENVIRONMENT[name] for name in own}

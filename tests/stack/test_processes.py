@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -86,3 +87,16 @@ async def test_who_does_not_stop_is_killed(tmp_path: Path) -> None:
     await deaf.stop(0.2)
     assert not deaf.running
     assert deaf.deaths == []
+
+
+async def test_a_program_that_is_gone_is_a_failure(tmp_path: Path) -> None:
+    """It cannot be started again after its death, and whoever waits for it is told why."""
+    program = tmp_path / "program"
+    program.symlink_to("/bin/sleep")
+    running = Child("sleep", Command([str(program), "600"], {}, tmp_path), tmp_path / "log")
+    await running.start()
+    program.unlink()
+    os.kill(running.pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        with pytest.raises(StackError, match="sleep .*No such file"):
+            await running.running_after(1)

@@ -90,12 +90,18 @@ def secrets_of(stack: Stack, run_dir: Path) -> dict[str, set[str]]:
 
 @pytest.mark.chaos
 def test_the_environment_of_each_process(harness: Harness) -> None:
-    """By /proc/<pid>/environ: all its own secrets, none of another process, and no variable with another's prefix."""
+    """All its own secrets, none of another process, and no variable with another's prefix.
+
+    By /proc/<pid>/environ, and of services, which are forked here, by what they are given.
+    """
     stack = harness.stack
+    forked = {child.pid: child for service in PREFIXES for child in stack.children(service)}
     holders = secrets_of(stack, stack.children("order_service")[0].log.parent.parent)
     assert len(holders) == 8
     for process in stack.description["processes"]:
         given = Path(f"/proc/{process['pid']}/environ").read_text(encoding="utf-8")
+        if process["pid"] in forked:
+            given = "\0".join(map("=".join, forked[process["pid"]].environ.items()))
         held = {secret for secret in holders if secret in given}
         name = process["name"]
         assert held == {secret for secret, services in holders.items() if name in services}, name
