@@ -14,13 +14,12 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-import httpx
-
 from bench import load
 from bench.load import Load
 from bench.testbed import Service, Testbed
 from stack import ports
 from stack.environ import of_child
+from stack.http_client import http_client
 from stack.postgres import binaries
 from stack.programs import run_to_end
 
@@ -331,7 +330,7 @@ async def _chain(
 async def _place(url: str, orders: int) -> None:
     """Places orders, a few at a time; each must be accepted."""
     under_way = asyncio.Semaphore(_USUAL)
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+    async with http_client(base_url=url, timeout=60) as client:
 
         async def place(number: int) -> int:
             body = {"customer": f"account{number % ACCOUNTS}", "amount_cents": 1, "item": "book"}

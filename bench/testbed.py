@@ -17,6 +17,7 @@ import httpx
 
 from stack import ports
 from stack.environ import of_child
+from stack.http_client import http_client
 from stack.postgres import PostgresCluster
 from stack.processes import Child, Command
 from stack.schema import PROJECT, migrate
@@ -134,7 +135,7 @@ class Testbed:
 
 
 async def _answers(url: str) -> None:
-    async with asyncio.timeout(_READY_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as client:
+    async with asyncio.timeout(_READY_TIMEOUT_S), http_client() as client:
         while True:
             try:
                 # Any path: the baselines have no probes.

@@ -16,8 +16,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from stack import (
     credentials,
     environ,
@@ -27,6 +25,7 @@ from stack import (
     targets,
 )
 from stack.database import DatabaseServers
+from stack.http_client import http_client
 from stack.postgres import PostgresCluster
 from stack.processes import Child, StackError, execute
 from stack.replicas import READY_TIMEOUT_S, STOP_GRACE_S, Replicas
@@ -339,7 +338,7 @@ class Stack:
         return next(each for each in self._services.values() if child in each.children)
 
     async def _open_accounts(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=READY_TIMEOUT_S) as client:
+        async with http_client(timeout=READY_TIMEOUT_S) as client:
             for account in ACCOUNTS:
                 response = await client.put(
                     f"{self.urls['billing_service']}/accounts/{account}",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from stack.http_client import http_client
 from stack.processes import Child, StackError
 from stack.waiting import NotSeen, until
 
@@ -30,7 +31,7 @@ async def wait(child: Child, url: str, timeout_s: float) -> None:
         last = response.text
         return response.status_code == httpx.codes.OK
 
-    async with httpx.AsyncClient(trust_env=False, timeout=timeout_s) as client:
+    async with http_client(timeout=timeout_s) as client:
         try:
             await until(ready, timeout_s, "the service is ready")
         except NotSeen as exc:

@@ -13,6 +13,7 @@ import httpx
 
 from chaos.harness.target import Target
 from order_service.wire import Delivery
+from stack.http_client import http_client
 from stack.processes import StackError
 
 AMOUNT_CENTS = 1_999
@@ -32,7 +33,7 @@ class Deployment:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.client = httpx.AsyncClient(timeout=STEP_TIMEOUT_S, trust_env=False)
+        self.client = http_client(timeout=STEP_TIMEOUT_S)
 
     async def __aenter__(self) -> "Deployment":
         return self

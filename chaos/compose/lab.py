@@ -15,6 +15,7 @@ from chaos.compose import inspection
 from chaos.compose.deployment import STEP_TIMEOUT_S, Deployment
 from chaos.compose.project import Project, run
 from stack import ports
+from stack.http_client import http_client
 from stack.processes import StackError
 
 COLUMNS = ("at_most_once", "at_least_once", "exactly_once")
@@ -34,7 +35,7 @@ class Page:
     """Use as `async with Page(url) as page`."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=STEP_TIMEOUT_S, trust_env=False)
+        self._client = http_client(base_url=url, timeout=STEP_TIMEOUT_S)
 
     async def __aenter__(self) -> "Page":
         await self.load()

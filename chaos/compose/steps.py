@@ -14,6 +14,7 @@ from chaos.compose.deployment import Deployment
 from chaos.compose.pause import paused
 from chaos.compose.project import SERVICES, Project, run
 from stack import ports
+from stack.http_client import http_client
 from stack.processes import StackError
 from stack.toxics import Toxiproxy
 
@@ -46,7 +47,7 @@ async def spread(project: Project, deployment: Deployment) -> list[str]:
     boots: dict[str, int] = {}
     for _ in range(CONNECTIONS):
         # Each on a connection of its own: the gateway decides when it is opened.
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with http_client(timeout=10) as client:
             answer = await client.get(f"{deployment.target.urls['billing_service']}/healthz")
             boot_id = str(answer.json()["boot_id"])
             boots[boot_id] = boots.get(boot_id, 0) + 1
@@ -68,7 +69,7 @@ async def stop_gracefully(project: Project, deployment: Deployment) -> list[str]
 
         async def listens_no_more() -> bool:
             try:
-                async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+                async with http_client(timeout=5) as client:
                     await client.get(f"http://{ports.LOOPBACK}:{address}/healthz")
             except httpx.TransportError:
                 return True

@@ -13,6 +13,7 @@ import httpx
 
 from chaos.promises.catalogue import Finding, Kind
 from stack.embedded import FACTORIES, Stack
+from stack.http_client import http_client
 from stack.processes import Child, StackError
 from stack.waiting import NotSeen, until
 
@@ -205,4 +206,4 @@ class Background:
 
 
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, timeout=_QUESTION_TIMEOUT_S)
+    return http_client(timeout=_QUESTION_TIMEOUT_S)

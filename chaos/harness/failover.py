@@ -14,6 +14,7 @@ import httpx
 
 from chaos.evidence.told import Told
 from chaos.harness.harness import BOUND_S, Harness
+from stack.http_client import http_client
 from stack.waiting import until
 
 CLIENT = "curl"
@@ -48,7 +49,7 @@ class Failover:
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
         self.told = Told()
-        self.client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
+        self.client = http_client(timeout=_TIMEOUT_S)
         self.billing = [
             harness.stack.url_of(child) for child in harness.stack.children("billing_service")
         ]

@@ -22,6 +22,7 @@ from chaos.harness.background import Background
 from chaos.harness.target import Target
 from order_service.wire import Delivery, Order
 from stack.embedded import Stack
+from stack.http_client import http_client
 from stack.processes import Child
 from stack.toxics import Toxiproxy
 from stack.waiting import until
@@ -67,7 +68,7 @@ class Harness:
         self.found_before: frozenset[tuple[str, str]] = frozenset()
         self._control = control
         self._stack = stack
-        self._client = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False)
+        self._client = http_client(timeout=REQUEST_TIMEOUT_S)
         # How the stack with a standby is opened, and that stack once a scenario needed it.
         self.open_with_standby: OpenHarness | None = None
         self._beside: Harness | None = None

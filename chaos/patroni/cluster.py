@@ -18,6 +18,7 @@ import httpx
 
 from chaos.patroni import programs
 from stack import environ, ports
+from stack.http_client import http_client
 from stack.postgres import binaries, give, unprivileged
 from stack.processes import Child, Command, StackError
 from stack.schema import PROJECT
@@ -69,7 +70,7 @@ class Cluster:
             name: secrets.token_urlsafe(18) for name in ("superuser", "replication", "rewind")
         }
         self._etcd_port = ports.choose("", None)
-        self._client = httpx.AsyncClient(trust_env=False, timeout=5.0)
+        self._client = http_client(timeout=5.0)
         self.etcd: Child
         self.nodes = [
             Node(

@@ -19,6 +19,7 @@ import httpx
 from chaos.patroni.cluster import Cluster
 from stack import credentials, environ, ports, readiness, service_environ
 from stack.embedded import ACCOUNTS, FACTORIES, OPENING_BALANCE_CENTS
+from stack.http_client import http_client
 from stack.processes import Child, Command
 from stack.schema import PROJECT, migrate
 from stack.waiting import until
@@ -40,7 +41,7 @@ class Deployment:
         self._directory = directory
         self._exit = AsyncExitStack()
         self._credentials = credentials.read_or_make(directory / "secrets.json")
-        self._client = httpx.AsyncClient(timeout=20.0, trust_env=False)
+        self._client = http_client(timeout=20.0)
         self._listeners: dict[str, socket.socket] = {}
         self._customers: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()

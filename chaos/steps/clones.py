@@ -26,6 +26,7 @@ from chaos.steps.observations import is_collected
 from chaos.steps.step import PROCESSES, Needs
 from stack import environ
 from stack.beside import beside
+from stack.http_client import http_client
 from stack.postgres import binaries
 from stack.processes import StackError
 from stack.programs import run_to_end
@@ -119,7 +120,7 @@ class OrdersBesideAClone:
         original = context.target.urls["order_service"]
         async with (
             clone_of(context) as clone,
-            httpx.AsyncClient(timeout=BOUND_S, trust_env=False) as client,
+            http_client(timeout=BOUND_S) as client,
         ):
             answers = await asyncio.gather(
                 *(
@@ -174,7 +175,7 @@ class CloneSettlesPastTheOriginal:
         context.rules |= {"answer": answer, "retry": retry}
         async with (
             clone_of(context) as clone,
-            httpx.AsyncClient(timeout=BOUND_S, trust_env=False) as client,
+            http_client(timeout=BOUND_S) as client,
         ):
             # After the copy: the clone knows nothing of this order.
             placing = asyncio.create_task(_place(client, original, account, _CENTS))

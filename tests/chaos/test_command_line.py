@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.table import TABLE
 from report.command import CHAOS
 from stack import run_directory
+from stack.http_client import http_client
 from stack.schema import PROJECT
 from stack.toxiproxy import VARIABLE
 from tests import commands
@@ -155,7 +155,7 @@ async def test_a_hangup_under_nohup(up: Up, tmp_path: Path) -> None:
     (ignored,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
     assert int(ignored, 16) & 1 << (signal.SIGHUP - 1)
     process.send_signal(signal.SIGHUP)
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
         assert (await client.get(stack["urls"]["order_service"] + "/readyz")).status_code == 200
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
@@ -243,7 +243,7 @@ async def test_the_description_can_be_used(up: Up) -> None:
     ]
     assert sorted(stack["databases"]) == ["billing", "notifications", "orders", "owner"]
     token = {"Authorization": f"Bearer {stack['tokens']['curl']}"}
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
         placed = await client.post(
             stack["urls"]["order_service"] + "/orders",
             json={"customer": "alice", "amount_cents": 1999, "item": "book"},
@@ -266,7 +266,7 @@ async def test_the_description_can_be_used(up: Up) -> None:
 async def test_data_stay_from_run_to_run(up: Up) -> None:
     """What was billed before the stop is billed after the next start, under the same tokens."""
     process, stack = await up()
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
         url = stack["urls"]["order_service"] + "/orders"
         order = {"customer": "bob", "amount_cents": 5, "item": "pin"}
         placed = (await client.post(url, json=order)).json()
@@ -275,7 +275,7 @@ async def test_data_stay_from_run_to_run(up: Up) -> None:
     await process.wait()
     await gone(pids(stack))
     process, again = await up()
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
         found = await client.get(f"{again['urls']['order_service']}/orders/{placed['order_id']}")
     assert found.json()["status"] == "billed"
     assert again["tokens"] == stack["tokens"]
@@ -291,7 +291,7 @@ async def test_a_second_stack_in_the_same_folder(up: Up, tmp_path: Path) -> None
     assert errors.strip() == (
         f"chaos: a stack runs already in {tmp_path} (process {process.pid}); stop it first."
     )
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
         assert (await client.get(stack["urls"]["order_service"] + "/readyz")).status_code == 200
 
 

@@ -11,6 +11,7 @@ import pytest
 from chaos.faults.control import Seam
 from chaos.harness.harness import AMOUNT_CENTS, Harness
 from order_service.wire import Delivery
+from stack.http_client import http_client
 from tests.evidence import seen
 
 pytestmark = pytest.mark.chaos
@@ -20,7 +21,7 @@ BOUND_S = 120.0
 async def settled(harness: Harness, account: str) -> dict[str, Any]:
     """The only order of an account when it is settled; asks until then, within a bound."""
     url = f"{harness.stack.urls['order_service']}/orders"
-    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+    async with http_client(timeout=BOUND_S) as client:
 
         async def final() -> dict[str, Any] | None:
             orders = (await client.get(url)).json()["orders"]

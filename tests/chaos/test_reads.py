@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from chaos.harness.harness import Harness
+from stack.http_client import http_client
 
 pytestmark = pytest.mark.chaos
 READERS = 200
@@ -128,7 +129,7 @@ async def test_reads_without_end(harness: Harness, service: str) -> None:
     owner = await asyncpg.connect(harness.target.owner)
     readers: list[asyncio.Task[None]] = []
     try:
-        async with httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as client:
+        async with http_client(timeout=30, headers=headers) as client:
             # There is something to read.
             assert (await write(client, service, url, WRITES)).is_success
             async with held(owner, READS[service]):

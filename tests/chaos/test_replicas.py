@@ -10,6 +10,7 @@ import pytest
 
 from chaos.promises.audit import audit
 from stack.embedded import Stack
+from stack.http_client import http_client
 from stack.servers import LentServers
 from tests.evidence import seen
 
@@ -62,7 +63,7 @@ async def test_kill_9_again_and_again(tmp_path: Path, servers: LentServers) -> N
     async with (
         asyncio.timeout(BOUND_S),
         Stack(tmp_path, replicas=2, usual_ports=False, servers=servers) as stack,
-        httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=40)) as client,
+        http_client(timeout=20, limits=httpx.Limits(max_connections=40)) as client,
     ):
         url = stack.urls["order_service"]
         slots = asyncio.Semaphore(20)
@@ -98,7 +99,7 @@ async def test_duplicates_on_two_replicas_of_billing(tmp_path: Path, servers: Le
     """The same key to both replicas at the same moment: one charge, one answer, whichever came first."""
     async with (
         Stack(tmp_path, replicas=2, usual_ports=False, servers=servers) as stack,
-        httpx.AsyncClient(timeout=20) as client,
+        http_client(timeout=20) as client,
     ):
         urls = [stack.url_of(child) for child in stack.children("billing_service")]
         client.headers["Authorization"] = f"Bearer {stack.tokens['curl']}"

@@ -19,6 +19,7 @@ from chaos.promises.audit import audit
 from stack import environ
 from stack.beside import beside
 from stack.embedded import ACCOUNTS, FACTORIES, Stack
+from stack.http_client import http_client
 from stack.processes import StackError
 from stack.programs import run_to_end
 from stack.schema import PROJECT
@@ -63,7 +64,7 @@ class Load:
         self._url = url
         # A connection for each request: whichever process accepts it serves it.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.AsyncClient(timeout=30, trust_env=False, limits=limits)
+        self._client = http_client(timeout=30, limits=limits)
         self._stopped = asyncio.Event()
         self._customers = [asyncio.create_task(self._shop(n)) for n in range(_CUSTOMERS)]
         self.billed: list[str] = []
@@ -154,7 +155,7 @@ async def upgraded(tmp_path: Path, earlier: Path, migration: str = "SELECT 1") -
 
 async def _counted(url: str, metric: str) -> float:
     """What a process has counted since its start, over all labels."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with http_client() as client:
         lines = (await client.get(f"{url}/metrics")).text.splitlines()
     found = [line for line in lines if line.startswith(metric) and "_created" not in line]
     return sum(float(line.rpartition(" ")[2]) for line in found)

@@ -19,6 +19,7 @@ from chaos.evidence.journal import Event
 from chaos.harness.harness import AMOUNT_CENTS, OPENING_CENTS, REQUEST_TIMEOUT_S, Harness
 from chaos.runner.run import ENVIRONMENT, WRAPPED, open_harness
 from order_service.wire import Attempt, Delivery, Order, Status
+from stack.http_client import http_client
 from stack.servers import LentServers
 from tests.examples.source import Substitution, text
 from tests.examples.wrapped import BROKEN_VARIABLE
@@ -62,7 +63,7 @@ class ExampleHarness(Harness):
         self, account: str, delivery: Delivery, customer_key: str = ""
     ) -> httpx.Response:
         self.deliveries[account] = delivery
-        async with httpx.AsyncClient(trust_env=False, timeout=REQUEST_TIMEOUT_S) as client:
+        async with http_client(timeout=REQUEST_TIMEOUT_S) as client:
             return await client.post(
                 f"{self.target.urls['order_service']}/orders",
                 json={"account": account, "amount_cents": AMOUNT_CENTS},

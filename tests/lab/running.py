@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from stack.http_client import http_client
 from stack.schema import PROJECT
 
 START_BOUND_S = 120.0
@@ -32,7 +33,7 @@ class RunningLab:
         self.run_dir = run_dir
         self.url = url
         self.token = ""
-        self.client = httpx.AsyncClient(base_url=url, timeout=BOUND_S, trust_env=False)
+        self.client = http_client(base_url=url, timeout=BOUND_S)
 
     @property
     def description(self) -> dict[str, Any]:

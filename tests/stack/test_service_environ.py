@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from chaos.harness.harness import Harness
 from stack import environ, service_environ
 from stack.embedded import Stack
+from stack.http_client import http_client
 from stack.service_environ import PREFIXES, order_tokens, without_others
 
 PERSONAL = {
@@ -124,7 +124,7 @@ async def test_a_token_of_one_service_at_another(harness: Harness) -> None:
         "customer": "a",
         "text": "b",
     }
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with http_client(timeout=30) as client:
         for name, here, there in (
             ("tokens", 200, 401),
             ("notification_tokens", 401, 202),
