@@ -6,6 +6,7 @@ code, and the same end when its parent is gone. Only /proc still shows the nurse
 
 import asyncio
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -160,6 +161,9 @@ def main() -> None:
     line = socket.socket(fileno=int(sys.argv[1]))
     for module in _IMPORTED:
         importlib.import_module(module)
+    # The collector of a forked process leaves alone what is there now. It would look at all of it again, and so copy it.
+    gc.collect()
+    gc.freeze()
     heard, rings = os.pipe()
     for fd in (heard, rings):
         os.set_blocking(fd, False)

@@ -126,20 +126,31 @@ def pids(stack: dict[str, Any]) -> list[int]:
     return [process["pid"] for process in stack["processes"]]
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=str
-)
-async def test_no_process_is_left(up: Up, tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM, a closed terminal, and even a parent that is killed: every child ends."""
-    process, stack = await up()
+async def stops(
+    process: asyncio.subprocess.Process,
+    stack: dict[str, Any],
+    run_dir: Path,
+    number: signal.Signals,
+) -> None:
+    """The stack stops in order at a signal: neither a process nor its description is left."""
     assert len(pids(stack)) == 5
     process.send_signal(number)
+    assert await process.wait() == 0
+    await gone(pids(stack))
+    assert not (run_dir / "stack.json").exists()
+
+
+async def test_no_process_is_left_when_the_terminal_is_closed(up: Up, tmp_path: Path) -> None:
+    """SIGHUP; other tests stop by Ctrl-C and by SIGTERM."""
+    await stops(*await up(), tmp_path, signal.SIGHUP)
+
+
+async def test_no_process_is_left_when_the_parent_is_killed(up: Up, tmp_path: Path) -> None:
+    """Every child ends, and the next command says what is left over."""
+    process, stack = await up()
+    process.send_signal(signal.SIGKILL)
     await process.wait()
     await gone(pids(stack))
-    if number is not signal.SIGKILL:
-        assert process.returncode == 0
-        assert not (tmp_path / "stack.json").exists()
-        return
     # What is left over from a stack that was killed is not taken for one that runs.
     code, _, errors = await command("audit", "--run-dir", str(tmp_path))
     assert code == 2
@@ -157,9 +168,7 @@ async def test_a_hangup_under_nohup(up: Up, tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     async with http_client(timeout=BOUND_S) as client:
         assert (await client.get(stack["urls"]["order_service"] + "/readyz")).status_code == 200
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0
-    await gone(pids(stack))
+    await stops(process, stack, tmp_path, signal.SIGTERM)
 
 
 async def test_a_shell_with_settings_for_other_programs(up: Up, tmp_path: Path) -> None:
@@ -176,9 +185,7 @@ async def test_a_shell_with_settings_for_other_programs(up: Up, tmp_path: Path) 
         assert not any(name.startswith(("PG", "PIP_", "GO")) for name in found)
         if row["name"] == "order_service":
             assert found["ORDER_LEASE_S"] == "11"
-    process.send_signal(signal.SIGINT)
-    await process.wait()
-    await gone(pids(stack))
+    await stops(process, stack, tmp_path, signal.SIGINT)
 
 
 async def test_usual_ports_that_are_taken(tmp_path: Path, up: Up) -> None:

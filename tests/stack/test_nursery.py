@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ from stack.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="services are forked on Linux only")
 BOUND_S = 60.0
+
+
+@pytest.fixture(scope="module")
+async def nursery() -> AsyncIterator[Nursery]:
+    async with Nursery() as nursery:
+        yield nursery
 
 
 def probe(end: str, *fds: int, environ: Mapping[str, str] | None = None) -> Command:
@@ -34,18 +40,17 @@ async def ended(start: Start, command: Command, log: Path) -> tuple[int, str]:
     return code, log.read_text(encoding="utf-8")
 
 
-async def test_it_is_like_one_that_was_executed(tmp_path: Path) -> None:
+async def test_it_is_like_one_that_was_executed(nursery: Nursery, tmp_path: Path) -> None:
     """Arguments, environment, folder, session, open files, signals and input: the same, but for the number and what is drawn."""
     with socket.socket() as first, socket.socket() as second:
         # Numbers that the nursery has for itself, and one for which another one came.
         first_fd, second_fd = os.dup2(first.fileno(), 60), os.dup2(second.fileno(), 61)
         command = probe("0", second_fd, first_fd, environ={"A": "b", "LC_ALL": "C.UTF-8"})
         found: list[dict[str, Any]] = []
-        async with Nursery() as nursery:
-            for name, start in (("executed", execute), ("forked", nursery.fork)):
-                code, text = await ended(start, command, tmp_path / f"{name}.log")
-                assert code == 0, text
-                found.append(json.loads(text))
+        for name, start in (("executed", execute), ("forked", nursery.fork)):
+            code, text = await ended(start, command, tmp_path / f"{name}.log")
+            assert code == 0, text
+            found.append(json.loads(text))
         os.close(first_fd)
         os.close(second_fd)
     for each in found:
@@ -56,13 +61,12 @@ async def test_it_is_like_one_that_was_executed(tmp_path: Path) -> None:
     assert found[1]["descriptors"].keys() == {"0", "60", "61"}
 
 
-async def test_what_is_drawn_differs(tmp_path: Path) -> None:
+async def test_what_is_drawn_differs(nursery: Nursery, tmp_path: Path) -> None:
     """Two forked processes do not draw the same numbers, so that their pauses differ."""
-    async with Nursery() as nursery:
-        texts = [
-            (await ended(nursery.fork, probe("0"), tmp_path / f"{number}.log"))[1]
-            for number in range(2)
-        ]
+    texts = [
+        (await ended(nursery.fork, probe("0"), tmp_path / f"{number}.log"))[1]
+        for number in range(2)
+    ]
     assert len({json.loads(text)["drawn"] for text in texts}) == 2
 
 
@@ -75,27 +79,27 @@ async def test_what_is_drawn_differs(tmp_path: Path) -> None:
         ("raises", 1, "PostgresError: no disk"),
     ],
 )
-async def test_an_exit_code(tmp_path: Path, end: str, code: int, says: str) -> None:
+async def test_an_exit_code(
+    nursery: Nursery, tmp_path: Path, end: str, code: int, says: str
+) -> None:
     """As that of an executed process, with what it says at its end."""
-    async with Nursery() as nursery:
-        for name, start in (("executed", execute), ("forked", nursery.fork)):
-            got, text = await ended(start, probe(end), tmp_path / f"{name}.log")
-            assert got == code
-            assert text.rstrip().endswith(says or "}")
+    for name, start in (("executed", execute), ("forked", nursery.fork)):
+        got, text = await ended(start, probe(end), tmp_path / f"{name}.log")
+        assert got == code
+        assert text.rstrip().endswith(says or "}")
 
 
-async def test_a_death_is_recorded_and_healed(tmp_path: Path) -> None:
+async def test_a_death_is_recorded_and_healed(nursery: Nursery, tmp_path: Path) -> None:
     """After kill -9 another process runs, and the dead one's end can be read."""
-    async with Nursery() as nursery:
-        running = Child("forked", probe("waits"), tmp_path / "log", start=nursery.fork)
-        await running.start()
-        first = running.pid
-        assert await running.crash() == Death(first, -9)
-        async with asyncio.timeout(BOUND_S):
-            await running.running_after(1)
-        assert running.pid != first
-        await running.stop(BOUND_S)
-        assert running.return_code == -signal.SIGTERM
+    running = Child("forked", probe("waits"), tmp_path / "log", start=nursery.fork)
+    await running.start()
+    first = running.pid
+    assert await running.crash() == Death(first, -9)
+    async with asyncio.timeout(BOUND_S):
+        await running.running_after(1)
+    assert running.pid != first
+    await running.stop(BOUND_S)
+    assert running.return_code == -signal.SIGTERM
 
 
 async def test_the_nursery_is_killed(tmp_path: Path) -> None:
@@ -113,14 +117,13 @@ async def test_the_nursery_is_killed(tmp_path: Path) -> None:
         await running.stop(BOUND_S)
 
 
-async def test_only_modules_of_this_revision_are_forked(tmp_path: Path) -> None:
+async def test_only_modules_of_this_revision_are_forked(nursery: Nursery, tmp_path: Path) -> None:
     """The nursery has imported the code of this one."""
     other = Command([sys.executable, "-m", "tests.stack.probe", "0"], {}, tmp_path)
     program = Command(["/bin/true", "-m", "x"], {}, PROJECT)
-    async with Nursery() as nursery:
-        for command in (other, program):
-            with pytest.raises(StackError, match="only modules"):
-                await nursery.fork(command, tmp_path / "log")
+    for command in (other, program):
+        with pytest.raises(StackError, match="only modules"):
+            await nursery.fork(command, tmp_path / "log")
 
 
 OWNER = """
