@@ -74,4 +74,6 @@ def _become(
     os.environ.update(environ)
     os.chdir(PROJECT)
     sys.argv = [module, *arguments]
+    # It was imported for the sake of what it imports, and runs now.
+    sys.modules.pop(f"{module}.__main__", None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
