@@ -152,5 +152,5 @@ def _answer(request: Request, problem: Problem) -> Response:
 
 
 def _billing(request: Request) -> Billing:
-    billing: Billing = request.app.state.billing
+    billing: Billing = request.app.state.process
     return billing

@@ -43,18 +43,14 @@ from billing_service.wire import (
 from service_kit import (
     environment,
     garbage_collector,
-    http_guard,
-    pages,
-    problem_details,
     telemetry,
 )
+from service_kit.assembly import assembled
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from service_kit.direct_route import (
     DirectRoute,
-    application,
     documented_body,
     read_body,
-    served,
 )
 from service_kit.problem_details import (
     BODY_TOO_LARGE,
@@ -63,8 +59,6 @@ from service_kit.problem_details import (
     MEDIA_TYPE_UNSUPPORTED,
     ORIGIN_FOREIGN,
     VALIDATION,
-    BodyLimit,
-    HostCheck,
     Problem,
     documented,
 )
@@ -92,40 +86,23 @@ def create(settings: Settings | None = None) -> Starlette:
         await billing.drain()
         await billing.pool.close()
 
-    app = application(
-        title="billing_service",
-        version="1",
+    return assembled(
+        billing,
+        name="billing_service",
         description=f"Withdraws money once for each sequence key. {problems.RETENTION}",
         lifespan=lifespan,
-        # Before the pages and probes that are installed below, because routes are tried in order.
-        routes=[*_hot.routes, *_router.routes],
+        routers=(_hot, _router),
+        handlers={
+            DatabaseTrouble: answers.unavailable,
+            LockWaitTooLong: answers.unavailable,
+            MarkLeap: answers.mark_leaps,
+            QueueFull: answers.overloaded,
+        },
     )
-    app.state.billing = billing
-    billing.catalogue = problem_details.install(app, billing.catalogue, http_guard.REFUSALS)
-    http_guard.install(
-        app, environment.read, billing.catalogue.public_url, billing.metrics.registry
-    )
-    app.add_exception_handler(DatabaseTrouble, answers.unavailable)
-    app.add_exception_handler(LockWaitTooLong, answers.unavailable)
-    app.add_exception_handler(MarkLeap, answers.mark_leaps)
-    app.add_exception_handler(QueueFull, answers.overloaded)
-    app.add_middleware(BodyLimit, catalogue=lambda: billing.catalogue)
-    app.add_middleware(
-        HostCheck,
-        catalogue=lambda: billing.catalogue,
-        hosts=billing.settings.hosts,
-        public_url=billing.settings.public_url,
-        probes=telemetry.PROBES,
-    )
-    telemetry.install(
-        app, service="billing_service", registry=billing.metrics.registry, ready=billing.missing
-    )
-    pages.install(app)
-    return served(app)
 
 
 def _billing(request: Request) -> Billing:
-    billing: Billing = request.app.state.billing
+    billing: Billing = request.app.state.process
     return billing
 
 

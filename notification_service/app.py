@@ -20,25 +20,20 @@ from notification_service.wire import Arrivals, Notification, Shown, Text
 from service_kit import (
     environment,
     garbage_collector,
-    http_guard,
-    pages,
     problem_details,
     telemetry,
 )
+from service_kit.assembly import assembled
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong, ReadsFull
 from service_kit.direct_route import (
     DirectRoute,
-    application,
     documented_body,
     read_body,
-    served,
 )
 from service_kit.problem_details import (
     HOST_UNKNOWN,
     ORIGIN_FOREIGN,
     VALIDATION,
-    BodyLimit,
-    HostCheck,
     Problem,
     documented,
 )
@@ -63,43 +58,18 @@ def create(settings: Settings | None = None) -> Starlette:
         await notifications.drain()
         await notifications.pool.close()
 
-    app = application(
-        title="notification_service",
-        version="1",
+    return assembled(
+        notifications,
+        name="notification_service",
         description="Shows each message that arrives. A message that arrives twice is listed twice.",
         lifespan=lifespan,
-        # Routes are tried in order, so these come before the pages and probes that are installed below.
-        routes=[*_hot.routes, *_router.routes],
+        routers=(_hot, _router),
+        handlers={DatabaseTrouble: _outcome_unknown, LockWaitTooLong: _outcome_unknown},
     )
-    app.state.notifications = notifications
-    notifications.catalogue = problem_details.install(
-        app, notifications.catalogue, http_guard.REFUSALS
-    )
-    http_guard.install(
-        app, environment.read, notifications.catalogue.public_url, notifications.metrics.registry
-    )
-    app.add_exception_handler(DatabaseTrouble, _outcome_unknown)
-    app.add_exception_handler(LockWaitTooLong, _outcome_unknown)
-    app.add_middleware(BodyLimit, catalogue=lambda: notifications.catalogue)
-    app.add_middleware(
-        HostCheck,
-        catalogue=lambda: notifications.catalogue,
-        hosts=notifications.settings.hosts,
-        public_url=notifications.settings.public_url,
-        probes=telemetry.PROBES,
-    )
-    telemetry.install(
-        app,
-        service="notification_service",
-        registry=notifications.metrics.registry,
-        ready=notifications.missing,
-    )
-    pages.install(app)
-    return served(app)
 
 
 def _notifications(request: Request) -> Notifications:
-    notifications: Notifications = request.app.state.notifications
+    notifications: Notifications = request.app.state.process
     return notifications
 
 

@@ -3,36 +3,20 @@
 Guarantee: a wrong value stops the process before it serves a request.
 """
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from service_kit.bearer_tokens import Tokens
-from service_kit.environment import EnvironmentSettings, Hosts
-from service_kit.environment.database_url import DatabaseUrl
+from service_kit.environment import ServiceSettings
 
 
-class Settings(EnvironmentSettings):
+class Settings(ServiceSettings):
     """Each field is the environment variable `NOTIFICATION_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="NOTIFICATION_", frozen=True)
 
-    database_url: DatabaseUrl = Field(
-        description="postgresql:// URL of the role notification_service"
-    )
-    database_password: SecretStr = Field(
-        SecretStr(""), description="the role's password, when it is not in the URL"
-    )
     tokens: Tokens = Field(
         description="JSON object: client name to bearer token, or to a list of two that are both valid"
-    )
-    public_url: str = Field(
-        "",
-        pattern=r"^(https?://[^/\s?#@]+/?)?$",
-        description="where callers reach the service; prefix of problem types",
-    )
-    hosts: Hosts = Field(
-        (),
-        description="further host names under which the service may be asked, separated by commas",
     )
     pool_size_max: int = Field(5, ge=1, le=1000, description="connections to Postgres")
     transaction_timeout_s: float = Field(

@@ -35,18 +35,15 @@ from order_service.wire import (
 from service_kit import (
     environment,
     garbage_collector,
-    http_guard,
-    pages,
     problem_details,
     telemetry,
 )
+from service_kit.assembly import assembled
 from service_kit.bounded_pool import Connections, DatabaseTrouble, LockWaitTooLong, ReadsFull
 from service_kit.direct_route import (
     DirectRoute,
-    application,
     documented_body,
     read_body,
-    served,
 )
 from service_kit.problem_details import (
     BODY_TOO_LARGE,
@@ -55,8 +52,6 @@ from service_kit.problem_details import (
     MEDIA_TYPE_UNSUPPORTED,
     ORIGIN_FOREIGN,
     VALIDATION,
-    BodyLimit,
-    HostCheck,
     Problem,
     documented,
 )
@@ -88,34 +83,14 @@ def create(
             garbage_collector.spare_the_program()
             yield
 
-    app = application(
-        title="order_service",
-        version="1",
+    return assembled(
+        process,
+        name="order_service",
         description=f"An order is billed once. {problems.RETENTION}",
         lifespan=lifespan,
-        # Before the pages and probes that are installed below: Starlette tries routes one after the other.
-        routes=[*_hot.routes, *_router.routes],
+        routers=(_hot, _router),
+        handlers={DatabaseTrouble: _outcome_unknown, LockWaitTooLong: _outcome_unknown},
     )
-    app.state.process = process
-    process.catalogue = problem_details.install(app, process.catalogue, http_guard.REFUSALS)
-    http_guard.install(
-        app, environment.read, process.catalogue.public_url, process.metrics.registry
-    )
-    app.add_exception_handler(DatabaseTrouble, _outcome_unknown)
-    app.add_exception_handler(LockWaitTooLong, _outcome_unknown)
-    app.add_middleware(BodyLimit, catalogue=lambda: process.catalogue)
-    app.add_middleware(
-        HostCheck,
-        catalogue=lambda: process.catalogue,
-        hosts=process.settings.hosts,
-        public_url=process.settings.public_url,
-        probes=telemetry.PROBES,
-    )
-    telemetry.install(
-        app, service="order_service", registry=process.metrics.registry, ready=process.missing
-    )
-    pages.install(app)
-    return served(app)
 
 
 class _ShownOrder(NewOrder):

@@ -3,26 +3,21 @@
 Guarantee: a process with a missing or wrong setting does not start.
 """
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from service_kit.bearer_tokens import OptionalTokens, Token
-from service_kit.environment import EnvironmentSettings, Hosts
-from service_kit.environment.database_url import DatabaseUrl
+from service_kit.environment import ServiceSettings
 
 # Without a user and a password: the transport would not send them.
 _PEER_URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 
 
-class Settings(EnvironmentSettings):
+class Settings(ServiceSettings):
     """Each field is the environment variable `ORDER_` + its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
 
-    database_url: DatabaseUrl = Field(description="postgresql:// URL of the role order_service")
-    database_password: SecretStr = Field(
-        SecretStr(""), description="the role's password, when it is not in the URL"
-    )
     billing_url: str = Field(pattern=_PEER_URL, description="base URL of billing_service")
     billing_token: Token = Field(description="bearer token that names this client at billing")
     notification_url: str = Field(pattern=_PEER_URL, description="base URL of notification_service")
@@ -32,15 +27,6 @@ class Settings(EnvironmentSettings):
     tokens: OptionalTokens = Field(
         {},
         description="clients that may place orders, as for billing; empty: everyone may, and production does not start",
-    )
-    public_url: str = Field(
-        "",
-        pattern=r"^(https?://[^/\s?#@]+/?)?$",
-        description="where callers reach the service; prefix of problem types",
-    )
-    hosts: Hosts = Field(
-        (),
-        description="further host names under which the service may be asked, separated by commas",
     )
     unsafe_delivery: bool = Field(
         False, description="allow at_least_once and at_most_once, which exist to show the harm"

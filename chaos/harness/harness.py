@@ -157,8 +157,8 @@ class Harness:
         account = await self.open_account("warm")
 
         async def billed() -> bool:
-            response = await self.place(account, Delivery.EXACTLY_ONCE)
-            return response.status_code == httpx.codes.CREATED
+            placed = await self.place(account, Delivery.EXACTLY_ONCE)
+            return placed.status_code == httpx.codes.CREATED
 
         # The service may still be busy with finding new connections to its database.
         await until(billed, BOUND_S, "an order is billed without any fault")
@@ -193,8 +193,7 @@ class Harness:
         async def opened() -> bool:
             # Billing may have just closed an idle connection; the same account once more changes nothing.
             with suppress(httpx.TransportError):
-                opening = await self._client.put(url, json=body, headers=headers)
-                return opening.status_code == httpx.codes.OK
+                return (await self._client.put(url, json=body, headers=headers)).is_success
             return False
 
         await until(opened, BOUND_S, "billing opens an account")

@@ -8,15 +8,16 @@ cause a warning elsewhere.
 import sys
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service_kit.environment import secrecy
+from service_kit.environment.database_url import DatabaseUrl
 from service_kit.environment.hosts import Hosts
 from service_kit.environment.passwords import Password
 
-__all__ = ["EnvironmentSettings", "Hosts", "Password", "read"]
+__all__ = ["EnvironmentSettings", "Hosts", "Password", "ServiceSettings", "read"]
 
 
 def _known(environment: object) -> object:
@@ -46,6 +47,24 @@ class EnvironmentSettings(BaseSettings):
     def in_production(self) -> bool:
         """Whether settings that are only safe on a development machine are refused."""
         return self.environment == secrecy.PRODUCTION
+
+
+class ServiceSettings(EnvironmentSettings):
+    """The settings that every service has: its database, and where it is reached."""
+
+    database_url: DatabaseUrl = Field(description="postgresql:// URL of the service's own role")
+    database_password: SecretStr = Field(
+        SecretStr(""), description="the role's password, when it is not in the URL"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s?#@]+/?)?$",
+        description="where callers reach the service; prefix of problem types",
+    )
+    hosts: Hosts = Field(
+        (),
+        description="further host names under which the service may be asked, separated by commas",
+    )
 
 
 S = TypeVar("S", bound=BaseSettings)

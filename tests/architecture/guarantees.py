@@ -106,7 +106,9 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_stack.py::test_an_interruption_ends_the_request_for_readiness",
         "tests/stack/test_stack.py::test_a_request_that_fails_with_its_service_is_not_reported",
     ),
-    "stack/__main__.py": ("tests/chaos/test_command_line.py::test_no_process_is_left",),
+    "stack/__main__.py": (
+        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
+    ),
     "stack/up.py": (
         "tests/stack/test_up.py::test_the_lines_to_paste_come_when_the_stack_is_ready",
         "tests/stack/test_up.py::test_a_stack_that_does_not_start",
@@ -321,6 +323,13 @@ MODULES: Mapping[str, Tests] = {
         "tests/notification_service/test_notifications.py::test_a_duplicate_is_visible",
         "tests/migrations/test_roles.py::test_arrivals_stay",
         "tests/notification_service/test_notifications.py::test_arrivals_that_the_standby_may_not_have",
+    ),
+    "service_kit/assembly/__init__.py": (
+        "tests/test_borders.py::test_a_foreign_name",
+        "tests/service_kit/http_guard/test_services.py::test_each_refusal_has_a_page",
+        "tests/service_kit/http_guard/test_services.py::test_a_body_that_is_too_large",
+        "tests/service_kit/http_guard/test_services.py::test_head_of_a_probe",
+        "tests/service_kit/pages/test_pages.py::test_the_front_page_says_what_the_service_is",
     ),
     "service_kit/bearer_tokens/__init__.py": (
         "tests/service_kit/bearer_tokens/test_clients.py::test_a_token_names_its_client",
@@ -636,7 +645,7 @@ MODULES: Mapping[str, Tests] = {
     "stack/promote.py": ("tests/stack/test_standby.py::test_nothing_to_promote",),
     "stack/serving.py": (
         "tests/stack/test_standby.py::test_a_running_stack_fails_over",
-        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
     ),
     "stack/standby.py": (
         "tests/stack/test_standby.py::test_commits_wait_for_the_standby",
@@ -644,7 +653,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_standby.py::test_a_promotion_that_fails",
     ),
     "stack/embedded.py": (
-        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
         "tests/chaos/test_command_line.py::test_the_description_can_be_used",
         "tests/chaos/test_command_line.py::test_a_wrong_setting",
         "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
@@ -655,10 +664,20 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_environ.py::test_a_download_goes_where_the_person_wants",
         "tests/chaos/test_command_line.py::test_a_shell_with_settings_for_other_programs",
     ),
+    "stack/http_client.py": (
+        "tests/stack/test_http_client.py::test_the_shell_redirects_nothing",
+        "tests/stack/test_http_client.py::test_no_certificate_is_read",
+    ),
     "stack/interruption.py": (
         "tests/stack/test_interruption.py::test_ctrl_c_while_modules_are_imported",
         "tests/stack/test_interruption.py::test_the_end_of_a_command",
         "tests/chaos/test_command_line.py::test_a_hangup_under_nohup",
+    ),
+    "stack/nursery.py": (
+        "tests/stack/test_nursery.py::test_it_is_like_one_that_was_executed",
+        "tests/stack/test_nursery.py::test_an_exit_code",
+        "tests/stack/test_nursery.py::test_the_nursery_is_killed",
+        "tests/stack/test_nursery.py::test_nothing_is_left_when_the_owner_is_killed",
     ),
     "stack/output.py": (
         "tests/stack/test_interruption.py::test_a_terminal_that_lacks_a_character",
@@ -673,7 +692,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
     ),
     "stack/processes.py": (
-        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
         "tests/stack/test_processes.py::test_a_death_is_recorded_and_healed",
         "tests/stack/test_processes.py::test_a_kill_right_after_a_kill",
         "tests/stack/test_processes.py::test_who_does_not_stop_is_killed",
@@ -910,7 +929,7 @@ MODULES: Mapping[str, Tests] = {
     "chaos/__main__.py": (
         "tests/chaos/test_command_line.py::test_the_demo_without_a_terminal",
         "tests/chaos/test_command_line.py::test_an_interrupted_run_is_written",
-        "tests/chaos/test_command_line.py::test_no_process_is_left",
+        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
         "tests/chaos/test_command_line.py::test_a_run_leaves_a_report",
         "tests/stack/test_interruption.py::test_the_end_of_a_command",
     ),

@@ -133,7 +133,7 @@ def billing() -> Billing:
 
 def request_of(billing: Billing) -> Request:
     app = FastAPI()
-    app.state.billing = billing
+    app.state.process = billing
     return cast(Request, SimpleNamespace(app=app, url=SimpleNamespace(path="/charges")))
 
 

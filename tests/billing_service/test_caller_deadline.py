@@ -161,7 +161,7 @@ async def test_the_time_of_a_slow_mark_counts(
     app: Starlette, clock: Clock, seconds: float, status: int
 ) -> None:
     """So does what the service does before the charge: looking up the keys of the client."""
-    collector = app.state.billing.collector
+    collector = app.state.process.collector
     announce = collector.announce
 
     async def slowly(client: str, first_incomplete: int) -> None:

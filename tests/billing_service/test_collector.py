@@ -320,7 +320,7 @@ async def test_memory_is_bounded_by_the_clients(
                 headers={"Authorization": "Bearer token-of-order_service"},
             )
             assert response.status_code == 202
-        collector = app.state.billing.collector
+        collector = app.state.process.collector
         assert set(collector._announced) == {"order_service"}
 
 

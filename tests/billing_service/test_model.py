@@ -225,7 +225,7 @@ class Service:
                 group_commit=self._group_commit,
             )
         )
-        self._pool = app.state.billing.pool
+        self._pool = app.state.process.pool
         await self._exit.enter_async_context(app.router.lifespan_context(app))
         self._client = await self._exit.enter_async_context(
             httpx.AsyncClient(

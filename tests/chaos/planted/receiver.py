@@ -258,7 +258,7 @@ def partial_body_fingerprinted() -> ASGIApp:
             read += message.get("body", b"")
             headers = dict(scope.get("headers", []))
             if message["type"] == "http.disconnect" and b"idempotency-key" in headers and read:
-                async with app.state.billing.pool.transaction() as connection:
+                async with app.state.process.pool.transaction() as connection:
                     key = int(json.loads(headers[b"idempotency-key"]))
                     digest = hashlib.sha256(read).digest()
                     if await _insert_key(connection, "order_service", key, digest):
@@ -266,7 +266,7 @@ def partial_body_fingerprinted() -> ASGIApp:
                             connection,
                             "order_service",
                             key,
-                            Answer(DECLINED, app.state.billing.decline_body(half, 0)),
+                            Answer(DECLINED, app.state.process.decline_body(half, 0)),
                         )
             return message
 
