@@ -26,6 +26,7 @@ from chaos.steps.processes import (
     Kill,
     RestartOtherBillingProcess,
     Resume,
+    SpareConnections,
     Stop,
 )
 from chaos.steps.transactions import (
@@ -158,6 +159,7 @@ CRASH_FAULTS = (
         "a charge on the fast path is lost on its way to Postgres, and the error is the same as after a lost answer",
         (
             Connection("warm"),
+            SpareConnections(),
             HoldRetry(),
             Arm("billing-db", LimitData(bytes=0, stream="upstream")),
             Place(),
@@ -173,6 +175,7 @@ CRASH_FAULTS = (
         "a charge on the fast path reaches Postgres after its failure was reported",
         (
             Connection("warm"),
+            SpareConnections(),
             HoldRetry(),
             Arm("billing-db", Latency(latency_ms=BEYOND_ANY_TIMEOUT_MS, stream="upstream")),
             Place(),

@@ -3,6 +3,7 @@
 Guarantee: the journal says which process works on the order and is struck; the operating system says that it was struck.
 """
 
+import asyncio
 import os
 import signal
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from chaos.faults.control import Seam
 from chaos.harness.context import ONLY, Context
 from chaos.harness.harness import BOUND_S
 from chaos.steps.step import PROCESSES, Needs
+from stack.embedded import ACCOUNTS
+from stack.http_client import http_client
 from stack.processes import Child
 from stack.waiting import NotSeen, until
 
+# More than the pool of a service gives to reads at one time.
+_READS_AT_ONCE = 8
 Service = Literal["order_service", "billing_service", "notification_service"]
 
 
@@ -193,6 +198,25 @@ class FreezeWalWriter:
 
         context.cleanups.append(resume)
         context.witness("the WAL writer was stopped", seen=seen)
+
+
+@dataclass(frozen=True)
+class SpareConnections:
+    """Has each billing process connect to Postgres more often than it needs: a fault may hold what its own work uses at that moment.
+
+    Reads that are under way together have a connection each, and the pool keeps it.
+    """
+
+    needs: ClassVar[Needs] = PROCESSES
+
+    async def perform(self, context: Context) -> None:
+        headers = context.harness.authorized("curl")
+        async with http_client(timeout=BOUND_S, headers=headers) as client:
+            for child in context.services.children("billing_service"):
+                url = f"{context.services.url_of(child)}/accounts/{ACCOUNTS[0]}"
+                answers = await asyncio.gather(*(client.get(url) for _ in range(_READS_AT_ONCE)))
+                for answer in answers:
+                    answer.raise_for_status()
 
 
 @dataclass(frozen=True)
