@@ -124,6 +124,19 @@ async def test_a_bug_that_no_test_can_notice(worker: Worker) -> None:
     assert survived.tests == 2
 
 
+async def test_the_first_bug_is_gone_after_its_turn(worker: Worker) -> None:
+    """The tests are collected before it is planted: what was imported by then meets all mutants that follow."""
+    await judged(worker, mutant("one > other", "one < other"))
+    answer = await worker.ask(
+        kind="play",
+        ids=[f"{FILE}::test_the_larger"],
+        warm=True,
+        test_timeout_s=60.0,
+        timeout_s=60.0,
+    )
+    assert (answer["result"]["ran"], answer["result"]["failed"]) == (1, "")
+
+
 async def test_a_line_that_no_test_executes(worker: Worker) -> None:
     """It is not played, and does not count as killed."""
     (verdict,) = await judged(worker, mutant("min(one", "max(one"))
