@@ -191,7 +191,7 @@ async def test_the_customers_key_with_another_order(shop: Shop, changed: str) ->
 
 
 async def test_the_key_of_another_customer(shop: Shop) -> None:
-    """The same text of another customer is another key: an order of its own, and no replay."""
+    """The same text of another customer is another key: an order of its own, and each one's replay is of the own order."""
     await shop.billing.put("/accounts/bob", json={"opening_balance_cents": OPENING_CENTS})
     headers = {"Idempotency-Key": '"a7f3"'}
     first = await shop.place(headers=headers)
@@ -199,6 +199,9 @@ async def test_the_key_of_another_customer(shop: Shop) -> None:
     assert (first.status_code, other.status_code) == (201, 201)
     assert "Idempotency-Replayed" not in other.headers
     assert first.json()["order_id"] != other.json()["order_id"]
+    for placed, customer in ((first, "alice"), (other, "bob")):
+        again = await shop.place(headers=headers, customer=customer)
+        assert again.json()["order_id"] == placed.json()["order_id"]
 
 
 async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
@@ -285,7 +288,18 @@ async def test_bad_input(shop: Shop, changes: dict[str, Any]) -> None:
     assert (await shop.place()).json()["sequence_key"] == 1
 
 
-@pytest.mark.parametrize("path", ["/orders/x", "/orders?limit=0", "/orders?before=x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orders/x",
+        "/orders?limit=0",
+        "/orders?before=x",
+        # A name that is spelt wrong, or given twice, would be left out of the question in silence.
+        "/orders?limits=1",
+        "/orders?limit=1&limit=2",
+        f"/orders/{UUID(int=0)}?limit=1",
+    ],
+)
 async def test_a_bad_question(shop: Shop, path: str) -> None:
     """422 with the field that is wrong."""
     assert (await shop.orders.get(path)).status_code == 422
