@@ -6,13 +6,15 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from order_service import listing
-from order_service.orders import PendingOrder, Recording
+from order_service.orders import PendingOrder, Recording, WindowFull
 from order_service.statements.recording import record_all
 from order_service.wire import NewOrder
 from service_kit.bounded_pool import Connection
 
 # Enough for Postgres to keep a plan (it decides after five executions), and to use it on what was recorded since.
 ROUNDS = 30
+# As the pool sets them for each session of a service.
+SESSION = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"
 READ = """
     SELECT seq_tup_read, (SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'orders_of_client_by_age')
     FROM pg_stat_user_tables
@@ -37,10 +39,7 @@ async def read(database: Any, *, listed: bool) -> tuple[int, int]:
     owner = await asyncpg.connect(database.owner)
     connection = await asyncpg.connect(database.order)
     try:
-        # As the pool sets them for each session of a service.
-        await connection.execute(
-            "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"
-        )
+        await connection.execute(SESSION)
         before = await owner.fetchrow(READ)
         for number in range(ROUNDS):
             order_id = await record(connection, f"key-{number}")
@@ -74,3 +73,25 @@ async def test_what_is_read_is_counted(database: Any) -> None:
     rows, entries = await read(database, listed=True)
     assert rows >= 2 * ROUNDS
     assert entries >= 10
+
+
+async def test_a_window_that_was_made_smaller(database: Any) -> None:
+    """To refuse an order costs as much as the window is wide, and not as much as orders are unsettled: overload does not feed itself."""
+    pending = "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'orders_pending_%'"
+    connection = await asyncpg.connect(database.order)
+    try:
+        await connection.execute(f"{SESSION}; SET stats_fetch_consistency = none")
+        for number in range(ROUNDS):
+            await record(connection, f"key-{number}")
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        before = await connection.fetchval(pending)
+        order = NewOrder(customer="alice", amount_cents=5, item="book")
+        for _ in range(ROUNDS):
+            (refused,) = await record_all(
+                connection, [Recording(uuid4(), order, None, "shop")], uuid4(), 10, 2
+            )
+            assert isinstance(refused, WindowFull)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        assert await connection.fetchval(pending) - before == 2 * ROUNDS
+    finally:
+        await connection.close()

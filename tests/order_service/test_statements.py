@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from order_service import listing
 from order_service.orders import Beginning, LeaseLost, Settlement
 from order_service.statements import attempts, leases, settling
 from order_service.wire import Attempt, Fate, Status
@@ -19,19 +20,22 @@ LEASE_S = 10.0
 EDGE = timedelta(microseconds=1)
 
 
-async def insert(connection: Connection, order_id: UUID, begun: int = 2) -> None:
+async def insert(
+    connection: Connection, order_id: UUID, *, begun: int = 2, age_s: float = 0.0
+) -> None:
     """A pending order of this process, with the next key and so many attempts begun."""
     await connection.execute(
         """
         WITH minted AS (UPDATE orders.sequence_counter SET last_key = last_key + 1 RETURNING last_key)
         INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
-                                   lease_owner, lease_until, attempts)
-        SELECT $1, 'alice', 'book', 5, 'exactly_once', last_key, '', $2, now(), $3
+                                   lease_owner, lease_until, attempts, created_at)
+        SELECT $1, 'alice', 'book', 5, 'exactly_once', last_key, '', $2, now(), $3, now() - make_interval(secs => $4)
         FROM minted
         """,
         order_id,
         OWN,
         begun,
+        age_s,
     )
 
 
@@ -66,6 +70,10 @@ async def settle(connection: Connection, status: Status = Status.BILLED) -> obje
     return (await settling.settle_all(connection, [settlement]))[ORDER]
 
 
+def settlement(order_id: UUID) -> Settlement:
+    return Settlement(order_id, None, Status.BILLED, {"charge_id": "c"}, Fate.ATTEMPTED)
+
+
 @pytest.mark.parametrize(("over", "taken"), [(-EDGE, 1), (timedelta(), 0), (EDGE, 0)])
 async def test_a_lease_is_respected_to_its_end(
     connection: Connection, over: timedelta, taken: int
@@ -77,6 +85,61 @@ async def test_a_lease_is_respected_to_its_end(
     owner = await connection.fetchval("SELECT lease_owner FROM orders.orders")
     assert owner == (OTHER if taken else OWN)
     assert await left(connection) == (timedelta(seconds=LEASE_S) if taken else over)
+
+
+async def test_the_oldest_key_is_taken_over_first(connection: Connection) -> None:
+    """Whichever lease ran out first: below the lowest pending key billing may forget, so what holds the mark back goes first."""
+    await insert(connection, BESIDE)
+    await connection.execute(
+        "UPDATE orders.orders SET lease_until = now() - make_interval(secs => sequence_key)"
+    )
+    taken = await leases.take_over(connection, OTHER, LEASE_S, 1)
+    assert [order.order_id for order in taken] == [ORDER]
+
+
+async def test_what_is_unsettled(connection: Connection) -> None:
+    """How many orders an operator has open, how old the oldest is, and the lowest key without an answer: the settled ones do not count."""
+    await connection.execute("DELETE FROM orders.orders")
+    await connection.execute("UPDATE orders.sequence_counter SET last_key = 0")
+    assert await leases.read_unsettled(connection) == leases.Unsettled(0, 0.0, 1)
+    await insert(connection, BESIDE, age_s=5.0)
+    await insert(connection, ORDER, age_s=9.0)
+    await insert(connection, UUID(int=9), age_s=7.0)
+    assert await leases.read_unsettled(connection) == leases.Unsettled(3, 9.0, 1)
+    await settling.settle_all(connection, [settlement(BESIDE)])
+    assert await leases.read_unsettled(connection) == leases.Unsettled(2, 9.0, 2)
+    await settling.settle_all(connection, [settlement(ORDER)])
+    assert await leases.read_unsettled(connection) == leases.Unsettled(1, 7.0, 3)
+    await settling.settle_all(connection, [settlement(UUID(int=9))])
+    assert await leases.read_unsettled(connection) == leases.Unsettled(0, 0.0, 4)
+
+
+async def listed(connection: Connection) -> object:
+    return await listing.newest(connection, "", None, 10)
+
+
+async def found(connection: Connection) -> object:
+    return await listing.find(connection, "", ORDER)
+
+
+async def found_by_key(connection: Connection) -> object:
+    return await listing.find_by_customer_key(connection, "", "alice", "key")
+
+
+@pytest.mark.parametrize("read", [listed, found, found_by_key, leases.read_unsettled])
+async def test_nothing_is_shown_without_the_seal(
+    connection: Connection, read: Callable[[Connection], Awaitable[object]]
+) -> None:
+    """What a failover may lose is told to no client, and no key is declared settled by it."""
+    assert await read(connection) is not None or read is found_by_key
+    await connection.execute(
+        """
+        CREATE OR REPLACE FUNCTION orders.sealed() RETURNS boolean LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'the standby is silent'; END $$
+        """
+    )
+    with pytest.raises(asyncpg.RaiseError, match="the standby is silent"):
+        await read(connection)
 
 
 async def test_a_settled_order_is_not_taken_over(connection: Connection) -> None:
@@ -112,10 +175,6 @@ async def test_a_held_order_stops_no_round(database: Any, held: str) -> None:
     await holder.close()
 
 
-def settlement(order_id: UUID) -> Settlement:
-    return Settlement(order_id, None, Status.BILLED, {"charge_id": "c"}, Fate.ATTEMPTED)
-
-
 async def test_a_held_order_is_left_out_of_its_group(database: Any) -> None:
     """Whatever is written of it: the others of the group are written at once, and their callers do not wait for it."""
     holder, connection = [await asyncpg.connect(database.owner) for _ in range(2)]
@@ -143,6 +202,7 @@ async def test_a_group_touches_no_other_order(connection: Connection) -> None:
     row = "SELECT orders::text FROM orders.orders WHERE order_id = $1 AND xmax = 0"
     before = await connection.fetchval(row, BESIDE)
     assert before is not None
+    await settling.lock_order(connection, ORDER)
     await leases.keep_leases(connection, [ORDER], OWN, LEASE_S)
     begun = await attempts.begin_attempts(connection, [Beginning(ORDER, 3)], OWN, LEASE_S)
     assert begun == {ORDER: True}
@@ -153,7 +213,13 @@ async def test_a_group_touches_no_other_order(connection: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("before_s", "owner", "kept"),
-    [(6.9, OWN, True), (7.1, OWN, False), (-5.0, OWN, True), (6.9, OTHER, False)],
+    [
+        (6.9, OWN, True),
+        (7.0, OWN, False),
+        (7.1, OWN, False),
+        (-5.0, OWN, True),
+        (6.9, OTHER, False),
+    ],
 )
 async def test_a_lease_is_renewed_early_enough(
     connection: Connection, before_s: float, owner: UUID, kept: bool
