@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 import order_service.app
-from order_service import orders
+from order_service import orders, problems
 from order_service.orders import Settlement
 from order_service.settings import Settings
 from order_service.statements import leases, settling
@@ -217,6 +217,17 @@ async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
         assert "Idempotency-Replayed" not in first.headers
         assert again.headers["Idempotency-Replayed"] == "?1"
         assert first.json()["order"]["order_id"] == again.json()["order"]["order_id"]
+
+
+async def test_a_replay_of_an_answer_without_a_sentence(shop: Shop, database: Any) -> None:
+    """An older release may have stored one: the customer is told in words all the same, by the title of the problem."""
+    headers = {"Idempotency-Key": '"failed"'}
+    await shop.place(headers=headers, customer="unknown")
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("UPDATE orders.orders SET answer = '{}'")
+    await owner.close()
+    problem = (await shop.place(headers=headers, customer="unknown")).json()
+    assert problem["detail"] == problem["title"] == problems.ORDER_FAILED.title
 
 
 @pytest.mark.parametrize(
