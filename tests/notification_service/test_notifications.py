@@ -233,6 +233,30 @@ async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
     assert [row.text for row in page] == of_order[::-1] * 5
 
 
+async def test_an_order_of_arrivals_that_no_index_has(database: Any) -> None:
+    """The statement says in which order they are listed: what is cleaned up or restored in another order changes nothing."""
+    connection = await asyncpg.connect(database.owner)
+    transaction = connection.transaction()
+    await transaction.start()
+    await arrivals.insert_all(connection, texts("first", "second"))
+    indexes = await connection.fetch(
+        """
+        SELECT indexrelid::regclass::text AS name
+        FROM pg_index
+        WHERE indrelid = 'notifications.arrivals'::regclass AND NOT indisprimary
+        """
+    )
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['name']}")
+    await connection.execute("UPDATE notifications.arrivals SET text = text WHERE text = 'first'")
+    of_order = [row.text for row in await arrivals.of_order(connection, UUID(ORDER))]
+    latest = [row.text for row in await arrivals.latest(connection)]
+    await transaction.rollback()
+    await connection.close()
+    assert of_order == ["first", "second"]
+    assert latest == ["second", "first"]
+
+
 def texts(*given: str) -> list[Arriving]:
     """Arrivals of one order. Not validated, because a text may be one that Postgres refuses."""
     return [
@@ -295,3 +319,32 @@ async def test_an_arrival_that_cannot_be_stored(database: Any, process: Notifica
         type(None),
     ]
     assert sorted(row["text"] for row in rows) == ["after", "before"]
+
+
+@pytest.mark.parametrize("read", ["one order", "all", "readiness"])
+async def test_nothing_is_shown_without_the_seal(database: Any, read: str) -> None:
+    """What a failover may lose is not listed, and a process that cannot ask the standby is not ready."""
+    connection = await asyncpg.connect(database.owner)
+    transaction = connection.transaction()
+    await transaction.start()
+    await arrivals.insert_all(connection, texts("Your order is billed."))
+
+    async def asked() -> None:
+        if read == "readiness":
+            await arrivals.seal(connection)
+        elif read == "all":
+            await arrivals.latest(connection)
+        else:
+            await arrivals.of_order(connection, UUID(ORDER))
+
+    await asked()
+    await connection.execute(
+        """
+        CREATE OR REPLACE FUNCTION notifications.sealed() RETURNS boolean LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'the standby is silent'; END $$
+        """
+    )
+    with pytest.raises(asyncpg.RaiseError, match="the standby is silent"):
+        await asked()
+    await transaction.rollback()
+    await connection.close()

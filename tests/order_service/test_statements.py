@@ -90,9 +90,14 @@ async def test_a_lease_is_respected_to_its_end(
 async def test_the_oldest_key_is_taken_over_first(connection: Connection) -> None:
     """Whichever lease ran out first: below the lowest pending key billing may forget, so what holds the mark back goes first."""
     await insert(connection, BESIDE)
-    await connection.execute(
-        "UPDATE orders.orders SET lease_until = now() - make_interval(secs => sequence_key)"
-    )
+    # The statement says the order: not an index that happens to have it, nor the rows, nor their leases.
+    await connection.execute("DROP INDEX orders.orders_pending_by_key")
+    for order_id, over_s in ((BESIDE, 2.0), (ORDER, 1.0)):
+        await connection.execute(
+            "UPDATE orders.orders SET lease_until = now() - make_interval(secs => $2) WHERE order_id = $1",
+            order_id,
+            over_s,
+        )
     taken = await leases.take_over(connection, OTHER, LEASE_S, 1)
     assert [order.order_id for order in taken] == [ORDER]
 
@@ -215,7 +220,6 @@ async def test_a_group_touches_no_other_order(connection: Connection) -> None:
     ("before_s", "owner", "kept"),
     [
         (6.9, OWN, True),
-        (7.0, OWN, False),
         (7.1, OWN, False),
         (-5.0, OWN, True),
         (6.9, OTHER, False),
@@ -228,6 +232,16 @@ async def test_a_lease_is_renewed_early_enough(
     await lease(connection, timedelta(seconds=before_s), owner)
     await leases.keep_leases(connection, [ORDER], OWN, LEASE_S)
     assert await left(connection) == timedelta(seconds=LEASE_S if kept else before_s)
+
+
+async def test_a_lease_at_its_edge(connection: Connection) -> None:
+    """It is renewed after three tenths of it and not at them: a row that need not be written is left alone."""
+    await lease(connection, timedelta(seconds=7))
+    await leases.keep_leases(connection, [ORDER], OWN, LEASE_S)
+    assert await left(connection) == timedelta(seconds=7)
+    await lease(connection, timedelta(seconds=7) - EDGE)
+    await leases.keep_leases(connection, [ORDER], OWN, LEASE_S)
+    assert await left(connection) == timedelta(seconds=LEASE_S)
 
 
 Begin = Callable[[Connection, int, UUID], Awaitable[bool]]
