@@ -233,6 +233,18 @@ async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
     assert [row.text for row in page] == of_order[::-1] * 5
 
 
+async def test_a_process_that_cannot_ask_the_standby(database: Any, process: Notifications) -> None:
+    """It is not ready: it could store an arrival, and neither acknowledge nor list it."""
+    assert await process.missing() is None
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("REVOKE EXECUTE ON FUNCTION notifications.sealed FROM PUBLIC")
+    await owner.execute("REVOKE EXECUTE ON FUNCTION notifications.sealed FROM notification_service")
+    missing = await process.missing()
+    await owner.close()
+    assert missing is not None
+    assert missing.startswith("the database: ")
+
+
 async def test_an_order_of_arrivals_that_no_index_has(database: Any) -> None:
     """The statement says in which order they are listed: what is cleaned up or restored in another order changes nothing."""
     connection = await asyncpg.connect(database.owner)
