@@ -40,6 +40,7 @@ async def test_an_order(shop: Shop) -> None:
     """201 with the charge; one attempt, one withdrawal, one notification."""
     response = await shop.place()
     assert response.status_code == 201
+    assert response.headers["Content-Type"] == "application/json"
     order = response.json()
     assert response.headers["Location"] == f"/orders/{order['order_id']}"
     assert order["status"] == "billed"
@@ -684,6 +685,19 @@ async def test_a_process_that_stops_leaves_its_orders_to_the_others(
     order = await settled(shop, response.json()["order_id"])
     assert order["status"] == "billed"
     assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_a_process_that_has_ended(
+    database: Any, order_settings: Settings, serve: Any
+) -> None:
+    """It has closed its sessions: after each rolling restart all of Postgres's are there for those that serve."""
+    owner = await asyncpg.connect(database.owner)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'order_service'"
+    async with serve(order_service.app.create(order_settings)) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert await owner.fetchval(sessions) > 0
+    await seen(lambda: owner.fetchval(f"SELECT 0 = ({sessions})"), "no session is left")
+    await owner.close()
 
 
 async def test_pauses_are_drawn_by_chance(order_settings: Settings, serve: Any) -> None:
