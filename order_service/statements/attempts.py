@@ -27,7 +27,6 @@ async def begin_attempts(
           SELECT order_id
           FROM orders.orders
           WHERE order_id = ANY ($1::uuid[])
-          ORDER BY order_id
           FOR UPDATE SKIP LOCKED
         ), begun AS (
           UPDATE orders.orders

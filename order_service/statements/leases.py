@@ -64,7 +64,6 @@ async def keep_leases(
           FROM orders.orders
           WHERE order_id = ANY ($1::uuid[]) AND status = 'pending' AND lease_owner = $2
             AND lease_until < now() + make_interval(secs => $3 * 0.7)
-          ORDER BY order_id
           FOR UPDATE SKIP LOCKED
         )
         """,

@@ -33,7 +33,6 @@ async def settle_all(
           SELECT order_id
           FROM orders.orders
           WHERE order_id = ANY ($1::uuid[])
-          ORDER BY order_id
           FOR UPDATE SKIP LOCKED
         ), settled AS (
           UPDATE orders.orders
@@ -82,7 +81,6 @@ async def record_fates(connection: Connection, fates: Sequence[tuple[UUID, Fate]
           SELECT order_id
           FROM orders.orders
           WHERE order_id = ANY ($1::uuid[])
-          ORDER BY order_id
           FOR UPDATE SKIP LOCKED
         ), recorded AS (
           UPDATE orders.orders

@@ -177,7 +177,8 @@ async def control(worker: Worker, tests: Sequence[Test]) -> str:
         timeout_s=3 * _TEST_TIMEOUT_S + _TIMES_SLOWER * sum(test.seconds for test in tests),
     )
     if "result" not in answer:
-        raise StackError("without any mutant the tests do not end. No verdict is possible.")
+        how = f"the process ended with {answer['died']}" if "died" in answer else "they do not end"
+        raise StackError(f"without any mutant the tests fail: {how}. No verdict is possible.")
     if _says_nothing(answer["result"]):
         code = answer["result"]["code"]
         raise StackError(f"without any mutant pytest ends with {code}. No verdict is possible.")

@@ -68,6 +68,11 @@ class ReusedDatabases(Databases):
                 return name
         return await super().take()
 
+    async def give_back(self, name: str, *, spoilt: bool = False) -> None:
+        """Returns when a spoilt one is dropped: the process ends with its last test, and the next one would take the spare as empty."""
+        await super().give_back(name, spoilt=spoilt)
+        await self.close()
+
 
 def needs_its_own(path: Path) -> bool:
     """Whether a file of tests does to its server what no other test may meet."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import StackError
+from tests.mutation import net as nets
 from tests.mutation import pool
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import PYTHON, SCHEMA, Mutant
@@ -29,7 +30,7 @@ def larger(one: int, other: int) -> int:
 def smaller(one: int, other: int) -> int:
     return min(one, other)
 '''
-TESTS = '''"""Two tests of it, and one of the database."""
+TESTS = '''"""Two tests of it, and two of the database."""
 
 import asyncpg
 
@@ -48,6 +49,14 @@ async def test_the_table(database) -> None:
     connection = await asyncpg.connect(database.owner)
     try:
         assert await connection.fetchval("SELECT to_regclass('billing.ledger') IS NOT NULL")
+    finally:
+        await connection.close()
+
+
+async def test_of_another_schema(database) -> None:
+    connection = await asyncpg.connect(database.owner)
+    try:
+        await connection.execute("CREATE TABLE billing.more (id int)")
     finally:
         await connection.close()
 '''
@@ -115,6 +124,19 @@ async def test_a_bug_that_no_test_can_notice(worker: Worker) -> None:
     assert survived.tests == 2
 
 
+async def test_the_first_bug_is_gone_after_its_turn(worker: Worker) -> None:
+    """The tests are collected before it is planted: what was imported by then meets all mutants that follow."""
+    await judged(worker, mutant("one > other", "one < other"))
+    answer = await worker.ask(
+        kind="play",
+        ids=[f"{FILE}::test_the_larger"],
+        warm=True,
+        test_timeout_s=60.0,
+        timeout_s=60.0,
+    )
+    assert (answer["result"]["ran"], answer["result"]["failed"]) == (1, "")
+
+
 async def test_a_line_that_no_test_executes(worker: Worker) -> None:
     """It is not played, and does not count as killed."""
     (verdict,) = await judged(worker, mutant("min(one", "max(one"))
@@ -144,6 +166,13 @@ async def test_a_control_plays_the_tests_without_any_mutant(worker: Worker) -> N
     assert await control(worker, tests) == ""
     with worker.workspace.with_text(FILE, TESTS.replace("== 2", "== 3", 1)):
         assert await control(worker, tests) == f"{FILE}::test_the_larger"
+
+
+async def test_a_test_that_changes_the_schema(worker: Worker) -> None:
+    """It can be the last one: its database is dropped before its process ends, and the tests of the next mutant get another."""
+    spoiling = nets.Test(f"{FILE}::test_of_another_schema", 0.1, True, {})
+    assert await control(worker, [spoiling]) == ""
+    assert await control(worker, [spoiling]) == ""
 
 
 async def test_a_bug_that_hangs(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,8 @@ def test_match() -> None:
 
 def test_the_name_of_an_http_field() -> None:
     """In capitals it is the same name; another name is a mutant."""
+    www = added('HEADERS = {"WWW-Authenticate": "Bearer"}\n')
+    assert not any("WWW-AUTHENTICATE" in line for line in www)
     found = added('HEADERS = {"Retry-After": "1"}\n')
     assert 'HEADERS = {"XXRetry-AfterXX": "1"}' in found
     assert 'HEADERS = {"RETRY-AFTER": "1"}' not in found

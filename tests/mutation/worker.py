@@ -108,7 +108,7 @@ class WarmChild:
         self._gone = True
 
     def begin(self, files: list[str], server: dict[str, Any]) -> None:
-        """Collects these files of tests."""
+        """Returns when these files of tests are collected: a mutant that is planted meanwhile would be imported, and stay."""
         request_end, self_request = os.pipe()
         self_answer, answer_end = os.pipe()
         parent = os.getpid()
@@ -128,7 +128,7 @@ class WarmChild:
         os.close(answer_end)
         self._requests = os.fdopen(self_request, "w", encoding="utf-8")
         self._answers = self_answer
-        self._gone = False
+        self._gone = not os.read(self_answer, 1)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer of its fork; when the child itself is gone, the answer that the mutant was not planted."""
@@ -156,6 +156,7 @@ class WarmChild:
         functions = Functions(str(self._project) + os.sep)
         gc.collect()
         gc.freeze()
+        os.write(answers, b"\n")
 
         def play(request: dict[str, Any]) -> dict[str, Any]:
             attached.server = Server(**request["server"])

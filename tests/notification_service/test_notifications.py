@@ -20,6 +20,7 @@ from notification_service.settings import Settings
 from notification_service.wire import Notification as NotificationBody
 from service_kit.bounded_pool import Connection
 from stack.postgres import PostgresCluster
+from stack.waiting import until
 from tests.silent_standby import silent_standby
 
 TOKEN = "token-of-order_service"
@@ -55,6 +56,7 @@ async def test_an_arrival_is_listed(notifications: httpx.AsyncClient) -> None:
     """202, and then it is in the list of its order as it was sent."""
     response = await notifications.post("/notifications", json=GOOD)
     assert response.status_code == 202
+    assert response.headers["Content-Type"] == "application/json"
     (row,) = await listed(notifications, order_id=ORDER)
     assert {name: row[name] for name in GOOD} == GOOD
     assert await listed(notifications, order_id=str(UUID(int=9))) == []
@@ -233,6 +235,95 @@ async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
     assert [row.text for row in page] == of_order[::-1] * 5
 
 
+async def test_a_process_that_cannot_ask_the_standby(database: Any, process: Notifications) -> None:
+    """It is not ready: it could store an arrival, and neither acknowledge nor list it."""
+    assert await process.missing() is None
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("REVOKE EXECUTE ON FUNCTION notifications.sealed FROM PUBLIC")
+    await owner.execute("REVOKE EXECUTE ON FUNCTION notifications.sealed FROM notification_service")
+    missing = await process.missing()
+    await owner.close()
+    assert missing is not None
+    assert missing.startswith("the database: ")
+
+
+@pytest.mark.parametrize("first", ["deadline", "lock timeout"])
+async def test_a_table_that_is_locked(
+    database: Any,
+    serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]],
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+) -> None:
+    """503 when it stays so, whichever of the two bounds is met first: the caller learns that the outcome is unknown."""
+    insert_all = arrivals.insert_all
+
+    async def impatient(connection: Connection, shown: Sequence[Arriving]) -> None:
+        await connection.execute("SET lock_timeout = '10ms'")
+        await insert_all(connection, shown)
+
+    if first == "lock timeout":
+        monkeypatch.setattr(arrivals, "insert_all", impatient)
+    settings = Settings(
+        database_url=SecretStr(database.notification),
+        tokens={"order_service": (SecretStr(TOKEN),)},
+        transaction_timeout_s=0.3,
+    )
+    owner = await asyncpg.connect(database.owner)
+    async with serve(notification_service.app.create(settings)) as client:
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE notifications.arrivals")
+            response = await client.post("/notifications", json=GOOD)
+        assert await listed(client) == []
+    await owner.close()
+    assert response.status_code == 503
+    assert response.json()["type"].endswith("/problems/unavailable")
+    assert response.headers["Retry-After"] == "1"
+
+
+async def test_a_process_that_has_ended(
+    database: Any, serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
+) -> None:
+    """It has closed its sessions: after each rolling restart all of Postgres's are there for those that serve."""
+    settings = Settings(
+        database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
+    )
+    owner = await asyncpg.connect(database.owner)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    async with serve(notification_service.app.create(settings)) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert await owner.fetchval(sessions) > 0
+    ended = await until(
+        lambda: owner.fetchval(f"SELECT 0 = ({sessions})"), 10.0, "no session is left"
+    )
+    await owner.close()
+    assert ended
+
+
+async def test_an_order_of_arrivals_that_no_index_has(database: Any) -> None:
+    """The statement says in which order they are listed: what is cleaned up or restored in another order changes nothing."""
+    connection = await asyncpg.connect(database.owner)
+    transaction = connection.transaction()
+    await transaction.start()
+    await arrivals.insert_all(connection, texts("first", "second"))
+    indexes = await connection.fetch(
+        """
+        SELECT indexrelid::regclass::text AS name
+        FROM pg_index
+        WHERE indrelid = 'notifications.arrivals'::regclass AND NOT indisprimary
+        """
+    )
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['name']}")
+    await connection.execute("UPDATE notifications.arrivals SET text = text WHERE text = 'first'")
+    of_order = [row.text for row in await arrivals.of_order(connection, UUID(ORDER))]
+    latest = [row.text for row in await arrivals.latest(connection)]
+    await transaction.rollback()
+    await connection.close()
+    assert of_order == ["first", "second"]
+    assert latest == ["second", "first"]
+
+
 def texts(*given: str) -> list[Arriving]:
     """Arrivals of one order. Not validated, because a text may be one that Postgres refuses."""
     return [
@@ -295,3 +386,32 @@ async def test_an_arrival_that_cannot_be_stored(database: Any, process: Notifica
         type(None),
     ]
     assert sorted(row["text"] for row in rows) == ["after", "before"]
+
+
+@pytest.mark.parametrize("read", ["one order", "all", "readiness"])
+async def test_nothing_is_shown_without_the_seal(database: Any, read: str) -> None:
+    """What a failover may lose is not listed, and a process that cannot ask the standby is not ready."""
+    connection = await asyncpg.connect(database.owner)
+    transaction = connection.transaction()
+    await transaction.start()
+    await arrivals.insert_all(connection, texts("Your order is billed."))
+
+    async def asked() -> None:
+        if read == "readiness":
+            await arrivals.seal(connection)
+        elif read == "all":
+            await arrivals.latest(connection)
+        else:
+            await arrivals.of_order(connection, UUID(ORDER))
+
+    await asked()
+    await connection.execute(
+        """
+        CREATE OR REPLACE FUNCTION notifications.sealed() RETURNS boolean LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'the standby is silent'; END $$
+        """
+    )
+    with pytest.raises(asyncpg.RaiseError, match="the standby is silent"):
+        await asked()
+    await transaction.rollback()
+    await connection.close()

@@ -22,7 +22,6 @@ from order_service.answers import Received
 from order_service.outcomes import (
     CHARGED_OTHERWISE,
     DECLINED_UNNAMED,
-    FORGOTTEN,
     KEY_OF_ANOTHER,
     VOIDED,
     Acknowledged,
@@ -98,6 +97,15 @@ def of_mark(*arguments: Any, **headers: Any) -> Outcome:
     return answers.of_mark(received(*arguments, **headers), KEY)
 
 
+def with_a_name_twice(body: dict[str, Any], name: str) -> bytes:
+    """The same value twice: whoever reads the first and whoever reads the last would see the right one."""
+    return (
+        json.dumps(body)
+        .replace(f'"{name}"', f'"{name}": {json.dumps(body[name])}, "{name}"')
+        .encode()
+    )
+
+
 EVERY = pytest.mark.parametrize(
     "judge", [of_charge, of_void, of_notification, of_mark], ids=lambda judge: judge.__name__
 )
@@ -164,6 +172,32 @@ def test_a_201_that_is_not_whole(body: Any) -> None:
     outcome = of_charge(201, body)
     assert isinstance(outcome, Unknown)
     assert not outcome.misdirected
+
+
+def test_an_answer_with_a_name_twice() -> None:
+    """Which of the two is meant is undefined, in the answer to whatever request: nothing is settled by it, and no key is forgotten."""
+    voided = {"sequence_key": KEY, "state": "voided", "status": None, "answer": None}
+    shown = {"notification_id": str(NOTIFICATION.notification_id)}
+    refused = problem(404, "account-unknown")
+    stored = executed(charged())
+    stored["answer"] = with_a_name_twice(charged(), "order_id").decode()
+    for outcome in (
+        of_charge(201, with_a_name_twice(charged(), "order_id")),
+        of_charge(402, with_a_name_twice(declined(), "amount_cents"), PROBLEM),
+        of_charge(404, with_a_name_twice(refused, "type"), PROBLEM),
+        of_void(200, with_a_name_twice(voided, "state")),
+        of_void(409, stored, PROBLEM),
+        of_mark(202, with_a_name_twice({"first_incomplete": KEY}, "first_incomplete")),
+        of_notification(202, with_a_name_twice(shown, "notification_id")),
+    ):
+        assert isinstance(outcome, Unknown)
+
+
+def test_a_problem_without_a_type() -> None:
+    """It has no name, so nothing is concluded from it."""
+    for answer in (None, {}, {"detail": "d"}):
+        assert slug_of(answer) == ""
+    assert slug_of({"type": "/problems/key-reused"}) == slug_of({"type": KEY_OF_ANOTHER})
 
 
 @EVERY
@@ -254,8 +288,7 @@ def test_a_voided_key() -> None:
     """The state of this very key, and nothing else."""
     own = {"sequence_key": KEY, "state": "voided", "status": None, "answer": None}
     outcome = of_void(200, own)
-    assert isinstance(outcome, Refused)
-    assert slug_of(outcome.answer) == VOIDED
+    assert outcome == Refused("HTTP 200 voided", {"type": VOIDED, "detail": "The key was voided."})
     for body in (
         {**own, "sequence_key": KEY + 1},
         {**own, "sequence_key": str(KEY)},
@@ -287,17 +320,23 @@ def test_an_executed_key() -> None:
 def test_a_key_that_was_executed_for_another_order(answer: dict[str, Any], status: int) -> None:
     """A fact about this charge: it never was and never will be executed. Nothing of the other order is kept."""
     outcome = of_void(409, executed(answer, status), PROBLEM)
-    assert isinstance(outcome, Refused)
-    assert slug_of(outcome.answer) == KEY_OF_ANOTHER
-    assert str(OTHERS) not in json.dumps(outcome.answer)
+    assert outcome == Refused(
+        "HTTP 409 key-executed, for another order",
+        {"type": KEY_OF_ANOTHER, "detail": "Key 42 was used for another charge."},
+    )
 
 
 @pytest.mark.parametrize("other", [{"account": "bob"}, {"amount_cents": 6}], ids=str)
 def test_a_key_that_was_executed_otherwise(other: dict[str, Any]) -> None:
-    """This order and another amount: neither billed nor nothing."""
+    """This order and another amount: neither billed nor nothing. The record says so to the person who has to look."""
     outcome = of_void(409, executed(charged(**other)), PROBLEM)
-    assert isinstance(outcome, Refused)
-    assert slug_of(outcome.answer) == CHARGED_OTHERWISE
+    assert outcome == Refused(
+        "HTTP 409 key-executed, otherwise",
+        {
+            "type": CHARGED_OTHERWISE,
+            "detail": "Key 42 was executed for this order with another account or amount.",
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,15 +367,16 @@ def test_an_executed_key_that_does_not_say_for_what(body: dict[str, Any]) -> Non
 def test_an_old_decline_that_names_no_order() -> None:
     """No money moved under this key, whichever order it was for; no more is known."""
     outcome = of_void(409, executed(declined(order_id=...), 402), PROBLEM)
-    assert isinstance(outcome, Refused)
-    assert slug_of(outcome.answer) == DECLINED_UNNAMED
+    assert outcome == Refused(
+        "HTTP 409 key-executed, declined for an order that is not named",
+        {"type": DECLINED_UNNAMED, "detail": "Key 42 was declined."},
+    )
 
 
 def test_a_key_that_cannot_be_voided() -> None:
     """Forgotten is a fact; whatever else billing says here says nothing about the key."""
     outcome = of_void(410, problem(410, "key-forgotten"), PROBLEM)
-    assert isinstance(outcome, Refused)
-    assert slug_of(outcome.answer) == FORGOTTEN
+    assert outcome == Refused("HTTP 410 key-forgotten", problem(410, "key-forgotten"))
     for slug, status in billing.NOT_VOIDED.items():
         outcome = of_void(status, problem(status, slug), PROBLEM, Retry_After="3")
         assert outcome == Unknown(f"HTTP {status} {slug}", 3.0)
@@ -347,7 +387,7 @@ def test_a_key_that_cannot_be_voided() -> None:
 
 def test_a_mark_that_was_heard() -> None:
     """Exactly this one."""
-    assert of_mark(202, {"first_incomplete": KEY}) == Acknowledged("HTTP 202")
+    assert of_mark(202, {"first_incomplete": KEY}) == Acknowledged("HTTP 202", None)
     assert isinstance(of_mark(202, {"first_incomplete": KEY - 1}), Unknown)
     assert isinstance(of_mark(200, {"first_incomplete": KEY}), Unknown)
 
@@ -355,7 +395,7 @@ def test_a_mark_that_was_heard() -> None:
 def test_a_notification_that_was_shown() -> None:
     """Exactly this one; refused only in the words of notification_service."""
     own = {"notification_id": str(NOTIFICATION.notification_id)}
-    assert of_notification(202, own) == Acknowledged("HTTP 202")
+    assert of_notification(202, own) == Acknowledged("HTTP 202", None)
     for status, body in (
         (202, {"notification_id": str(MINE)}),
         (202, {}),

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from order_service.attempts import Attempts, charge_of
+from order_service.orders import LeaseLost
 from order_service.outcomes import (
     DECLINED_UNNAMED,
     KEY_OF_ANOTHER,
@@ -16,6 +17,7 @@ from order_service.outcomes import (
     Unknown,
 )
 from order_service.wire import Delivery, Status
+from tests.evidence import seen
 from tests.order_service.replica import (
     DECLINED,
     LOST,
@@ -197,6 +199,22 @@ async def test_a_fresh_key_whose_commit_had_no_answer(replica: Replica, owner: A
     assert keys == [2, 2]
     assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 2
     assert await attempts.begin_with_fresh_key(3) == 3
+
+
+async def test_a_fresh_key_of_an_order_that_is_being_taken_over(
+    replica: Replica, owner: Any
+) -> None:
+    """The process waits for the other's commit, and then begins nothing: no charge goes out beside the other's, and no key is spent."""
+    attempts = Attempts(await replica.recorded(Delivery.AT_LEAST_ONCE), replica.context)
+    async with owner.transaction():
+        await owner.execute("UPDATE orders.orders SET lease_owner = gen_random_uuid()")
+        beginning = asyncio.create_task(attempts.begin_with_fresh_key(2))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await seen(lambda: owner.fetchval(waiting), "the process waits for the order")
+    with pytest.raises(LeaseLost):
+        await beginning
+    assert await owner.fetchval("SELECT attempts FROM orders.orders") == 1
+    assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 1
 
 
 async def test_the_time_of_an_attempt_begins_with_it(database: Any, owner: Any) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from order_service.statements import leases
 from order_service.wire import Status
@@ -161,8 +162,14 @@ async def test_a_look_that_fails_is_not_the_last_one(
 
     monkeypatch.setattr(leases, step, fails_once)
     (dead,) = await left_behind(owner, 1)
-    await rounds(replica, 2)
+    with structlog.testing.capture_logs() as lines:
+        await rounds(replica, 2)
     assert not failures
+    # An operator learns of it once, and what it was; the round after it is not called a failure.
+    told = [line for line in lines if "orders to take over" in line["event"]]
+    expected = trouble in (DatabaseTrouble, LockWaitTooLong)
+    assert [line["log_level"] for line in told] == ["warning" if expected else "error"]
+    assert "away" in str(told[0]["reason"] if expected else told[0]["exc_info"])
     await until(lambda: dead in sent(replica), lambda: owner.fetchval("SELECT 1"))
     registry = replica.context.metrics.registry
     ends = {

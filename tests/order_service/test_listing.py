@@ -205,6 +205,7 @@ async def test_attempts_are_shown_as_they_were_recorded(shop: Shop, owner: Owner
     }
     assert listed[one] == order
     assert listed[other]["attempts"] == []
+    assert (await shop.orders.get(f"/orders/{other}")).json() == listed[other]
 
 
 async def test_pages_while_orders_are_placed(shop: Shop) -> None:

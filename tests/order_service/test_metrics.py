@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from order_service.metrics import Metrics
 from tests.evidence import seen
 from tests.order_service.conftest import Shop
 
@@ -19,6 +20,31 @@ async def counted(shop: Shop) -> dict[str, float]:
     text = (await shop.orders.get("/metrics")).text
     return {
         name + labels: float(value) for name, labels, value in COUNTED.findall(text) if float(value)
+    }
+
+
+def test_what_has_not_happened_yet() -> None:
+    """It is counted as 0 from the start: an alert on the growth of a count sees the first one too."""
+    counts = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in Metrics().registry.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    assert counts == {
+        ("order_settled_total", "billed"): 0.0,
+        ("order_settled_total", "declined"): 0.0,
+        ("order_settled_total", "failed"): 0.0,
+        ("order_settled_total", "cancelled"): 0.0,
+        ("order_settled_total", "unknown"): 0.0,
+        ("order_notifications_total", "acknowledged"): 0.0,
+        ("order_notifications_total", "refused"): 0.0,
+        ("order_notifications_total", "unknown"): 0.0,
+        ("order_takeover_rounds_total", "done"): 0.0,
+        ("order_takeover_rounds_total", "failed"): 0.0,
+        ("order_alarms_total", "key_reused"): 0.0,
+        ("order_alarms_total", "key_forgotten"): 0.0,
+        ("order_alarms_total", "answer_misdirected"): 0.0,
     }
 
 

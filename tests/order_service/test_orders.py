@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 import order_service.app
-from order_service import orders
+from order_service import orders, problems
 from order_service.orders import Settlement
 from order_service.settings import Settings
 from order_service.statements import leases, settling
@@ -40,6 +40,7 @@ async def test_an_order(shop: Shop) -> None:
     """201 with the charge; one attempt, one withdrawal, one notification."""
     response = await shop.place()
     assert response.status_code == 201
+    assert response.headers["Content-Type"] == "application/json"
     order = response.json()
     assert response.headers["Location"] == f"/orders/{order['order_id']}"
     assert order["status"] == "billed"
@@ -191,7 +192,7 @@ async def test_the_customers_key_with_another_order(shop: Shop, changed: str) ->
 
 
 async def test_the_key_of_another_customer(shop: Shop) -> None:
-    """The same text of another customer is another key: an order of its own, and no replay."""
+    """The same text of another customer is another key: an order of its own, and each one's replay is of the own order."""
     await shop.billing.put("/accounts/bob", json={"opening_balance_cents": OPENING_CENTS})
     headers = {"Idempotency-Key": '"a7f3"'}
     first = await shop.place(headers=headers)
@@ -199,6 +200,9 @@ async def test_the_key_of_another_customer(shop: Shop) -> None:
     assert (first.status_code, other.status_code) == (201, 201)
     assert "Idempotency-Replayed" not in other.headers
     assert first.json()["order_id"] != other.json()["order_id"]
+    for placed, customer in ((first, "alice"), (other, "bob")):
+        again = await shop.place(headers=headers, customer=customer)
+        assert again.json()["order_id"] == placed.json()["order_id"]
 
 
 async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
@@ -214,6 +218,17 @@ async def test_a_replay_of_an_order_that_failed(shop: Shop) -> None:
         assert "Idempotency-Replayed" not in first.headers
         assert again.headers["Idempotency-Replayed"] == "?1"
         assert first.json()["order"]["order_id"] == again.json()["order"]["order_id"]
+
+
+async def test_a_replay_of_an_answer_without_a_sentence(shop: Shop, database: Any) -> None:
+    """An older release may have stored one: the customer is told in words all the same, by the title of the problem."""
+    headers = {"Idempotency-Key": '"failed"'}
+    await shop.place(headers=headers, customer="unknown")
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("UPDATE orders.orders SET answer = '{}'")
+    await owner.close()
+    problem = (await shop.place(headers=headers, customer="unknown")).json()
+    assert problem["detail"] == problem["title"] == problems.ORDER_FAILED.title
 
 
 @pytest.mark.parametrize(
@@ -285,7 +300,18 @@ async def test_bad_input(shop: Shop, changes: dict[str, Any]) -> None:
     assert (await shop.place()).json()["sequence_key"] == 1
 
 
-@pytest.mark.parametrize("path", ["/orders/x", "/orders?limit=0", "/orders?before=x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orders/x",
+        "/orders?limit=0",
+        "/orders?before=x",
+        # A name that is spelt wrong, or given twice, would be left out of the question in silence.
+        "/orders?limits=1",
+        "/orders?limit=1&limit=2",
+        f"/orders/{UUID(int=0)}?limit=1",
+    ],
+)
 async def test_a_bad_question(shop: Shop, path: str) -> None:
     """422 with the field that is wrong."""
     assert (await shop.orders.get(path)).status_code == 422
@@ -659,6 +685,19 @@ async def test_a_process_that_stops_leaves_its_orders_to_the_others(
     order = await settled(shop, response.json()["order_id"])
     assert order["status"] == "billed"
     assert await shop.balance() == OPENING_CENTS - 1999
+
+
+async def test_a_process_that_has_ended(
+    database: Any, order_settings: Settings, serve: Any
+) -> None:
+    """It has closed its sessions: after each rolling restart all of Postgres's are there for those that serve."""
+    owner = await asyncpg.connect(database.owner)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'order_service'"
+    async with serve(order_service.app.create(order_settings)) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert await owner.fetchval(sessions) > 0
+    await seen(lambda: owner.fetchval(f"SELECT 0 = ({sessions})"), "no session is left")
+    await owner.close()
 
 
 async def test_pauses_are_drawn_by_chance(order_settings: Settings, serve: Any) -> None:

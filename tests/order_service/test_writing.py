@@ -114,6 +114,16 @@ async def test_the_window_is_kept_within_a_group(database: Any, owner: Any) -> N
     assert await owner.fetchval("SELECT last_key FROM orders.sequence_counter") == 5
 
 
+async def test_settled_orders_leave_the_window(database: Any) -> None:
+    """It bounds what is unsettled: a shop takes orders for ever, however many it has settled."""
+    async with opened(database.order, window_max=1) as writes:
+        for n in range(1, 4):
+            pending = await writes.record(order(n))
+            with pytest.raises(WindowFull):
+                await writes.record(order(n + 100))
+            await writes.settle(settlement(pending))
+
+
 async def test_customers_keys_within_a_group(writes: GroupedWrites, owner: Any) -> None:
     """A known key is refused, of two orders with one key in a group the first is recorded, and so are the others; keys have no gaps."""
     await writes.record(order(1, "known"))

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+import structlog
+
 from stack.schema import PROJECT
+from tests.architecture.contracts import SERVICES
 
 # In a process of its own: the logging of this one belongs to pytest.
 PROGRAM = """
@@ -90,3 +94,13 @@ def test_a_line_is_ascii_whatever_its_values_are() -> None:
     assert [line.get("umlaut") for line in values] == ["\xfc", "\xfc", None]
     assert [line["separator"] for line in values] == ["\u2028", "\u2028", "-"]
     assert {line["odd"] for line in values} == {"an odd value"}
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_service_names_itself(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of all services end in one place: an operator finds those of one by its name."""
+    create, _ = SERVICES[service]
+    create()
+    structlog.get_logger().info("created")
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["event"], line["service"]) == ("created", service)
