@@ -70,3 +70,10 @@ async def test_each_attempt_and_its_end_are_counted_once(shop: Shop, lost: int) 
     assert await counted(shop) == expected
     assert (await shop.orders.post(f"/orders/{order['order_id']}/cancel")).status_code == 409
     assert await counted(shop) == expected
+
+
+async def test_what_is_read_at_each_scrape(shop: Shop) -> None:
+    """An operator sees what the process has in hand at this moment."""
+    lines = (await shop.orders.get("/metrics")).text.splitlines()
+    assert "order_deliveries_in_hand 0.0" in lines
+    assert any(line.startswith("order_pool_connections_in_use ") for line in lines)

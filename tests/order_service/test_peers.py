@@ -82,6 +82,8 @@ async def test_the_headers_are_structured_fields() -> None:
     """The key goes out as a quoted String and the flag as a Boolean, as RFC 9651 writes them."""
     seen: list[bytes] = []
     await outcome_of(answering(http(201, b"{}"), seen))
+    # The base URL may end with a slash.
+    assert seen[0].startswith(b"POST /charges HTTP/1.1\r\n")
     head = seen[0].split(b"\r\n\r\n")[0].lower().split(b"\r\n")
     assert b'idempotency-key: "42"' in head
     assert b"idempotency-retry: ?1" in head
