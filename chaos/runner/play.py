@@ -4,6 +4,7 @@ Guarantee: a scenario that could not be played to its end is unknown, with the r
 it: what it has ended for good in a service is reported and replaced.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,9 @@ async def play(harness: Harness, scenario: Scenario) -> Played:
     except Unplayable:
         raise
     except _HARNESS_TROUBLE as exc:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # It was interrupted, and the clean-up found what the interrupted step had left.
+            raise asyncio.CancelledError from exc
         reason = f"it could be played to its end ({type(exc).__name__}: {exc})"
         context.witness(reason, seen=False)
     found = findings(collected, scenario.effects)
