@@ -1,6 +1,6 @@
 """A rolling upgrade under load: the services of an earlier revision beside the new ones, on the new schema, then without them.
 
-The earlier revision is a fixed commit of this repository, before migrations 0009 to 0011, checked out as a git worktree.
+The earlier revision is a fixed commit of this repository, before migrations 0009 to 0012, checked out as a git worktree.
 """
 
 import asyncio
