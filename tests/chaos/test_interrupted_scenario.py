@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from chaos.harness.context import Context
-from chaos.harness.harness import BOUND_S, Harness
+from chaos.harness.harness import Harness
 from chaos.promises.verdict import Verdict
 from chaos.runner.play import play
 from chaos.scenarios.scenario import Scenario
@@ -34,7 +34,8 @@ class LeavesTrouble:
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
-            await asyncio.sleep(BOUND_S)
+            # Struck here: what it waits for never comes.
+            await asyncio.Event().wait()
 
 
 def scenario(*, interrupted: bool) -> Scenario:
