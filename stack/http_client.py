@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-# It trusts nobody: the services speak plain HTTP here, and https would fail.
+# It has no certificate of any authority: the services speak plain HTTP here, and https would fail.
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

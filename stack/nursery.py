@@ -56,7 +56,7 @@ class Nursery:
     async def __aexit__(self, *_: object) -> None:
         self._hang_up()
         if self._process is not None:
-            # It ends when nobody can ask it any more.
+            # It ends when its line is closed.
             await self._process.wait()
 
     async def fork(self, command: Command, log: Path) -> Program:
@@ -100,7 +100,11 @@ class Nursery:
 
     def _hear(self) -> None:
         assert self._line is not None
-        told = self._line.recv(_REQUEST_BYTES_MAX)
+        try:
+            told = self._line.recv(_REQUEST_BYTES_MAX)
+        except ConnectionError:
+            # It was killed before it had read a request.
+            told = b""
         if not told:
             self._hang_up()
             return

@@ -1,4 +1,4 @@
-"""Whoever interrupts a scenario is heard, whatever its clean-up finds."""
+"""A run that is interrupted ends, whatever the clean-up of its scenario finds."""
 
 import asyncio
 from dataclasses import dataclass

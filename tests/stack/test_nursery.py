@@ -183,3 +183,25 @@ async def gone(pid: int) -> None:
         return stat.rpartition(")")[2].split()[0] in "ZX"
 
     await until(ended, BOUND_S, "the process is gone")
+
+
+async def test_a_nursery_is_killed_before_it_has_read_a_request(tmp_path: Path) -> None:
+    """Who asked is told, the next request is served by another one, and no traceback of the event loop is printed."""
+    troubles: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, trouble: troubles.append(trouble))
+    async with Nursery() as nursery:
+        first = await nursery.fork(probe("waits"), tmp_path / "first.log")
+        its = parent_of(first.pid)
+        os.kill(its, signal.SIGSTOP)
+        asked = asyncio.create_task(nursery.fork(probe("waits"), tmp_path / "second.log"))
+        await asyncio.sleep(0)
+        os.kill(its, signal.SIGKILL)
+        async with asyncio.timeout(BOUND_S):
+            with pytest.raises(StackError, match="nursery of services was killed"):
+                await asked
+            assert await first.wait() == -signal.SIGKILL
+        again = await nursery.fork(probe("waits"), tmp_path / "third.log")
+        assert parent_of(again.pid) != its
+    loop.set_exception_handler(None)
+    assert troubles == []
