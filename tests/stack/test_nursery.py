@@ -195,7 +195,11 @@ async def test_a_nursery_is_killed_before_it_has_read_a_request(tmp_path: Path) 
         its = parent_of(first.pid)
         os.kill(its, signal.SIGSTOP)
         asked = asyncio.create_task(nursery.fork(probe("waits"), tmp_path / "second.log"))
-        await asyncio.sleep(0)
+
+        async def sent() -> bool:
+            return len(nursery._asked) == 1
+
+        await until(sent, BOUND_S, "the request is sent")
         os.kill(its, signal.SIGKILL)
         async with asyncio.timeout(BOUND_S):
             with pytest.raises(StackError, match="nursery of services was killed"):
