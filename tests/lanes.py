@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.chaos.parts import part_of
 from tests.chaos.planted import BUGS, Bug
 
 # Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
@@ -51,8 +52,22 @@ SLOW = (
 )
 
 
-# One worker plays all of it on one wrapped stack, and judges it as a whole.
+# It is played in parts, each by one worker on one wrapped stack. The other modules that need that stack are played there as well,
+# so that no further worker starts one.
 CATALOGUE = "tests/chaos/test_scenarios.py"
+WITH_PART = {
+    "tests/billing_service/test_mistakes_of_others.py": 1,
+    "tests/chaos/test_background.py": 1,
+    "tests/chaos/test_interference.py": 1,
+    "tests/chaos/test_interrupted_scenario.py": 1,
+    "tests/chaos/test_kill.py": 1,
+    "tests/chaos/test_reads.py": 2,
+    "tests/chaos/test_steps_of_scenarios.py": 2,
+    "tests/chaos/test_target.py": 2,
+    "tests/chaos/test_whole.py": 2,
+    "tests/stack/test_curl.py": 2,
+    "tests/stack/test_service_environ.py": 2,
+}
 # Each of their tests has a stack of its own, so workers share them out.
 ALONE = ("tests/chaos/test_planted.py", "tests/chaos/test_command_line.py")
 
@@ -64,7 +79,7 @@ def arrange(items: list[pytest.Item]) -> None:
 
 
 class ByModule(LoadScopeScheduling):  # type: ignore[misc]
-    """One worker plays the tests of a module, because they share what its fixtures have started.
+    """One worker plays the tests of a module, or of a part of the catalogue, because they share what its fixtures have started.
 
     The groups of pytest-xdist 3.8 cannot be used: it writes them to an attribute that pytest 9.2 does not read, and so
     every test is a group of its own.
@@ -72,7 +87,12 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         """What stays together with this test: the parameters of a test may hold `::` as well."""
-        return nodeid if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
+        if nodeid.startswith(ALONE):
+            return nodeid
+        module, _, test = nodeid.partition("::")
+        if module == CATALOGUE:
+            return f"part {part_of(test.partition('[')[2].removesuffix(']'))}"
+        return f"part {WITH_PART[module]}" if module in WITH_PART else module
 
 
 def _turn(item: pytest.Item) -> int:

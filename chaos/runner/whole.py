@@ -1,12 +1,14 @@
 """What only the whole of a run can show: the audit of the database, and what all callers saw.
 
 Guarantee: it is judged like a scenario, with witnesses of its own: a run in which nothing was ambiguous shows nothing.
-What the database of a target had to answer for before the run is not held against the run.
+What the database of a target had to answer for before the run is not held against the run. A run may be shared out among several
+stacks: the verdict is on all that they played and on each of their databases.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chaos.evidence.readings import Witness
 from chaos.harness.harness import Harness
@@ -22,25 +24,48 @@ _NOT_STUCK = "no order of the whole database is stuck"
 THE_RUN = Scenario("run/whole", "the whole database after the run", (), effects=None)
 
 
-async def judge_run(harness: Harness, played: Sequence[Played]) -> Played:
-    """The verdict on the run as a whole. Raises `OSError` or `asyncpg.PostgresError` when the database is gone."""
+@dataclass(frozen=True)
+class Share:
+    """What one stack did of a run: what it played, what the audit found that is new, and why it could not go on, if so."""
+
+    played: Sequence[Played]
+    audited: Sequence[Row]
+    beyond_repair: str
+    seconds: float
+
+
+async def share(harness: Harness, played: Sequence[Played]) -> Share:
+    """Audits what the stack leaves. Raises `OSError` or `asyncpg.PostgresError` when its database is gone."""
     started_s = time.monotonic()
-    witnesses = (*_ambiguity(played), *_played_to_its_end(harness.background.beyond_repair))
     audited = [
         row for each in harness.all_opened for row in (await audit(each.target.owner)).findings
     ]
-    new = [row for row in audited if (row.kind, row.subject) not in harness.found_before]
-    found = [*findings_of_audit(new), *_same_to_the_caller(played)]
-    return Played(
-        THE_RUN,
-        judge(witnesses, found),
-        witnesses,
-        found,
-        (),
-        (),
-        0,
+    return Share(
+        played,
+        [row for row in audited if (row.kind, row.subject) not in harness.found_before],
+        harness.background.beyond_repair,
         round(time.monotonic() - started_s, 3),
     )
+
+
+def judge_shares(shares: Sequence[Share]) -> Played:
+    """The verdict on a run that several stacks have played."""
+    played = [cell for each in shares for cell in each.played]
+    witnesses = (
+        *_ambiguity(played),
+        *(witness for each in shares for witness in _played_to_its_end(each.beyond_repair)),
+    )
+    found = [
+        *findings_of_audit([row for each in shares for row in each.audited]),
+        *_same_to_the_caller(played),
+    ]
+    seconds = sum(each.seconds for each in shares)
+    return Played(THE_RUN, judge(witnesses, found), witnesses, found, (), (), 0, seconds)
+
+
+async def judge_run(harness: Harness, played: Sequence[Played]) -> Played:
+    """The verdict on a run of one stack. Raises `OSError` or `asyncpg.PostgresError` when its database is gone."""
+    return judge_shares([await share(harness, played)])
 
 
 def findings_of_audit(rows: Sequence[Row]) -> list[Finding]:

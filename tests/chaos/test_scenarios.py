@@ -1,6 +1,8 @@
-"""The catalogue, out of real faults: `-k` selects, and each scenario is one test."""
+"""The catalogue, out of real faults: `-k` selects, and each scenario is one test.
 
-import random
+It is played in parts, which test processes share out among themselves; the one that ends last judges the whole.
+"""
+
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +13,7 @@ from chaos.results.lines import line
 from chaos.results.result import recorded, result, write_run
 from chaos.runner.play import Played, play
 from chaos.runner.run import server_versions
-from chaos.runner.whole import judge_run
+from chaos.runner.whole import judge_shares, share
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
 from chaos.scenarios.table import CELLS, TABLE
@@ -19,6 +21,7 @@ from order_service.wire import Delivery
 from report.command import Invocation
 from report.diagram import text
 from stack.schema import PROJECT
+from tests.chaos.parts import IN_ORDER, PARTS, SEED, Meeting, part_of
 
 pytestmark = pytest.mark.chaos
 
@@ -39,15 +42,21 @@ def played() -> dict[str, Played]:
     return {}
 
 
-# The order of `chaos run` with this seed, which the report names.
-SEED = 0
+@pytest.fixture
+def meeting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Meeting:
+    """Where the parts of this run meet: all that were selected are waited for."""
+    expected = sum(
+        isinstance(item, pytest.Function) and item.function is test_the_whole_run
+        for item in request.session.items
+    )
+    own = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder within that of the run.
+    return Meeting(
+        (own.parent if hasattr(request.config, "workerinput") else own) / "parts", expected
+    )
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    random.Random(SEED).sample(SCENARIOS, len(SCENARIOS)),
-    ids=lambda scenario: scenario.name,
-)
+@pytest.mark.parametrize("scenario", IN_ORDER, ids=lambda scenario: scenario.name)
 async def test_a_scenario(harness: Harness, scenario: Scenario, played: dict[str, Played]) -> None:
     """Every witness was seen, every promise was kept, and the money moved as the table says."""
     cell = await play(harness, scenario)
@@ -57,16 +66,24 @@ async def test_a_scenario(harness: Harness, scenario: Scenario, played: dict[str
         assert cell.effects == PROMISED[scenario.situation.name][COLUMNS.index(scenario.delivery)]
 
 
-async def test_the_whole_run(harness: Harness, played: dict[str, Played]) -> None:
-    """The audit of the database finds nothing, and situations 2 to 5 look the same to the caller in each family.
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_the_whole_run(
+    harness: Harness, played: dict[str, Played], meeting: Meeting, part: int
+) -> None:
+    """The audit of each database finds nothing, and situations 2 to 5 look the same to the caller in each family.
 
-    The report of what was played lies where `make chaos` would write it.
+    Only the last part judges, and it judges all parts. The report lies where `make chaos` would write it.
     """
     for scenario in TABLE:
-        if scenario.name not in played:
+        if part_of(scenario.name) == part and scenario.name not in played:
             played[scenario.name] = await play(harness, scenario)
-    cells = [played[scenario.name] for scenario in SCENARIOS if scenario.name in played]
-    whole = await judge_run(harness, cells)
+    cells = [played[s.name] for s in SCENARIOS if part_of(s.name) == part and s.name in played]
+    shares = meeting.hand_in(part, await share(harness, cells))
+    if shares is None:
+        return
+    whole = judge_shares(shares)
+    of_all = {cell.scenario.name: cell for each in shares for cell in each.played}
+    cells = [of_all[scenario.name] for scenario in SCENARIOS if scenario.name in of_all]
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-tests"
     versions = await server_versions(harness.target, harness.toxiproxy)
     content = result(run, Invocation(SEED), cells, whole, versions) | {"interrupted": False}
