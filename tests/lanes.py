@@ -57,7 +57,6 @@ SLOW = (
 CATALOGUE = "tests/chaos/test_scenarios.py"
 WITH_PART = {
     "tests/billing_service/test_mistakes_of_others.py": 1,
-    "tests/chaos/test_background.py": 1,
     "tests/chaos/test_interference.py": 1,
     "tests/chaos/test_interrupted_scenario.py": 1,
     "tests/chaos/test_kill.py": 1,

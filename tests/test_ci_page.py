@@ -80,7 +80,7 @@ async def checkout(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pa
     for path in PROJECT.iterdir():
         (project / path.name).symlink_to(path)
     environ = {"ORDER_UNSAFE_DELIVERY": "1"}
-    async with Stack(directory / "run", environ=environ, usual_ports=False) as stack:
+    async with Stack(directory / "run", environ=environ, usual_ports=False, forked=True) as stack:
         (directory / "stack.json").write_text(json.dumps(stack.description), encoding="utf-8")
         yield directory
 

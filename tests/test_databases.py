@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from stack.schema import PROJECT
+from tests.commands import PYTEST
 from tests.databases import Databases
 
 
@@ -137,7 +137,7 @@ async def test_after_it(database):
 def test_the_fixture_knows_whether_its_test_has_passed(pytester_folder: Path) -> None:
     """A failed test's database is not given to the next test, and a passed test's is."""
     ended = subprocess.run(
-        [*(sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest"), str(pytester_folder)],
+        [*PYTEST, "-q", "-p", "tests.conftest", str(pytester_folder)],
         cwd=pytester_folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,

@@ -1,15 +1,17 @@
 """The lanes: what is listed exists, and a test that is in no list is in `make quick`."""
 
 import os
+import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stack.schema import PROJECT
 from tests import lanes
+from tests.chaos.parts import PARTS
 from tests.chaos.planted import BUGS
+from tests.commands import PYTEST
 
 
 @pytest.mark.parametrize("prefix", lanes.SLOW)
@@ -29,6 +31,17 @@ def test_the_sample_has_the_bug_that_fewest_promises_catch() -> None:
         if alone is not None:
             assert alone in lanes.sample([many, alone])
     assert lanes.sample([many]) == [many]
+
+
+def test_who_shares_the_wrapped_stack() -> None:
+    """Every module whose tests share it is played with a part of the catalogue, so that no further process starts one."""
+    using = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "tests").rglob("test_*.py")
+        if re.search(r"async def test_[^)]*\bharness: Harness", path.read_text(encoding="utf-8"))
+    }
+    assert using == {lanes.CATALOGUE, *lanes.WITH_PART}
+    assert set(lanes.WITH_PART.values()) <= set(range(PARTS))
 
 
 def test_markers(request: pytest.FixtureRequest) -> None:
@@ -55,7 +68,7 @@ def test_one_worker_plays_a_module(tmp_path: Path) -> None:
         "[pytest]\nmarkers =\n  chaos\n  slow\n  timeout\n", encoding="utf-8"
     )
     played = subprocess.run(
-        [*(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.conftest"), str(tmp_path)],
+        [*PYTEST, "-q", "-n", "2", "-p", "tests.conftest", str(tmp_path)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,

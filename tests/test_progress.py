@@ -5,13 +5,13 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.architecture.rules import PROJECT
+from tests.commands import PYTEST
 from tests.evidence import BOUND_S, seen
 
 TESTS = """
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.progress", *options],
+        [*PYTEST, "-p", "tests.progress", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT), **environ},
         capture_output=True,
@@ -95,7 +95,7 @@ async def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     (tmp_path / "test_waiting.py").write_text(WAITING, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-p", "tests.progress", "-n", "2"),
+        *(*PYTEST, "-p", "tests.progress", "-n", "2"),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(PROJECT), "HERE": str(tmp_path)},
         stdout=asyncio.subprocess.PIPE,

@@ -62,7 +62,7 @@ async def test_kill_9_again_and_again(tmp_path: Path, servers: LentServers) -> N
     chance = random.Random(4711)
     async with (
         asyncio.timeout(BOUND_S),
-        Stack(tmp_path, replicas=2, usual_ports=False, servers=servers) as stack,
+        Stack(tmp_path, replicas=2, usual_ports=False, servers=servers, forked=True) as stack,
         http_client(timeout=20, limits=httpx.Limits(max_connections=40)) as client,
     ):
         url = stack.urls["order_service"]
@@ -98,7 +98,7 @@ async def test_kill_9_again_and_again(tmp_path: Path, servers: LentServers) -> N
 async def test_duplicates_on_two_replicas_of_billing(tmp_path: Path, servers: LentServers) -> None:
     """The same key to both replicas at the same moment: one charge, one answer, whichever came first."""
     async with (
-        Stack(tmp_path, replicas=2, usual_ports=False, servers=servers) as stack,
+        Stack(tmp_path, replicas=2, usual_ports=False, servers=servers, forked=True) as stack,
         http_client(timeout=20) as client,
     ):
         urls = [stack.url_of(child) for child in stack.children("billing_service")]

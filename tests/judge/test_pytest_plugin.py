@@ -29,6 +29,8 @@ async def test_one_test_for_each_case(tmp_path: Path, receiver: str, code: int, 
         "judge.pytest_plugin",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
         "-q",
     ]
     argv += ["--judge", "judge.toml", "--judge-only", "replay,other-payload"]
@@ -54,6 +56,8 @@ async def test_a_judge_that_cannot_work_fails_every_test(tmp_path: Path) -> None
         "judge.pytest_plugin",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
         "-q",
     ]
     argv += ["--judge", "missing.toml", "--judge-only", "replay"]

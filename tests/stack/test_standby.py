@@ -146,7 +146,7 @@ async def test_a_promotion_that_fails(servers: DatabaseServers) -> None:
 @pytest.mark.chaos
 async def test_a_running_stack_fails_over(tmp_path: Path) -> None:
     """`promote` returns when stack.json names the new primary, and a second one has nothing to promote."""
-    async with Stack(tmp_path, usual_ports=False, with_standby=True) as stack:
+    async with Stack(tmp_path, usual_ports=False, with_standby=True, forked=True) as stack:
         serving = asyncio.create_task(stack.serve_until_stopped())
         first = stack.postgres.folder
         argv = [sys.executable, "-m", "stack", "promote", "--run-dir", str(tmp_path)]
