@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from report.page import page
 from tests.report import sample
 from tests.report.sample import Run
 
@@ -25,6 +26,18 @@ def clean() -> Run:
 def broken() -> Run:
     """One broken promise, one scenario without a verdict."""
     return sample.broken_run()
+
+
+@pytest.fixture(scope="session")
+def clean_page() -> str:
+    """The page of the clean run, which takes a third of a second to make."""
+    return page(*sample.clean_run())
+
+
+@pytest.fixture(scope="session")
+def broken_page() -> str:
+    """The page of the broken run."""
+    return page(*sample.broken_run())
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ def reaches_out(markup: str) -> list[str]:
     return found + re.findall(r"@import|url\(", markup)
 
 
-def test_the_page_needs_nothing_else(broken: Run, hostile: Run) -> None:
+def test_the_page_needs_nothing_else(broken_page: str, hostile: Run) -> None:
     """No reference leads out of it."""
-    assert reaches_out(page(*broken)) == []
+    assert reaches_out(broken_page) == []
     assert [found for found in reaches_out(page(*hostile)) if "url(" not in found] == []
 
 
@@ -69,9 +69,9 @@ def test_a_reference_is_found() -> None:
         assert reaches_out(markup), markup
 
 
-def test_only_its_own_style_and_script_may_run(broken: Run) -> None:
+def test_only_its_own_style_and_script_may_run(broken_page: str) -> None:
     """The policy names both by their hashes and allows nothing else."""
-    markup = page(*broken)
+    markup = broken_page
     policy = next(
         attributes["content"] or ""
         for attributes in Elements(markup).of("meta")
@@ -100,9 +100,9 @@ def test_hostile_text_is_not_markup(broken: Run, hostile: Run) -> None:
     assert shape(broken) == shape(hostile)
 
 
-def test_what_went_wrong_stands_first(broken: Run) -> None:
+def test_what_went_wrong_stands_first(broken_page: str) -> None:
     """Verdict, sentence and the failing scenario come before the table and before what passed."""
-    text = "".join(Elements(page(*broken)).texts)
+    text = "".join(Elements(broken_page).texts)
     order = [
         "1 of 66 scenarios broke a promise, and 1 could not be judged",
         "What went wrong",
@@ -127,17 +127,17 @@ def test_what_is_counted_is_said(clean: Run) -> None:
     assert "67" not in text
 
 
-def test_a_clean_page_reports_nothing_wrong(clean: Run) -> None:
+def test_a_clean_page_reports_nothing_wrong(clean_page: str) -> None:
     """The negative control of the page itself: nothing is said to be wrong."""
-    text = "".join(Elements(page(*clean)).texts)
+    text = "".join(Elements(clean_page).texts)
     assert "All 66 scenarios kept their promises" in text
     assert "What went wrong" not in text
     assert "Broken promises" not in text
 
 
-def test_failures_are_open_and_passes_closed(broken: Run) -> None:
+def test_failures_are_open_and_passes_closed(broken_page: str) -> None:
     """A reader need not open what is wrong, and need not scroll past what is right."""
-    for attributes in Elements(page(*broken)).of("details"):
+    for attributes in Elements(broken_page).of("details"):
         classes = (attributes.get("class") or "").split()
         if "scenario" in classes:
             assert ("open" in attributes) == ("pass" not in classes)
@@ -161,9 +161,9 @@ def test_every_scenario_has_its_diagram_and_its_command(broken: Run) -> None:
         assert scenario["reproduce"] in texts
 
 
-def test_the_document_is_accessible(broken: Run) -> None:
+def test_the_document_is_accessible(broken_page: str) -> None:
     """Language, title, one main heading; every header cell says what it heads."""
-    elements = Elements(page(*broken))
+    elements = Elements(broken_page)
     assert elements.of("html")[0]["lang"] == "en"
     assert len(elements.of("title")) > 0
     assert len(elements.of("h1")) == 1
@@ -187,9 +187,9 @@ def test_one_cell_for_what_looks_the_same(clean: Run) -> None:
     assert [cell.get("rowspan") for cell in cells if cell.get("rowspan")] == ["4", "4"]
 
 
-def test_the_table_shows_what_differs(broken: Run) -> None:
+def test_the_table_shows_what_differs(broken_page: str) -> None:
     """A cell that is not as computed says so, on which connection; harm that is as computed is called by its name."""
-    markup = page(*broken)
+    markup = broken_page
     text = "".join(Elements(markup).texts)
     assert "2✗ has to be 1warm" in text
     assert "1fresh" in text
@@ -202,9 +202,9 @@ def test_the_table_shows_what_differs(broken: Run) -> None:
     assert classes.count("figure harm") == 3 * 4
 
 
-def test_a_figure_has_its_heading_with_it(clean: Run) -> None:
+def test_a_figure_has_its_heading_with_it(clean_page: str) -> None:
     """On a phone there is no row of headings: each cell says what it shows, and the roles of a table stay."""
-    elements = Elements(page(*clean))
+    elements = Elements(clean_page)
     cells = elements.of("td")
     assert cells
     for cell in cells:
@@ -213,11 +213,11 @@ def test_a_figure_has_its_heading_with_it(clean: Run) -> None:
     assert {row.get("role") for row in elements.of("tr")} == {"row"}
 
 
-def test_a_clean_table_has_no_offence(clean: Run) -> None:
+def test_a_clean_table_has_no_offence(clean_page: str) -> None:
     """The negative control: nothing in it is marked as differing."""
-    classes = [attributes.get("class") for attributes in Elements(page(*clean)).of("a")]
+    classes = [attributes.get("class") for attributes in Elements(clean_page).of("a")]
     assert {"figure pass", "figure harm"} == set(classes)
-    assert "✗ has to be" not in "".join(Elements(page(*clean)).texts)
+    assert "✗ has to be" not in "".join(Elements(clean_page).texts)
 
 
 def test_a_promise_that_could_not_be_judged_is_not_kept() -> None:
