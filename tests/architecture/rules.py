@@ -86,7 +86,8 @@ class Import:
         return f"{self.path}:{self.line} imports {self.module}"
 
 
-def sources() -> dict[str, str]:
+@functools.cache
+def sources() -> Sources:
     """All Python files of the project by their path from its root."""
     return {
         str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
@@ -97,7 +98,7 @@ def sources() -> dict[str, str]:
 
 def imports(files: Sources) -> Iterator[Import]:
     for path, source in files.items():
-        for node in ast.walk(_parsed(source)):
+        for node in _nodes(source):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield Import(path, node.lineno, alias.name, ())
@@ -110,6 +111,13 @@ def imports(files: Sources) -> Iterator[Import]:
 def _parsed(source: str) -> ast.Module:
     """Each file is looked at by many rules."""
     return ast.parse(source)
+
+
+@functools.cache
+def _nodes(source: str) -> tuple[ast.stmt | ast.expr | ast.excepthandler, ...]:
+    """What rules ask for, from anywhere in the file: to walk through all of it takes longer than a rule."""
+    asked = (ast.Import, ast.ImportFrom, ast.Call, ast.ExceptHandler)
+    return tuple(node for node in ast.walk(_parsed(source)) if isinstance(node, asked))
 
 
 def package(path: str) -> str:
@@ -317,7 +325,7 @@ def excepts_are_narrow(files: Sources) -> list[str]:
         f"{path}:{node.lineno} catches everything"
         for path, source in files.items()
         if package(path) != "tests"
-        for node in ast.walk(_parsed(source))
+        for node in _nodes(source)
         if isinstance(node, ast.ExceptHandler | ast.Call) and _catches_everything(node)
     ]
 
@@ -346,7 +354,7 @@ def tests_wait_for_evidence(files: Sources) -> list[str]:
         f"{path}:{node.lineno} sleeps"
         for path, source in files.items()
         if package(path) == "tests"
-        for node in ast.walk(_parsed(source))
+        for node in _nodes(source)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "sleep"
@@ -372,7 +380,7 @@ def text_files_are_utf_8(files: Sources) -> list[str]:
     return [
         f"{path}:{node.lineno} leaves the encoding to the locale"
         for path, source in files.items()
-        for node in ast.walk(_parsed(source))
+        for node in _nodes(source)
         if isinstance(node, ast.Call)
         and _opens_text(node)
         and not any(keyword.arg == "encoding" for keyword in node.keywords)
