@@ -73,8 +73,27 @@ WITH_PART = {
     "tests/stack/test_curl.py": 2,
     "tests/stack/test_service_environ.py": 2,
 }
-# Each of their tests has a stack of its own, so workers share them out.
-ALONE = ("tests/chaos/test_planted.py", "tests/chaos/test_command_line.py")
+# Each of their tests needs much time and nothing of the others, so workers share them out.
+ALONE = (
+    "tests/billing_service/test_model.py",
+    "tests/chaos/test_command_line.py",
+    "tests/chaos/test_planted.py",
+    "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/judge/test_planted.py",
+    "tests/judge/test_services.py",
+)
+# What one worker needs most time for. They begin early, while the parts of the catalogue mostly wait.
+LONG = (
+    "tests/billing_service/test_model.py",
+    "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/test_openapi.py",
+    "tests/lab/test_play.py",
+    "tests/migrations/test_downgrades.py",
+    "tests/service_kit/http_guard/test_head.py",
+    "tests/judge/test_services.py",
+    "tests/judge/test_planted.py",
+    "tests/test_progress.py",
+)
 
 
 def arrange(items: list[pytest.Item]) -> None:
@@ -103,10 +122,12 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]
 def _turn(item: pytest.Item) -> int:
     if item.nodeid.startswith(CATALOGUE):
         return 0
-    if item.get_closest_marker("chaos"):
+    if item.nodeid.startswith(LONG):
         return 1
+    if item.get_closest_marker("chaos"):
+        return 2
     # Short modules come last, so that the workers end at about the same time.
-    return 2 if item.get_closest_marker("slow") else 3
+    return 3 if item.get_closest_marker("slow") else 4
 
 
 def _mark(items: Sequence[pytest.Item]) -> None:

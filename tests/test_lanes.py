@@ -14,8 +14,8 @@ from tests.chaos.planted import BUGS
 from tests.commands import PYTEST
 
 
-@pytest.mark.parametrize("prefix", lanes.SLOW)
-def test_what_is_slow_exists(prefix: str) -> None:
+@pytest.mark.parametrize("prefix", sorted({*lanes.SLOW, *lanes.ALONE, *lanes.LONG}))
+def test_what_is_listed_exists(prefix: str) -> None:
     """A test that is renamed does not leave its lane."""
     path, _, name = prefix.partition("::")
     assert (PROJECT / path).exists()

@@ -5,12 +5,13 @@ or, where the case says so, just answered.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from judge import causes
-from judge.caller import Hold, Sending
+from judge.caller import Sending
 from judge.cases.aftermath import Pending, retry_all
 from judge.cases.case import (
     Case,
@@ -22,9 +23,9 @@ from judge.cases.case import (
     took,
     witness,
 )
+from judge.cases.load import Load
 from judge.config.model import Config
 from judge.errors import Broken, Untold
-from judge.evidence import Attempt
 from judge.play import Play
 
 # Requests in flight at one kill: each is at another point of its work.
@@ -75,7 +76,7 @@ async def _arrival(play: Play) -> None:
     _must_have_met(play, met)
 
 
-async def _nothing(_: "Load") -> None:
+async def _nothing(_: Load) -> None:
     """The kill comes with the last byte of the request."""
 
 
@@ -86,8 +87,10 @@ async def _middle(play: Play) -> None:
     while len(met) < _ROUNDS_MIN or (
         len(met) < _ROUNDS and time.monotonic() - began < _ROUNDS_END_S
     ):
-        moment = _moment(play, len(met), haste)
-        met.append(await _strike(play, _load(play), moment, "in the middle"))
+        # A machine on which all is answered before the kill comes gives every second kill to a stream.
+        flowing = haste < 1 and len(met) % 2 == 1
+        moment = _at_request if flowing else _moment(play, len(met), haste)
+        met.append(await _strike(play, _load(play), moment, "in the middle", flowing=flowing))
         # A service that had answered everything is faster than was thought.
         haste = haste if met[-1] else haste * _HASTE
     _must_have_met(play, met)
@@ -135,50 +138,6 @@ async def _reply(play: Play) -> None:
         )
 
 
-class Load:
-    """Requests in flight, each with a key of its own, and what is known of them so far."""
-
-    def __init__(self, play: Play, count: int) -> None:
-        self.play = play
-        self.values = [play.new() for _ in range(count)]
-        self.answers = 0
-        self._answered = asyncio.Condition()
-        self._all_complete = asyncio.Event()
-        self._complete = 0
-        self.tasks: list[asyncio.Task[Attempt]] = []
-
-    async def send(self) -> None:
-        """Sends them all; returns when they are complete on the wire, all at the same moment, or over."""
-        hold = Hold(len(self.values))
-
-        async def on_head() -> None:
-            async with self._answered:
-                self.answers += 1
-                self._answered.notify_all()
-
-        def on_complete() -> None:
-            self._complete += 1
-            if self._complete == len(self.values):
-                self._all_complete.set()
-
-        deadline_s = self.play.bench.deadline_s
-        sending = Sending(deadline_s, hold=hold, on_complete=on_complete, on_head=on_head)
-        self.tasks = [
-            self.play.start(self.play.send(each, f"request {number}", sending=sending))
-            for number, each in enumerate(self.values, start=1)
-        ]
-        await hold.all_held.wait()
-        hold.released.set()
-        complete = self.play.start(self._all_complete.wait())
-        over = self.play.start(asyncio.wait(self.tasks))
-        await asyncio.wait([complete, over], return_when=asyncio.FIRST_COMPLETED)
-
-    async def answered(self, count: int) -> None:
-        """Returns when so many have an answer, or all have ended."""
-        async with self._answered:
-            await self._answered.wait_for(lambda: self.answers >= count)
-
-
 Moment = Callable[[Load], Coroutine[Any, Any, None]]
 
 
@@ -211,25 +170,38 @@ def _moment(play: Play, number: int, haste: float) -> Moment:
     return kinds[number % len(kinds)]
 
 
-async def _strike(play: Play, count: int, moment: Moment, when: str) -> int:
+async def _at_request(load: Load) -> None:
+    """When a request of a stream is complete on the wire, while those before it are answered."""
+    first = len(load.complete) + 1
+    await load.completed(load.play.chance.randint(first, max(first, len(load.values))))
+
+
+async def _strike(
+    play: Play, count: int, moment: Moment, when: str, *, flowing: bool = False
+) -> int:
     """Sends requests, kills the service at a moment, starts it again, retries them all, and counts.
 
-    Gives how many requests had no answer when the service died.
+    `flowing`: half of them at the same moment, each other one when one is answered. Gives how many requests were complete on the
+    wire, and had no answer, when the service died.
     """
     await play.begin_again()
     load = Load(play, count)
-    await load.send()
-    trigger = play.start(moment(load))
-    everything = play.start(asyncio.wait(load.tasks))
+    await load.send(count // 2 if flowing else count)
+    trigger, everything = play.start(moment(load)), play.start(load.ended())
     # Whichever comes first: the moment, or the end of all requests, which makes the kill meet nothing.
     await asyncio.wait([trigger, everything], return_when=asyncio.FIRST_COMPLETED)
+    load.stop()
+    complete = set(load.complete)
     await play.kill(when)
     witness(play, f"the service was dead after kill -9 {when}", not play.bench.service.alive)
-    attempts: list[Attempt] = list(await asyncio.gather(*load.tasks))
+    attempts = await asyncio.gather(*load.tasks)
     trigger.cancel()
-    unanswered = sum(attempt.answer is None for attempt in attempts)
+    unanswered = sum(attempts[number].answer is None for number in complete)
     await play.restart()
-    pending = [Pending(each, attempt) for each, attempt in zip(load.values, attempts, strict=True)]
+    # What the stream had not come to is sent now, and has to take effect as well.
+    pending = [
+        Pending(each, attempt) for each, attempt in itertools.zip_longest(load.values, attempts)
+    ]
     await retry_all(play, pending, f"kill -9 {when}")
     effects = await play.effects(count)
     what = f"{count} requests, of which {unanswered} had no answer when the service was killed {when}, were sent again"
