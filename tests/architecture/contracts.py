@@ -6,12 +6,12 @@ the file.
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from starlette.applications import Starlette
 
 import billing_service.app
@@ -81,11 +81,13 @@ def place(name: str) -> Path:
 def contract(name: str) -> str:
     """Its text."""
     create, registry = SERVICES[name]
+    openapi = fastapi_behind(create()).openapi()
     content = {
-        "openapi": fastapi_behind(create()).openapi(),
+        "openapi": openapi,
         "metrics": metrics(registry()),
         "problems": problems(name),
         "wire": wire(name),
+        "models": models(name, openapi["components"]["schemas"]),
     }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -106,6 +108,17 @@ def wire(name: str) -> dict[str, Any]:
         each: shared[each]
         for each in sorted(shared)
         if each.isupper() and isinstance(shared[each], dict | int | str)
+    }
+
+
+def models(name: str, described: Container[str]) -> dict[str, Any]:
+    """The JSON schemas of the bodies that a caller knows of the wire module alone, because OpenAPI does not describe them."""
+    shared = vars(importlib.import_module(f"{name}.wire"))
+    return {
+        each.__name__: each.model_json_schema()
+        for each in shared.values()
+        if isinstance(each, type) and issubclass(each, BaseModel) and each is not BaseModel
+        if not each.__name__.startswith("_") and each.__name__ not in described
     }
 
 

@@ -28,6 +28,8 @@ _HAS_KILLED = 0.2
 _NAMED = 0.1
 _WRITTEN_DOWN = 0.01
 _PAGES = "tests/architecture/"
+# Each of them stands alone: what has the same name elsewhere is something else.
+_EXAMPLES = "examples/"
 # Words of SQL are shorter than the names of this schema.
 _SHORT_NAME = 4
 
@@ -87,14 +89,15 @@ class Choice:
         if place is None:
             return self._net.executing_file(path)
         if not place.at_import:
-            return self._net.executing(path, place.lines)
+            imported = self._net.imported.get(path, set())
+            of_import = set() if imported.isdisjoint(place.lines) else self._pages
+            return self._net.executing(path, place.lines) | of_import
         if place.function is not None:
             # Decorators and defaults: what the service says of itself may follow from them.
-            pages = {
-                name for name in self._net.tests if place.at_import and name.startswith(_PAGES)
-            }
-            return self._net.executing(path, place.function) | pages
-        users = self._using(place.names) | self._net.executing(path, place.lines)
+            return self._net.executing(path, place.function) | self._pages
+        users = self._using(place.names, path) | self._net.executing(path, place.lines)
+        if path.startswith(_EXAMPLES):
+            return users or self._net.executing_file(path)
         mentioned = {
             test.id
             for test in self._net.tests.values()
@@ -107,10 +110,17 @@ class Choice:
         }
         return users | mentioned | importing or self._net.executing_file(path)
 
-    def _using(self, names: frozenset[str]) -> set[str]:
-        """The tests that execute a function of the products in whose text one of the names stands."""
+    @cached_property
+    def _pages(self) -> set[str]:
+        """The tests that look at all modules."""
+        return {name for name in self._net.tests if name.startswith(_PAGES)}
+
+    def _using(self, names: frozenset[str], of: str = "") -> set[str]:
+        """The tests that execute a function of the products in whose text one of the names stands; `of` is where they are bound."""
         found: set[str] = set()
         for path, functions in self._functions.items():
+            if path != of and (path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES)):
+                continue
             for lines, words in functions:
                 if names & words:
                     found |= self._net.executing(path, lines)
