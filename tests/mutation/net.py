@@ -39,10 +39,11 @@ _OTHER_TESTS = (
     "tests/test_making.py",
     "tests/test_progress.py",
 )
-# They look at all modules of the products, and take a few seconds together: the first two compare what the services say of
-# themselves with what is written down, the third looks at the classes.
+# They look at all modules of the products, and take a few seconds together: the pages and contracts compare what the
+# services say of themselves with what is written down, the others look at names and classes.
 _OF_ALL_MODULES = (
     "tests/architecture/test_contracts.py",
+    "tests/architecture/test_public_names.py",
     "tests/architecture/test_settings_page.py",
     "tests/architecture/test_values.py",
 )
