@@ -112,6 +112,17 @@ def test_a_line_that_is_executed_at_import(project: Path) -> None:
         assert {test.file for test in found} == ({FILE, page} if imported else {FILE})
 
 
+def test_a_test_that_only_imports_the_module(project: Path) -> None:
+    """Its turn comes after all that execute a use of the constant."""
+    net = Net()
+    tests = {"test_user": entry(9.0, 9), "test_importer": {**entry(0.5), "lines": {}}}
+    net.add({"tests": {f"{FILE}::{name}": each for name, each in tests.items()}})
+    mutant = Mutant(PYTHON, PATH, "<module>", 3, "test")
+    for budget_s, found in ((9.2, ["user"]), (20.0, ["importer", "user"])):
+        chosen = Choice(project, net, budget_s).tests(mutant)
+        assert [test.id.partition("::test_")[2] for test in chosen] == found
+
+
 def test_the_head_of_a_function(project: Path) -> None:
     """Those that execute its body."""
     assert set(chosen(project, 7)) == {"large", "slow", "small[1]", "small[2]"}

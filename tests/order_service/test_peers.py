@@ -12,7 +12,7 @@ import pytest
 
 from billing_service.wire import Charge, Charged
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
-from order_service.peers import ANSWER_BYTES_MAX, Peers, open_transport
+from order_service.peers import ANSWER_BYTES_MAX, Peers, notification_of, open_transport
 
 CHARGE = Charge(order_id=UUID(int=1), account="alice", amount_cents=5)
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -44,11 +44,12 @@ def peers_at(port: int, attempt_timeout_s: float = 5.0) -> Peers:
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(
+    lengths = (
         int(line.split(b":")[1])
         for line in head.lower().split(b"\r\n")
         if b"content-length" in line
     )
+    length = next(lengths, 0)
     return head + await reader.readexactly(length)
 
 
@@ -93,6 +94,35 @@ async def test_the_headers_are_structured_fields() -> None:
         re.fullmatch(rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01", line) for line in head
     )
     assert b"authorization: bearer t" in head
+
+
+async def test_the_requests() -> None:
+    """Which operation of which peer each one asks for, as which client, and with which body."""
+    seen: list[bytes] = []
+    message = notification_of(UUID(int=2), UUID(int=1), "alice", "It is billed.")
+    async with peers_of(answering(http(503, b"{}", "Connection: close"), seen)) as peers:
+        await peers.charge(CHARGE, 42, retry=True, first_incomplete=37)
+        await peers.void(CHARGE, 42)
+        await peers.declare_settled(37)
+        await peers.notify(message)
+    heads, bodies = zip(*(each.split(b"\r\n\r\n", 1) for each in seen), strict=True)
+    assert [head.partition(b" HTTP/1.1\r\n")[0].decode() for head in heads] == [
+        "POST /charges",
+        "DELETE /charges/42",
+        "DELETE /charges?below=37",
+        "POST /notifications",
+    ]
+    assert [body.decode() for body in bodies] == [
+        CHARGE.model_dump_json(),
+        "",
+        "",
+        message.model_dump_json(),
+    ]
+    for head, body in zip(heads, bodies, strict=True):
+        lines = head.lower().split(b"\r\n")
+        assert b"authorization: bearer t" in lines
+        assert b"accept-encoding: identity" in lines
+        assert (b"content-type: application/json" in lines) is bool(body)
 
 
 async def test_a_closed_connection_is_unknown() -> None:
