@@ -19,10 +19,12 @@ Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peers_of(serve: Server, attempt_timeout_s: float = 5.0) -> AsyncIterator[Peers]:
+async def peers_of(
+    serve: Server, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1"
+) -> AsyncIterator[Peers]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    peers = peers_at(port, attempt_timeout_s)
+    peers = peers_at(port, attempt_timeout_s, host)
     try:
         yield peers
     finally:
@@ -31,10 +33,10 @@ async def peers_of(serve: Server, attempt_timeout_s: float = 5.0) -> AsyncIterat
         await server.wait_closed()
 
 
-def peers_at(port: int, attempt_timeout_s: float = 5.0) -> Peers:
+def peers_at(port: int, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1") -> Peers:
     return Peers(
         open_transport(10),
-        billing_url=f"http://127.0.0.1:{port}/",
+        billing_url=f"http://{host}:{port}/",
         billing_token="t",
         notification_url=f"http://127.0.0.1:{port}",
         notification_token="t",
@@ -121,8 +123,19 @@ async def test_the_requests() -> None:
     for head, body in zip(heads, bodies, strict=True):
         lines = head.lower().split(b"\r\n")
         assert b"authorization: bearer t" in lines
-        assert b"accept-encoding: identity" in lines
+        assert b"\r\naccept-encoding: identity\r\n" in head
         assert (b"content-type: application/json" in lines) is bool(body)
+
+
+async def test_a_cookie_is_not_kept() -> None:
+    """No attempt depends on what an earlier one was answered."""
+    seen: list[bytes] = []
+    raw = http(503, b"{}", "Set-Cookie: a=b", "Connection: close")
+    # Of an address in digits no client keeps cookies anyway.
+    async with peers_of(answering(raw, seen), host="localhost") as peers:
+        for _ in range(2):
+            await peers.declare_settled(37)
+    assert [b"cookie" in head.lower() for head in seen] == [False, False]
 
 
 async def test_a_closed_connection_is_unknown() -> None:

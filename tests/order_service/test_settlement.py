@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 import structlog
 
-from order_service import settlement
+import billing_service.wire
+from order_service import outcomes, settlement
 from order_service.attempts import Attempts, charge_of
 from order_service.metrics import Metrics
 from order_service.orders import PendingOrder, Settlement
@@ -146,6 +147,21 @@ def test_what_an_outcome_makes_of_an_order(
 
 
 @pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (NO_ACCOUNT, NO_ACCOUNT.answer),
+        (VOIDED, VOIDED.answer),
+        (refused(CHARGED_OTHERWISE), refused(CHARGED_OTHERWISE).answer),
+        (UNREACHABLE, {"detail": UNREACHABLE.caller_saw}),
+        (LOST, None),
+    ],
+)
+def test_the_answer_that_an_order_keeps(outcome: Outcome, answer: dict[str, Any] | None) -> None:
+    """Billing's own; without one, what the caller saw when billing was certainly not asked, and nothing when that is unknown."""
+    assert final_state(outcome, Delivery.EXACTLY_ONCE, doubtful=False)[1] == answer
+
+
+@pytest.mark.parametrize(
     ("before", "status"),
     [
         ([], Status.FAILED),
@@ -172,6 +188,15 @@ async def test_a_forgotten_key_after_a_takeover(replica: Replica) -> None:
     order = await replica.delivered(taken)
     assert order is not None
     assert order.status is Status.UNKNOWN
+
+
+def test_the_names_are_those_of_billing() -> None:
+    """What an order concludes from a refusal rests on a problem that billing gives."""
+    refusals = {*billing_service.wire.REFUSALS, *billing_service.wire.KEY_EXECUTED}
+    assert {outcomes.VOIDED, KEY_OF_ANOTHER, CHARGED_OTHERWISE, FORGOTTEN} <= refusals
+    assert outcomes.ACCOUNT_UNKNOWN in refusals
+    # Given to a decline here, because billing did not name its order.
+    assert outcomes.DECLINED_UNNAMED not in refusals
 
 
 def settled(status: Status, answer: dict[str, Any] | None = None) -> Order:
