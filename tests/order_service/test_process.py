@@ -13,7 +13,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import FastAPI, Request
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 import order_service.app
 from order_service import problems, process
@@ -123,6 +123,17 @@ async def test_what_deliveries_share(made: Made) -> None:
     assert (context["owner"], context["sleep"]) == (orders.owner, asyncio.sleep)
     assert context["clock"] is time.monotonic
     assert context["slots"]._value == 17
+
+
+def test_a_lease_outlasts_a_round() -> None:
+    """By however little: a process that takes all its time in each part of a round keeps its orders."""
+    assert settings(takeover_poll_s=1.0, lease_s=9.6).lease_s == 9.6
+    with pytest.raises(ValidationError) as refused:
+        settings(takeover_poll_s=1.0, lease_s=9.5)
+    assert (
+        "ORDER_LEASE_S is 9.5 but must be more than 9.5, the sum of ORDER_ATTEMPT_TIMEOUT_S, "
+        "ORDER_BACKOFF_CAP_S, ORDER_TRANSACTION_TIMEOUT_S and ORDER_TAKEOVER_POLL_S"
+    ) in str(refused.value)
 
 
 async def test_its_own_transport(monkeypatch: pytest.MonkeyPatch) -> None:
