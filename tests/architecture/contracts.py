@@ -23,6 +23,7 @@ import notification_service.settings
 import order_service.app
 import order_service.metrics
 import order_service.settings
+from service_kit.problem_details import ProblemCatalogue
 from tests.architecture.rules import PROJECT
 from tests.behind import fastapi_behind
 
@@ -81,23 +82,23 @@ def place(name: str) -> Path:
 def contract(name: str) -> str:
     """Its text."""
     create, registry = SERVICES[name]
-    openapi = fastapi_behind(create()).openapi()
+    app = fastapi_behind(create())
+    openapi = app.openapi()
     content = {
         "openapi": openapi,
         "metrics": metrics(registry()),
-        "problems": problems(name),
+        "problems": problems(app.state.process.catalogue),
         "wire": wire(name),
         "models": models(name, openapi["components"]["schemas"]),
     }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def problems(name: str) -> dict[str, Any]:
-    """The service's own, by the last part of their URL."""
-    kinds = importlib.import_module(f"{name}.problems").ALL
+def problems(catalogue: ProblemCatalogue) -> dict[str, Any]:
+    """All that the service can answer with, by the last part of their URL: its own, and those of what it is built from."""
     return {
-        kind.slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
-        for kind in kinds
+        slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
+        for slug, kind in catalogue.types.items()
     }
 
 

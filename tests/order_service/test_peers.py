@@ -20,11 +20,11 @@ Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def peers_of(
-    serve: Server, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1"
+    serve: Server, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1", base: str = "/"
 ) -> AsyncIterator[Peers]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    peers = peers_at(port, attempt_timeout_s, host)
+    peers = peers_at(port, attempt_timeout_s, host, base)
     try:
         yield peers
     finally:
@@ -33,12 +33,14 @@ async def peers_of(
         await server.wait_closed()
 
 
-def peers_at(port: int, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1") -> Peers:
+def peers_at(
+    port: int, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1", base: str = "/"
+) -> Peers:
     return Peers(
         open_transport(10),
-        billing_url=f"http://{host}:{port}/",
+        billing_url=f"http://{host}:{port}{base}",
         billing_token="t",
-        notification_url=f"http://127.0.0.1:{port}",
+        notification_url=f"http://{host}:{port}{base}",
         notification_token="t",
         attempt_timeout_s=attempt_timeout_s,
     )
@@ -98,21 +100,23 @@ async def test_the_headers_are_structured_fields() -> None:
     assert b"authorization: bearer t" in head
 
 
-async def test_the_requests() -> None:
-    """Which operation of which peer each one asks for, as which client, and with which body."""
+@pytest.mark.parametrize("base", ["", "/", "/X", "/X/"])
+async def test_the_requests(base: str) -> None:
+    """Which operation of which peer each one asks for, below its base URL, as which client, and with which body."""
     seen: list[bytes] = []
     message = notification_of(UUID(int=2), UUID(int=1), "alice", "It is billed.")
-    async with peers_of(answering(http(503, b"{}", "Connection: close"), seen)) as peers:
+    server = answering(http(503, b"{}", "Connection: close"), seen)
+    async with peers_of(server, base=base) as peers:
         await peers.charge(CHARGE, 42, retry=True, first_incomplete=37)
         await peers.void(CHARGE, 42)
         await peers.declare_settled(37)
         await peers.notify(message)
     heads, bodies = zip(*(each.split(b"\r\n\r\n", 1) for each in seen), strict=True)
     assert [head.partition(b" HTTP/1.1\r\n")[0].decode() for head in heads] == [
-        "POST /charges",
-        "DELETE /charges/42",
-        "DELETE /charges?below=37",
-        "POST /notifications",
+        f"POST {base.rstrip('/')}/charges",
+        f"DELETE {base.rstrip('/')}/charges/42",
+        f"DELETE {base.rstrip('/')}/charges?below=37",
+        f"POST {base.rstrip('/')}/notifications",
     ]
     assert [body.decode() for body in bodies] == [
         CHARGE.model_dump_json(),
