@@ -151,7 +151,7 @@ _hot = APIRouter(responses=_OF_EVERY_REQUEST, route_class=DirectRoute)
     tags=["charges"],
     summary="Withdraw money, once for each sequence key",
     responses=documented(*problems.OF_A_CHARGE),
-    dependencies=[Depends(HTTPBearer(auto_error=False))],
+    dependencies=[Depends(HTTPBearer())],
     openapi_extra={"parameters": headers.PARAMETERS, "requestBody": documented_body(Charge)},
 )
 async def post_charge(request: Request) -> Response:

@@ -59,8 +59,8 @@ PARAMETERS = [
 # One hour, far longer than any caller waits; `PARAMETERS` publishes it.
 TIMEOUT_S_MAX = 3600
 
-_DECIMAL = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
-_QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"', re.ASCII)
+_DECIMAL = re.compile(r"[1-9][0-9]{0,14}")
+_QUOTED_DECIMAL = re.compile(r'"[1-9][0-9]{0,14}"')
 
 # The lines of each header that was sent, by its name in lower case.
 Lines = Mapping[str, list[str]]

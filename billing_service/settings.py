@@ -13,7 +13,7 @@ from service_kit.environment import ServiceSettings
 class Settings(ServiceSettings):
     """Each field is the environment variable `BILLING_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="BILLING_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BILLING_")
 
     tokens: Tokens = Field(
         description="JSON object: client name to bearer token, or to a list of two that are both valid"

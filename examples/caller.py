@@ -32,7 +32,7 @@ class Caller:
     def __init__(self, database_url: str, http: httpx.AsyncClient, attempt_s: float = 2.0) -> None:
         self.database_url, self.http, self.attempt_s = database_url, http, attempt_s
         self.in_hand: dict[str, asyncio.Task[str]] = {}
-        self.pool: Any = None
+        self.pool: Any
 
     async def place(self, new: NewOrder) -> str:
         """Records the order with its key, commits, and only then starts to send."""

@@ -57,7 +57,7 @@ Flag = Annotated[str, Header(alias="Idempotency-Retry", pattern=r"^\?[01]$")]
 async def post(of: Session, charge: Charge, key: KeyHeader, retry: Flag = "?0") -> Response:
     # The flag decides nothing. With the key it shows what went wrong: a retry of a new key means a lost request.
     logging.info("charge %s, retry %s", key, retry)
-    return await answer(*of, int(key.strip('"')), charge)
+    return await answer(*of, int(key[1:-1]), charge)
 
 
 @app.delete("/charges/{key}")  # Optional: takes a key out of use, or says that it was executed.
@@ -81,7 +81,7 @@ async def answer(pool: Any, client: str, key: int, charge: Charge | None) -> Res
     except UNKNOWN as exc:
         logging.warning("key %s: %r", key, exc)
         status, body, replayed = 503, problem("unknown"), False
-    kind = "application/json" if status < 400 else "application/problem+json"
+    kind = "application/json" if status in (200, 201) else "application/problem+json"
     return Response(body, status, {"Idempotency-Replayed": "?1"} if replayed else {}, kind)
 
 

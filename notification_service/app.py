@@ -109,7 +109,7 @@ _hot = APIRouter(tags=["notifications"], responses=_OF_EVERY_REQUEST, route_clas
     response_model=Shown,
     summary="Show a message to a customer",
     responses=documented(*problems.OF_A_NOTIFICATION),
-    dependencies=[Depends(HTTPBearer(auto_error=False))],
+    dependencies=[Depends(HTTPBearer())],
     openapi_extra={"requestBody": documented_body(Notification)},
 )
 async def post_notification(request: Request) -> Response:

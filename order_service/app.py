@@ -134,7 +134,7 @@ def _process(request: Request) -> OrderProcess:
             problems.UNAVAILABLE,
         ),
     },
-    dependencies=[Depends(HTTPBearer(auto_error=False))],
+    dependencies=[Depends(HTTPBearer())],
     openapi_extra={
         "requestBody": documented_body(NewOrder),
         "parameters": headers.PARAMETERS,

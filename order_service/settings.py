@@ -16,7 +16,7 @@ _PEER_URL = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 class Settings(ServiceSettings):
     """Each field is the environment variable `ORDER_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ORDER_")
 
     billing_url: str = Field(pattern=_PEER_URL, description="base URL of billing_service")
     billing_token: Token = Field(description="bearer token that names this client at billing")

@@ -98,7 +98,7 @@ def without_balance(answer: dict[str, Any] | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     shown = {name: answer[name] for name in _SHOWN if name in answer}
-    if str(answer.get("type", "")).rpartition("/")[2] == _DECLINED:
+    if str(answer.get("type")).rpartition("/")[2] == _DECLINED:
         # Billing's own sentence names the balance.
         shown["detail"] = "The account has less than the order costs."
     return shown

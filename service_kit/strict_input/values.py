@@ -12,8 +12,8 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 # As many digits as the longest integer of RFC 9651, so that parsing time is bounded.
-_INTEGER = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,14}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_canonical_integer(text: str) -> bool:

@@ -6,12 +6,12 @@ the file.
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from starlette.applications import Starlette
 
 import billing_service.app
@@ -23,6 +23,7 @@ import notification_service.settings
 import order_service.app
 import order_service.metrics
 import order_service.settings
+from service_kit.problem_details import ProblemCatalogue
 from tests.architecture.rules import PROJECT
 from tests.behind import fastapi_behind
 
@@ -81,21 +82,23 @@ def place(name: str) -> Path:
 def contract(name: str) -> str:
     """Its text."""
     create, registry = SERVICES[name]
+    app = fastapi_behind(create())
+    openapi = app.openapi()
     content = {
-        "openapi": fastapi_behind(create()).openapi(),
+        "openapi": openapi,
         "metrics": metrics(registry()),
-        "problems": problems(name),
+        "problems": problems(app.state.process.catalogue),
         "wire": wire(name),
+        "models": models(name, openapi["components"]["schemas"]),
     }
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def problems(name: str) -> dict[str, Any]:
-    """The service's own, by the last part of their URL."""
-    kinds = importlib.import_module(f"{name}.problems").ALL
+def problems(catalogue: ProblemCatalogue) -> dict[str, Any]:
+    """All that the service can answer with, by the last part of their URL: its own, and those of what it is built from."""
     return {
-        kind.slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
-        for kind in kinds
+        slug: {"status": kind.status, "title": kind.title, "explanation": kind.explanation}
+        for slug, kind in catalogue.types.items()
     }
 
 
@@ -106,6 +109,17 @@ def wire(name: str) -> dict[str, Any]:
         each: shared[each]
         for each in sorted(shared)
         if each.isupper() and isinstance(shared[each], dict | int | str)
+    }
+
+
+def models(name: str, described: Container[str]) -> dict[str, Any]:
+    """The JSON schemas of the bodies that a caller knows of the wire module alone, because OpenAPI does not describe them."""
+    shared = vars(importlib.import_module(f"{name}.wire"))
+    return {
+        each.__name__: each.model_json_schema()
+        for each in shared.values()
+        if isinstance(each, type) and issubclass(each, BaseModel) and each is not BaseModel
+        if not each.__name__.startswith("_") and each.__name__ not in described
     }
 
 

@@ -60,7 +60,7 @@ def _rows(settings: type[BaseSettings]) -> Iterator[str]:
             # All of them read it; the text above the table says so.
             continue
         meaning = (field.description or "").replace("|", "\\|")
-        yield f"| `{(prefix + name).upper()}` | {_default(field)} | {_bounds(field)} | {meaning} |"
+        yield f"| `{prefix}{name.upper()}` | {_default(field)} | {_bounds(field)} | {meaning} |"
 
 
 def _default(field: FieldInfo) -> str:

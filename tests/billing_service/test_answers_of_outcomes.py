@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+import structlog
 from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
@@ -144,7 +145,10 @@ def said(response: Any) -> tuple[int, dict[str, Any]]:
 async def test_a_mark_that_leaps(billing: Billing) -> None:
     """The refusal says how far it lies above which key."""
     leap = MarkLeap("curl", 900, 100, 700)
-    status, document = said(await answers.mark_leaps(request_of(billing), leap))
+    with structlog.testing.capture_logs() as lines:
+        status, document = said(await answers.mark_leaps(request_of(billing), leap))
+    (line,) = lines
+    assert (line["log_level"], line["client"], line["first_incomplete"]) == ("warning", "curl", 900)
     assert status == problems.MARK_LEAP.status
     assert document["detail"] == "900 lies more than 700 above 100."
     assert document["highest_key"] == 100
@@ -186,8 +190,15 @@ async def test_a_full_queue(billing: Billing) -> None:
 async def test_what_may_have_happened(
     billing: Billing, trouble: Exception, detail: str, lock: str
 ) -> None:
-    """503, with when to ask again; a read that was not begun says so; a wait for a lock is counted by its lock."""
-    response = await answers.unavailable(request_of(billing), trouble)
+    """503, with when to ask again; a read that was not begun says so; a wait for a lock is counted by its lock.
+
+    All but such a read are logged: under overload, a line for each would add to the load.
+    """
+    with structlog.testing.capture_logs() as lines:
+        response = await answers.unavailable(request_of(billing), trouble)
+    line = {"event": "the outcome is unknown", "path": "/charges", "reason": str(trouble)}
+    logged = not isinstance(trouble, ReadsFull)
+    assert lines == [{**line, "log_level": "warning"}] * logged
     status, document = said(response)
     assert (status, document["detail"]) == (503, detail)
     assert document["type"].endswith("/problems/unavailable")

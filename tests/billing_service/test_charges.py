@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,29 @@ async def test_the_same_key_again(charge: Charge, balance: Balance) -> None:
     assert again.headers["Idempotency-Replayed"] == "?1"
     assert first.json()["balance_cents"] == OPENING_CENTS - 1999
     assert await balance() == OPENING_CENTS - 1999
+
+
+async def test_a_charge_in_the_log(charge: Charge) -> None:
+    """A line for each request: whose charge it was, under which key and flag, and what became of it."""
+    with structlog.testing.capture_logs() as lines:
+        await charge(7)
+        await charge(7, retry=True)
+        await charge(8, OPENING_CENTS, order=2)
+    logged = [line for line in lines if line["log_level"] == "info"]
+    same = {"event": "charge", "log_level": "info", "client": "order_service"}
+    first = {"order_id": str(UUID(int=1)), "sequence_key": 7, "outcome": "charged"}
+    assert logged == [
+        {**same, **first, "retry": False, "replayed": False},
+        {**same, **first, "retry": True, "replayed": True},
+        {
+            **same,
+            "order_id": str(UUID(int=2)),
+            "sequence_key": 8,
+            "retry": False,
+            "outcome": "declined",
+            "replayed": False,
+        },
+    ]
 
 
 async def test_the_same_payload_written_otherwise(

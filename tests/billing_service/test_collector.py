@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
@@ -124,7 +125,11 @@ async def gives_way(rig: Rig, owner: Owner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "cause"), [(ZeroDivisionError(), "defect"), (DatabaseTrouble("x"), "database")]
+    ("failure", "cause", "logged"),
+    [
+        (DEFECT := ZeroDivisionError(), "defect", {"log_level": "error", "exc_info": DEFECT}),
+        (DatabaseTrouble("x"), "database", {"log_level": "warning", "reason": "x"}),
+    ],
 )
 async def test_a_client_that_cannot_be_served(
     rig: Rig,
@@ -132,8 +137,9 @@ async def test_a_client_that_cannot_be_served(
     monkeypatch: pytest.MonkeyPatch,
     failure: Exception,
     cause: str,
+    logged: dict[str, object],
 ) -> None:
-    """Whatever it is, it is counted, and the others are served."""
+    """Whatever it is, it is counted, and the others are served. Only a defect is logged as an error, with its traceback."""
     advance_mark = forgetting.advance_mark
 
     async def broken(connection: Connection, client: str, mark: int) -> None:
@@ -145,7 +151,11 @@ async def test_a_client_that_cannot_be_served(
     for client in ("a", "b"):
         await store(owner, client, 1, 3)
         await rig.collector.announce(client, 3)
-    assert await rig.collector.run_once() == 2
+    with structlog.testing.capture_logs() as lines:
+        assert await rig.collector.run_once() == 2
+    assert lines == [
+        {"event": "a client's keys were not forgotten in this round", "client": "a", **logged}
+    ]
     assert (await stored(owner, "a"), await stored(owner, "b")) == (3, 1)
     assert (rig.failures(cause), rig.rounds()) == (1, 0)
 
@@ -197,6 +207,23 @@ async def test_a_client_with_very_many_keys(
     assert await rig.collector.run_once() == 30 + 5
     assert await stored(owner, "b") == 0
     assert [await rig.collector.run_once() for _ in range(4)] == [30, 30, 10, 0]
+
+
+async def test_one_transaction_deletes_a_thousand_keys(
+    pool: BoundedPool, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not one more: charges wait for no longer transaction of the collector."""
+    chunks: list[int] = []
+    delete_forgotten = forgetting.delete_forgotten
+
+    async def counted(connection: Connection, client: str, limit: int) -> int:
+        chunks.append(await delete_forgotten(connection, client, limit))
+        return chunks[-1]
+
+    monkeypatch.setattr(forgetting, "delete_forgotten", counted)
+    await store(owner, "a", 1, 1001)
+    assert await forgetting.forget(pool, "a", 1002) == 1001
+    assert chunks == [1000, 1]
 
 
 async def test_a_round_that_fails_after_the_mark_was_moved(rig: Rig, owner: Owner) -> None:
@@ -264,15 +291,17 @@ async def test_a_round_that_a_crash_cut_short(rig: Rig, owner: Owner) -> None:
     assert await rig.collector.run_once() == 0
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
 async def test_a_client_that_declares_nothing_new(
-    rig: Rig, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, owner: Owner, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    """After one round without work, rounds do not look at its keys again until its mark rises."""
+    """After a round within its share, rounds do not look at its keys again until its mark rises."""
     served: list[str] = []
     forget = forgetting.forget
 
     async def recorded(pool: Any, client: str, *arguments: Any, **named: Any) -> int:
         served.append(client)
+        rig.clock.now_s += seconds
         return await forget(pool, client, *arguments, **named)
 
     monkeypatch.setattr(forgetting, "forget", recorded)

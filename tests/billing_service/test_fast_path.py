@@ -110,6 +110,12 @@ async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> Non
     assert await moved(owner) == 20
 
 
+def test_a_number_that_is_no_placeholder() -> None:
+    """It stays as it is: the address of a problem may hold any."""
+    numbers = " ".join(map(str, range(1000)))
+    assert Bodies.of(lambda *_: numbers).declined == numbers
+
+
 @pytest.mark.parametrize("form", ["in batches"], indirect=True)
 @pytest.mark.parametrize("public_url", ["", "https://billing.example/100%25/%s/%1$s"])
 async def test_an_answer_is_what_a_single_charge_gets(

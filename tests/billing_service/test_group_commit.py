@@ -49,6 +49,17 @@ from tests.billing_service.replica import (
 )
 
 
+@pytest.fixture(autouse=True)
+async def failures_in_the_background() -> AsyncIterator[None]:
+    """No task fails where nothing waits for it."""
+    failures: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    yield
+    loop.set_exception_handler(None)
+    assert failures == []
+
+
 async def test_what_waits_together_is_committed_together(replica: Replica, owner: Owner) -> None:
     """Twenty charges, one transaction; every answer and every balance is what twenty would have given."""
     outcomes = await asyncio.gather(*(replica.charge(key) for key in range(1, 21)))
@@ -630,6 +641,24 @@ async def test_shutting_down_drains(pool: BoundedPool, owner: Owner) -> None:
     with pytest.raises(QueueFull):
         await replica.charge(10)
     assert await moved(owner) == 90
+
+
+@pytest.mark.parametrize("form", ["in batches"], indirect=True)
+async def test_a_charge_after_the_end(settings: Settings) -> None:
+    """A service that has ended its last batch says so to a late request: nothing was begun, whereas `unavailable` leaves it open."""
+    app = billing_service.app.create(settings)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://billing") as client:
+        async with app.router.lifespan_context(app):
+            pass
+        response = await client.post(
+            "/charges",
+            json={"order_id": str(UUID(int=1)), "account": "alice", "amount_cents": 1},
+            headers={"Idempotency-Key": '"1"', "Authorization": "Bearer token-of-order_service"},
+        )
+    assert response.status_code == 503
+    assert response.json()["type"].endswith("/problems/overloaded")
+    assert response.json()["detail"] == "This process is stopping."
 
 
 async def test_a_defect_is_met_alone(replica: Replica, owner: Owner) -> None:

@@ -55,6 +55,10 @@ def test_any_other_key_is_malformed(value: str) -> None:
     with pytest.raises(Problem) as caught:
         headers.sequence_key(sent(("Idempotency-Key", encoded)))
     assert caught.value.kind.slug == "key-malformed"
+    assert caught.value.detail in (
+        'Idempotency-Key must be in double quotes, and once: Idempotency-Key: "42".',
+        "Idempotency-Key must be a decimal integer from 1 to 999999999999999 in double quotes.",
+    )
 
 
 def test_two_keys_are_malformed() -> None:
@@ -64,12 +68,21 @@ def test_two_keys_are_malformed() -> None:
     assert caught.value.kind.slug == "key-malformed"
 
 
+def test_the_usual_key_needs_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line in the canonical form is a key as it is; any other form is parsed."""
+    monkeypatch.setattr("service_kit.structured_fields.item", lambda _: None)
+    assert headers.sequence_key(sent(("Idempotency-Key", '"42"'))) == 42
+    with pytest.raises(Problem):
+        headers.sequence_key(sent(("Idempotency-Key", ' "42"')))
+
+
 def test_no_key_is_missing() -> None:
-    """The draft asks for 400 when a required key is missing."""
+    """The draft asks for 400 when a required key is missing; the answer shows how it is sent."""
     with pytest.raises(Problem) as caught:
         headers.sequence_key(sent())
     assert caught.value.kind.slug == "key-missing"
     assert caught.value.kind.status == 400
+    assert caught.value.detail == ('Send the header Idempotency-Key: "<decimal integer from 1>".')
 
 
 @pytest.mark.parametrize(("value", "flag"), [("?1", True), ("?0", False)])
@@ -89,6 +102,10 @@ def test_any_other_flag_is_malformed(value: str) -> None:
     with pytest.raises(Problem) as caught:
         headers.retry_flag(sent(("Idempotency-Retry", value)))
     assert caught.value.kind.slug == "header-malformed"
+    assert caught.value.detail in (
+        "Idempotency-Retry is not an RFC 9651 item.",
+        "Idempotency-Retry must be ?0 or ?1.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +132,10 @@ def test_any_other_mark_is_malformed(value: str) -> None:
     with pytest.raises(Problem) as caught:
         headers.first_incomplete(sent(("Idempotency-First-Incomplete", value)))
     assert caught.value.kind.slug == "header-malformed"
+    assert caught.value.detail in (
+        "Idempotency-First-Incomplete is not an RFC 9651 item.",
+        "Idempotency-First-Incomplete must be an integer from 1 without leading zeros.",
+    )
 
 
 def test_the_mark_is_an_integer() -> None:
@@ -149,6 +170,10 @@ def test_any_other_timeout_is_malformed(value: str) -> None:
     with pytest.raises(Problem) as caught:
         headers.timeout_s(sent(("Request-Timeout", value)))
     assert caught.value.kind.slug == "header-malformed"
+    assert caught.value.detail in (
+        "Request-Timeout is not an RFC 9651 item.",
+        "Request-Timeout must be a number of seconds above 0 and at most 3600.",
+    )
 
 
 @pytest.mark.parametrize(

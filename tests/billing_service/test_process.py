@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 import billing_service.charge
 from billing_service import problems, process, readiness
+from billing_service.batching.group_commit import GroupCommit
 from billing_service.outcomes import AccountUnknown
 from billing_service.process import Billing
 from billing_service.settings import Settings
@@ -116,23 +117,34 @@ async def test_the_connections_are_shared_out(
     )
 
 
-async def test_a_charge_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With group commit switched off, a charge goes through the single transaction, with all that it was asked with."""
-    asked: list[tuple[Any, ...]] = []
+@pytest.mark.parametrize("group_commit", [True, False], ids=["in batches", "one by one"])
+async def test_a_charge(monkeypatch: pytest.MonkeyPatch, group_commit: bool) -> None:
+    """It is put into a batch; with group commit switched off, it goes through the single transaction, with all that was asked."""
+    batched: list[tuple[Any, ...]] = []
+    alone: list[tuple[Any, ...]] = []
 
-    async def charge(*arguments: Any) -> AccountUnknown:
-        asked.append(arguments)
+    async def put(_: object, *arguments: Any) -> AccountUnknown:
+        batched.append(arguments)
         return AccountUnknown()
 
+    async def charge(*arguments: Any) -> AccountUnknown:
+        alone.append(arguments)
+        return AccountUnknown()
+
+    monkeypatch.setattr(GroupCommit, "charge", put)
     monkeypatch.setattr("billing_service.charge.charge", charge)
-    billing = Billing(settings(group_commit=False))
+    billing = Billing(settings(group_commit=group_commit))
     request = Charge(order_id=UUID(int=1), account="alice", amount_cents=5)
 
     def awaited() -> bool:
         return True
 
     assert await billing.charge("curl", 7, request, awaited) == AccountUnknown()
-    assert asked == [(billing.pool, "curl", 7, request, billing.decline_body, awaited)]
+    asked = ("curl", 7, request)
+    if group_commit:
+        assert (batched, alone) == ([(*asked, awaited)], [])
+    else:
+        assert (batched, alone) == ([], [(billing.pool, *asked, billing.decline_body, awaited)])
 
 
 async def test_a_decline_says_what_is_missing() -> None:

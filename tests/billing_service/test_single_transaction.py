@@ -9,7 +9,7 @@ import pytest
 
 import billing_service.charge
 from billing_service import forgetting, keys
-from billing_service.outcomes import Answer, ChargeOutcome, KeyForgotten
+from billing_service.outcomes import Answer, ChargeOutcome, ClientHeld, KeyForgotten
 from billing_service.wire import Charge
 from service_kit.bounded_pool import BoundedPool
 from tests.billing_service.replica import (
@@ -75,6 +75,14 @@ async def test_the_client_stays_locked_until_the_commit(
         assert not collecting.done()
     await late
     assert await collecting == 1
+
+
+async def test_a_client_that_stays_locked(pool: BoundedPool, owner: Owner) -> None:
+    """The error names the client's lock, and keeps the words of the database for the log."""
+    async with owner.transaction():
+        await forgetting.lock_client_exclusively(owner, "order_service")
+        with pytest.raises(ClientHeld, match="canceling statement due to lock timeout"):
+            await charge(pool, 1)
 
 
 async def test_two_replicas_charge_one_account(

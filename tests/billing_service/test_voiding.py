@@ -60,7 +60,9 @@ async def test_a_forgotten_key_cannot_be_voided(
     owner = await asyncpg.connect(database.owner)
     await owner.execute("INSERT INTO billing.clients VALUES ('order_service', 2)")
     await owner.close()
-    assert (await billing.delete("/charges/1")).status_code == 410
+    response = await billing.delete("/charges/1")
+    assert response.status_code == 410
+    assert response.json()["first_incomplete"] == 2
 
 
 async def test_voiding_races_with_charging(

@@ -1,7 +1,9 @@
 """The caller of the examples: it records before it sends, repeats one key, believes only its own answer, settles once."""
 
+import asyncio
+import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 
 from tests.evidence import seen
 from tests.examples.source import Substitution, load, text
+from tests.service_kit.http_guard.connection import next_turn
 
-Answer = Callable[[dict[str, Any]], httpx.Response]
+Answer = Callable[[dict[str, Any]], httpx.Response | Awaitable[httpx.Response]]
 ORDER = {"account": "alice", "amount_cents": 10}
 
 
@@ -38,17 +41,20 @@ class Receiver:
     url: str
     answers: list[Answer] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     recorded: list[int] = field(default_factory=list)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         headers = request.headers
+        self.paths.append(request.url.path)
         self.sent.append((headers["Idempotency-Key"], headers["Idempotency-Retry"]))
         charge = json.loads(request.content)
         owner = await asyncpg.connect(self.url)
         sql = "SELECT sequence_key FROM orders WHERE order_id = $1"
         self.recorded.append(await owner.fetchval(sql, charge["order_id"]))
         await owner.close()
-        return self.answers.pop(0)(charge) if self.answers else charged(charge)
+        answer = self.answers.pop(0)(charge) if self.answers else charged(charge)
+        return answer if isinstance(answer, httpx.Response) else await answer
 
 
 @dataclass
@@ -67,15 +73,38 @@ class Shop:
         return [row["status"] for row in await self.owner.fetch("SELECT status FROM orders")]
 
 
+class Sleepless:
+    """The module `asyncio`, in which a pause is a turn of the loop, and the hundredth one never ends."""
+
+    def __init__(self, pauses: list[float]) -> None:
+        self._pauses = pauses
+
+    def __getattr__(self, name: str) -> Any:
+        return self._pause if name == "sleep" else getattr(asyncio, name)
+
+    async def _pause(self, seconds: float) -> None:
+        self._pauses.append(seconds)
+        await (next_turn() if len(self._pauses) < 100 else asyncio.Event().wait())
+
+
 @asynccontextmanager
-async def opened(url: str, broken: Iterable[Substitution] = ()) -> AsyncIterator[Shop]:
+async def opened(
+    url: str,
+    broken: Iterable[Substitution] = (),
+    *,
+    pauses: list[float] | None = None,
+    **waits: float,
+) -> AsyncIterator[Shop]:
+    """A running caller; `pauses` is told how long it would have slept, and it sleeps for no time."""
     owner = await asyncpg.connect(url)
     await owner.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     await owner.execute(text("schema.sql"))
     module, receiver = load("caller", broken), Receiver(url)
     http = httpx.AsyncClient(base_url="http://receiver", transport=httpx.MockTransport(receiver))
+    if pauses is not None:
+        vars(module)["asyncio"] = Sleepless(pauses)
     caller = module.Caller(url, http)
-    app = module.create(caller)
+    app = module.create(caller, **waits)
     transport = httpx.ASGITransport(app)
     async with (
         http,
@@ -98,7 +127,46 @@ async def test_an_order(shop: Shop) -> None:
     assert [(await shop.order()).status_code for _ in range(2)] == [201, 201]
     assert shop.receiver.sent == [('"1"', "?0"), ('"2"', "?0")]
     assert shop.receiver.recorded == [1, 2]
+    assert shop.receiver.paths == ["/charges", "/charges"]
     assert await shop.statuses() == ["billed", "billed"]
+    assert shop.caller.in_hand == {}
+
+
+async def test_what_the_customer_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """The order and its ending: in the answer, and once in the log."""
+    caplog.set_level("INFO")
+    shop.receiver.answers = [charged, declined]
+    first, second = (await shop.order()).json(), (await shop.order()).json()
+    assert [first["status"], second["status"]] == ["billed", "declined"]
+    assert {*first, *second} == {"order_id", "status"}
+    rows = await shop.owner.fetch("SELECT order_id::text FROM orders ORDER BY sequence_key")
+    assert [row["order_id"] for row in rows] == [first["order_id"], second["order_id"]]
+    lines = [each.getMessage() for each in caplog.records if each.name == "root"]
+    assert lines == [
+        f"order {first['order_id']} is billed: tell the customer",
+        f"order {second['order_id']} is declined: tell the customer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "accepted"),
+    [
+        ({"account": "a" * 64, "amount_cents": 10**12}, True),
+        ({"account": "a", "amount_cents": 1}, True),
+        ({"account": "", "amount_cents": 1}, False),
+        ({"account": "a" * 65, "amount_cents": 1}, False),
+        ({"account": "a", "amount_cents": 0}, False),
+        ({"account": "a", "amount_cents": 10**12 + 1}, False),
+        ({"account": "a", "amount_cents": "1"}, False),
+        ({"account": "a"}, False),
+        ({"amount_cents": 1}, False),
+    ],
+)
+async def test_the_bounds_of_an_order(shop: Shop, order: dict[str, Any], accepted: bool) -> None:
+    """An account of 1 to 64 characters, and an amount from a cent; anything else is refused before it is recorded."""
+    response = await shop.client.post("/orders", json=order)
+    assert response.status_code == (201 if accepted else 422)
+    assert len(await shop.statuses()) == accepted
 
 
 async def test_a_declined_order(shop: Shop) -> None:
@@ -169,3 +237,103 @@ async def test_an_order_of_a_process_that_died(shop: Shop) -> None:
 
     await seen(billed, "the order is taken up and billed")
     assert shop.receiver.sent == [('"42"', "?1")]
+
+
+async def silence(_: dict[str, Any]) -> httpx.Response:
+    """No answer ever."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def cut(_: dict[str, Any]) -> httpx.Response:
+    """The connection is lost."""
+    raise httpx.ReadError("cut")
+
+
+@pytest.mark.parametrize("lost", [silence, cut])
+async def test_an_attempt_without_an_answer(shop: Shop, lost: Answer) -> None:
+    """It ends, and the same key is sent again as a retry."""
+    shop.caller.attempt_s = 0.05
+    shop.receiver.answers = [lost]
+    async with asyncio.timeout(30):
+        assert (await shop.order()).status_code == 201
+    assert shop.receiver.sent[0] == ('"1"', "?0")
+    assert set(shop.receiver.sent[1:]) == {('"1"', "?1")}
+
+
+async def test_an_order_that_takes_long(database: Any) -> None:
+    """The customer is told that it is pending, and it is delivered all the same."""
+    go_on = asyncio.Event()
+
+    async def late(charge: dict[str, Any]) -> httpx.Response:
+        await go_on.wait()
+        return charged(charge)
+
+    async with opened(database.owner, wait_s=0.05) as shop:
+        shop.caller.attempt_s = 60.0
+        shop.receiver.answers = [late]
+        async with asyncio.timeout(30):
+            response = await shop.order()
+        (order_id,) = shop.caller.in_hand
+        assert response.status_code == 202
+        assert response.json() == {"order_id": order_id, "status": "pending"}
+        go_on.set()
+
+        async def billed() -> bool:
+            return await shop.statuses() == ["billed"]
+
+        await seen(billed, "the order is billed")
+
+
+def test_how_long_it_waits() -> None:
+    """Two seconds for an attempt, five for the order: then the customer has an answer, whatever became of it."""
+    module = load("caller")
+    assert inspect.signature(module.Caller).parameters["attempt_s"].default == 2.0
+    assert inspect.signature(module.create).parameters["wait_s"].default == 5.0
+
+
+async def test_the_pauses_between_attempts(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is drawn from nothing to a bound, which doubles from 50 ms to two seconds."""
+    bounds: list[tuple[float, float]] = []
+
+    def longest(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return high
+
+    monkeypatch.setattr("random.uniform", longest)
+    pauses: list[float] = []
+    async with opened(database.owner, pauses=pauses) as shop:
+        shop.receiver.answers = [cut] * 8
+        assert (await shop.order()).status_code == 201
+    expected = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert bounds == [(0, each) for each in expected]
+    # The pauses of the recovery are between them.
+    assert [each for each in pauses if each != 1] == expected
+
+
+async def test_the_pauses_of_the_recovery(database: Any) -> None:
+    """It looks for orders of a process that died every second, and no more when the application has ended."""
+    before = asyncio.all_tasks()
+    pauses: list[float] = []
+
+    async def three() -> bool:
+        return len(pauses) >= 3
+
+    async with opened(database.owner, pauses=pauses):
+        await seen(three, "three pauses of the recovery")
+    assert set(pauses) == {1}
+    await next_turn()
+    await next_turn()
+    assert asyncio.all_tasks() <= before
+
+
+async def test_its_connections(shop: Shop) -> None:
+    """One at the start, more when they are needed; every wait of each one ends."""
+    pool = shop.caller.pool
+    assert pool.get_size() == 1
+    for name, value in (
+        ("lock_timeout", "2s"),
+        ("statement_timeout", "3s"),
+        ("idle_in_transaction_session_timeout", "3s"),
+    ):
+        assert await pool.fetchval("SELECT current_setting($1)", name) == value

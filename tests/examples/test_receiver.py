@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -181,6 +182,8 @@ async def statuses_around_a_crash(receiver: ExampleReceiver, url: str) -> tuple[
 
         await seen(ended, "the charge waits for its account")
         before = (await first).status_code
+        assert (await first).json() == {"type": "/problems/unknown"}
+        assert (await first).headers["Content-Type"] == "application/problem+json"
         await transaction.rollback()
         after = (await receiver.post(1, (1, 10), retry=True)).status_code
         return before, after, OPENING_CENTS - await receiver.balance()
@@ -194,10 +197,14 @@ CRASH = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE accounts%'"""
 
 
-async def test_claim_and_effect_are_one_transaction(database: Any) -> None:
-    """A crash between them leaves nothing; as two transactions, the key would be spent and no money moved."""
+async def test_claim_and_effect_are_one_transaction(
+    database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crash between them leaves nothing but a line in the log; as two transactions, the key would be spent and no money moved."""
     whole = ExampleReceiver(database.owner)
     assert await statuses_around_a_crash(whole, database.owner) == (503, 201, 10)
+    (line,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert re.match(r"key 1: \w+Error\(", line)
     broken = ExampleReceiver(database.owner, [(TRANSACTION, "connection:")])
     _, after, moved_cents = await statuses_around_a_crash(broken, database.owner)
     assert after != 201
@@ -239,6 +246,97 @@ async def test_the_mark_cannot_move_between_reading_it_and_the_claim(database: A
     assert await duplicate_between_mark_and_claim(whole, database.owner) == 1
     broken = ExampleReceiver(database.owner, [("WHERE client = $1 FOR SHARE", "WHERE client = $1")])
     assert await duplicate_between_mark_and_claim(broken, database.owner) == 2
+
+
+async def test_each_answer(database: Any) -> None:
+    """Its status, its type, its media type, whether it is a replay; and what it leaves in the database."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+
+    def said(response: httpx.Response) -> tuple[int, str, str, str | None]:
+        return (
+            response.status_code,
+            response.json().get("type", "").removeprefix("/problems/"),
+            response.headers["Content-Type"].removeprefix("application/"),
+            response.headers.get("Idempotency-Replayed"),
+        )
+
+    problem, json = "problem+json", "json"
+    try:
+        charged = await receiver.post(1, (1, 10), retry=False)
+        assert said(charged) == (201, "", json, None)
+        ledger = await receiver._ask("SELECT charge_id FROM ledger")
+        assert charged.json() == {
+            "charge_id": str(ledger),
+            "order_id": "00000000-0000-0000-0000-000000000001",
+            "account": "alice",
+            "amount_cents": 10,
+        }
+        again = await receiver.post(1, (1, 10), retry=True)
+        assert (said(again), again.content) == ((201, "", json, "?1"), charged.content)
+        assert said(await receiver.post(1, (2, 10), False)) == (422, "key-reused", problem, None)
+        declined = await receiver.post(2, (2, 999), retry=False)
+        assert said(declined) == (402, "insufficient-funds", problem, None)
+        executed = await receiver.void(1)
+        assert said(executed) == (409, "key-executed", problem, None)
+        assert executed.json()["answer"] == charged.text
+        assert said(await receiver.void(3)) == (200, "key-voided", json, None)
+        assert said(await receiver.post(3, (3, 10), False)) == (410, "key-voided", problem, "?1")
+        await receiver.forget(3)
+        assert said(await receiver.post(2, (2, 10), True)) == (410, "key-forgotten", problem, None)
+        assert await receiver._ask("SELECT array_agg(sequence_key) FROM processed_keys") == [3]
+    finally:
+        await receiver.stop()
+
+
+async def test_who_asks(database: Any) -> None:
+    """A request without a token, or with a wrong one, is refused before anything is read."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    try:
+        for headers in ({"Authorization": ""}, {"Authorization": "Bearer x"}):
+            receiver._client.headers.update(headers)
+            response = await receiver.void(1)
+            assert (response.status_code, response.json()) == (401, {"detail": "unknown token"})
+        del receiver._client.headers["Authorization"]
+        assert (await receiver.void(1)).status_code == 401
+    finally:
+        await receiver.stop()
+
+
+async def test_its_connections(database: Any) -> None:
+    """One at the start, more when they are needed; every wait of each one ends."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    try:
+        pool = receiver._module.app.state.pool
+        assert pool.get_size() == 1
+        for name, value in (
+            ("lock_timeout", "2s"),
+            ("statement_timeout", "3s"),
+            ("idle_in_transaction_session_timeout", "3s"),
+        ):
+            assert await pool.fetchval("SELECT current_setting($1)", name) == value
+    finally:
+        await receiver.stop()
+
+
+async def test_what_it_writes_down(database: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Each request with its key and flag: a retry of a key that is new means that a request was lost."""
+    caplog.set_level("INFO")
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    try:
+        for retry in (False, True):
+            await receiver.post(7, (1, 10), retry)
+    finally:
+        await receiver.stop()
+    lines = [each.getMessage() for each in caplog.records if each.name == "root"]
+    assert lines == ['charge "7", retry ?0', 'charge "7", retry ?1']
 
 
 async def test_answers_name_their_order(database: Any) -> None:

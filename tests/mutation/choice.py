@@ -28,6 +28,8 @@ _HAS_KILLED = 0.2
 _NAMED = 0.1
 _WRITTEN_DOWN = 0.01
 _PAGES = "tests/architecture/"
+# Each of them stands alone: what has the same name elsewhere is something else.
+_EXAMPLES = "examples/"
 # Words of SQL are shorter than the names of this schema.
 _SHORT_NAME = 4
 
@@ -80,37 +82,47 @@ class Choice:
         """In the order in which they are played; none when no test executes the line."""
         if mutant.kind == SCHEMA:
             return self._ordered(self._of_schema(mutant), mutant)
-        return self._ordered(self._of_line(mutant.path, mutant.line), mutant)
+        near, far = self._of_line(mutant.path, mutant.line)
+        return self._ordered(near, mutant, far - near)
 
-    def _of_line(self, path: str, line: int) -> set[str]:
+    def _of_line(self, path: str, line: int) -> tuple[set[str], set[str]]:
+        """Those that execute the line or what uses it; and those that only import it."""
+        nothing: set[str] = set()
         place = _place(self._tree(path), line)
         if place is None:
-            return self._net.executing_file(path)
+            return self._net.executing_file(path), nothing
         if not place.at_import:
-            return self._net.executing(path, place.lines)
+            imported = self._net.imported.get(path, set())
+            of_import = set() if imported.isdisjoint(place.lines) else self._pages
+            return self._net.executing(path, place.lines) | of_import, nothing
         if place.function is not None:
             # Decorators and defaults: what the service says of itself may follow from them.
-            pages = {
-                name for name in self._net.tests if place.at_import and name.startswith(_PAGES)
-            }
-            return self._net.executing(path, place.function) | pages
-        users = self._using(place.names) | self._net.executing(path, place.lines)
+            return self._net.executing(path, place.function) | self._pages, nothing
+        users = self._using(place.names, path) | self._net.executing(path, place.lines)
+        if path.startswith(_EXAMPLES):
+            return users or self._net.executing_file(path), nothing
         mentioned = {
             test.id
             for test in self._net.tests.values()
             if place.names & self._words_of_tests.get(test.file, frozenset())
         }
         importing = {
-            test.id
-            for test in self._net.tests.values()
-            if path in self._imports.get(test.file, ()) or test.file.startswith(_PAGES)
+            test.id for test in self._net.tests.values() if path in self._imports.get(test.file, ())
         }
-        return users | mentioned | importing or self._net.executing_file(path)
+        near = users | mentioned | self._pages
+        return near, importing or self._net.executing_file(path)
 
-    def _using(self, names: frozenset[str]) -> set[str]:
-        """The tests that execute a function of the products in whose text one of the names stands."""
+    @cached_property
+    def _pages(self) -> set[str]:
+        """The tests that look at all modules."""
+        return {name for name in self._net.tests if name.startswith(_PAGES)}
+
+    def _using(self, names: frozenset[str], of: str = "") -> set[str]:
+        """The tests that execute a function of the products in whose text one of the names stands; `of` is where they are bound."""
         found: set[str] = set()
         for path, functions in self._functions.items():
+            if path != of and (path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES)):
+                continue
             for lines, words in functions:
                 if names & words:
                     found |= self._net.executing(path, lines)
@@ -153,15 +165,19 @@ class Choice:
             found |= self._using(frozenset(constants)) if constants else set()
         return found
 
-    def _ordered(self, ids: Iterable[str], mutant: Mutant) -> list[Test]:
+    def _ordered(self, ids: Iterable[str], mutant: Mutant, far: Iterable[str] = ()) -> list[Test]:
+        """`far` have their turns after all others."""
         tests = sorted(
-            (self._net.tests[name] for name in ids), key=lambda each: self._cost(each, mutant)
+            (self._net.tests[name] for name in (*ids, *far)),
+            key=lambda each: self._cost(each, mutant),
         )
+        later = dict.fromkeys(far, len(tests))
         turns: Counter[str] = Counter()
         with_turn = []
         for test in tests:
             first = _named(test, mutant) or test.file.startswith(_PAGES)
-            with_turn.append((0 if first else turns[test.function], test))
+            turn = turns[test.function] + later.get(test.id, 0)
+            with_turn.append((0 if first else turn, test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []

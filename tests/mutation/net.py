@@ -39,10 +39,13 @@ _OTHER_TESTS = (
     "tests/test_making.py",
     "tests/test_progress.py",
 )
-# They compare what the services say of themselves with what is written down, and take a second together.
-_GENERATED_PAGES = (
+# They look at all modules of the products, and take a few seconds together: the pages and contracts compare what the
+# services say of themselves with what is written down, the others look at names and classes.
+_OF_ALL_MODULES = (
     "tests/architecture/test_contracts.py",
+    "tests/architecture/test_public_names.py",
     "tests/architecture/test_settings_page.py",
+    "tests/architecture/test_values.py",
 )
 
 
@@ -112,7 +115,7 @@ def files_of_tests(project: Path, prefixes: Sequence[str] = ()) -> list[str]:
     return sorted(
         path
         for path in found
-        if path in _GENERATED_PAGES
+        if path in _OF_ALL_MODULES
         or (not path.startswith(_OTHER_TESTS) and path.startswith(tuple(prefixes) or "tests/"))
         if (project / path).exists()
     )

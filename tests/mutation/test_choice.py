@@ -87,6 +87,42 @@ def test_a_constant(project: Path) -> None:
     assert set(chosen(project, 3)) == {"large", "slow", "small[1]", "small[2]"}
 
 
+def test_an_example_stands_alone(project: Path) -> None:
+    """What has the same name in another package is not tested by its tests."""
+    example = "examples/limits.py"
+    (project / "examples").mkdir()
+    (project / example).write_text(SOURCE, encoding="utf-8")
+    net = Net()
+    tests = {name: {**entry(0.1), "lines": {name: [8]}} for name in (PATH, example)}
+    net.add({"tests": {f"{FILE}::{name}": each for name, each in tests.items()}})
+    found = Choice(project, net).tests(Mutant(PYTHON, example, "<module>", 3, "test"))
+    assert [test.id for test in found] == [f"{FILE}::{example}"]
+
+
+def test_a_line_that_is_executed_at_import(project: Path) -> None:
+    """Of a function that is called there: what looks at all modules is asked too."""
+    page = "tests/architecture/test_contracts.py"
+    (project / page).parent.mkdir(parents=True)
+    (project / page).write_text("", encoding="utf-8")
+    for imported in ([], [9]):
+        net = Net()
+        tests = {f"{FILE}::test_a": entry(0.1, 9), f"{page}::test_b": entry(0.1)}
+        net.add({"tests": tests, "imported": {PATH: imported}})
+        found = Choice(project, net).tests(Mutant(PYTHON, PATH, "within", 9, "test"))
+        assert {test.file for test in found} == ({FILE, page} if imported else {FILE})
+
+
+def test_a_test_that_only_imports_the_module(project: Path) -> None:
+    """Its turn comes after all that execute a use of the constant."""
+    net = Net()
+    tests = {"test_user": entry(9.0, 9), "test_importer": {**entry(0.5), "lines": {}}}
+    net.add({"tests": {f"{FILE}::{name}": each for name, each in tests.items()}})
+    mutant = Mutant(PYTHON, PATH, "<module>", 3, "test")
+    for budget_s, found in ((9.2, ["user"]), (20.0, ["importer", "user"])):
+        chosen = Choice(project, net, budget_s).tests(mutant)
+        assert [test.id.partition("::test_")[2] for test in chosen] == found
+
+
 def test_the_head_of_a_function(project: Path) -> None:
     """Those that execute its body."""
     assert set(chosen(project, 7)) == {"large", "slow", "small[1]", "small[2]"}

@@ -9,6 +9,7 @@ import pytest
 from stack.processes import StackError
 from tests.mutation import net as nets
 from tests.mutation import pool
+from tests.mutation import worker as worker_module
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import PYTHON, SCHEMA, Mutant
 from tests.mutation.net import Net
@@ -205,3 +206,23 @@ async def test_the_child_ends_with_the_worker(worker: Worker, tmp_path: Path) ->
         assert os.getpgid(pid) == pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_first_part_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer stands: that the tests with a server of their own pass afterwards says nothing of the mutant."""
+    (tmp_path / "test_a.py").write_text("", encoding="utf-8")
+    (tmp_path / "test_b.py").write_text("await cluster.crash()", encoding="utf-8")
+    codes = iter((4, 0))
+    monkeypatch.setattr(
+        worker_module, "_in_child", lambda *_: {"result": {"failed": "", "code": next(codes)}}
+    )
+    monkeypatch.chdir(tmp_path)
+    ids = ["test_a.py::test_one", "test_b.py::test_other"]
+    answer = worker_module._answer(
+        {"kind": "play", "ids": ids, "warm": False, "timeout_s": 1.0},
+        tmp_path,
+        worker_module.WarmChild(tmp_path),
+    )
+    assert answer["result"]["code"] == 4

@@ -119,3 +119,4 @@ def test_the_name_of_an_http_field() -> None:
     found = added('HEADERS = {"Retry-After": "1"}\n')
     assert 'HEADERS = {"XXRetry-AfterXX": "1"}' in found
     assert 'HEADERS = {"RETRY-AFTER": "1"}' not in found
+    assert 'LINE = HEADERS["AUTHORIZATION"]' not in added('LINE = HEADERS["authorization"]\n')

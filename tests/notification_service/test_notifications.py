@@ -97,6 +97,8 @@ async def test_a_wrong_token(notifications: httpx.AsyncClient) -> None:
         "/notifications", json=GOOD, headers={"Authorization": "Bearer x"}
     )
     assert response.status_code == 401
+    assert response.json()["detail"] == "Send the header Authorization: Bearer <token>."
+    assert response.headers["WWW-Authenticate"] == "Bearer"
     assert await listed(notifications) == []
 
 

@@ -361,7 +361,11 @@ def test_a_key_that_was_executed_otherwise(other: dict[str, Any]) -> None:
 )
 def test_an_executed_key_that_does_not_say_for_what(body: dict[str, Any]) -> None:
     """Neither an answer nor a refusal: the charge is sent again, and billing compares its payload."""
-    assert isinstance(of_void(409, body, PROBLEM), Unknown)
+    assert of_void(409, body, PROBLEM) in (
+        Unknown("HTTP 409 key-executed, for a charge that is not named"),
+        # It is not whole.
+        Unknown("HTTP 409 /problems/key-executed, as no answer is documented"),
+    )
 
 
 def test_an_old_decline_that_names_no_order() -> None:
@@ -478,3 +482,60 @@ def test_a_key_state_is_documented() -> None:
 
 _URL = SecretStr("postgresql://nobody@127.0.0.1:1/none")
 _TOKENS = {"order_service": (SecretStr("token-of-order_service"),)}
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "named"),
+    [
+        (b"{}", JSON, " application/json"),
+        (b"", "", " without a type"),
+        (problem(500, "x", type="about:blank"), PROBLEM, " about:blank"),
+        (b"{}", PROBLEM, ""),
+    ],
+)
+def test_what_an_undocumented_answer_is_called(body: Any, media_type: str, named: str) -> None:
+    """In the record of the attempt: its status, and what it says that it is."""
+    expected = Unknown(f"HTTP 500{named}, as no answer is documented")
+    assert of_charge(500, body, media_type) == expected
+
+
+def test_what_voiding_tells() -> None:
+    """Of each key that was not executed for this charge: what the caller saw, and why, in a sentence."""
+    voided = {"sequence_key": KEY, "state": "voided", "status": None, "answer": None}
+    of_another = executed(charged(order_id=str(OTHERS)))
+    unnamed = executed(declined(order_id=None), 402)
+    for body, status, media_type, saw, slug, detail in (
+        (voided, 200, JSON, "HTTP 200 voided", VOIDED, "The key was voided."),
+        (
+            of_another,
+            409,
+            PROBLEM,
+            "HTTP 409 key-executed, for another order",
+            KEY_OF_ANOTHER,
+            "Key 42 was used for another charge.",
+        ),
+        (
+            executed(charged(account="bob")),
+            409,
+            PROBLEM,
+            "HTTP 409 key-executed, otherwise",
+            CHARGED_OTHERWISE,
+            "Key 42 was executed for this order with another account or amount.",
+        ),
+        (
+            unnamed,
+            409,
+            PROBLEM,
+            "HTTP 409 key-executed, declined for an order that is not named",
+            DECLINED_UNNAMED,
+            "Key 42 was declined.",
+        ),
+    ):
+        expected = Refused(saw, {"type": slug, "detail": detail})
+        assert of_void(status, body, media_type) == expected
+
+
+def test_what_an_outcome_does_not_say() -> None:
+    """Without an answer none is made up, and without a wish the caller may come back at once."""
+    assert (Acknowledged("").answer, Refused("").answer) == (None, None)
+    assert (Unknown("").retry_after_s, Unknown("").misdirected) == (0.0, False)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -176,6 +177,33 @@ async def test_a_decline_that_names_no_order(replica: Replica, reason: Refused, 
     assert order is not None
     assert (order.status, order.answer) == (Status.FAILED, {"type": KEY_OF_ANOTHER})
     assert len(replica.peers.sent) == sent
+
+
+async def test_a_voiding_that_settles_nothing(replica: Replica) -> None:
+    """The outcome is unknown, as the voiding saw it."""
+    attempts = Attempts(await replica.recorded(), replica.context)
+    replica.peers.voids = [Refused("HTTP 409, not named", {"type": DECLINED_UNNAMED})]
+    assert await attempts.make_sure(1, NO_ACCOUNT) == Unknown("HTTP 409, not named")
+
+
+@pytest.mark.parametrize(
+    ("delivery", "begun", "retry"),
+    [
+        (Delivery.EXACTLY_ONCE, 1, False),
+        (Delivery.EXACTLY_ONCE, 2, True),
+        (Delivery.AT_LEAST_ONCE, 2, False),
+    ],
+)
+async def test_an_attempt_of_a_process_that_died(
+    replica: Replica, owner: Any, delivery: Delivery, begun: int, retry: bool
+) -> None:
+    """Its outcome is unknown; it was a retry when it was not the first one under its key."""
+    order = replace(await replica.recorded(delivery), attempts=begun)
+    await Attempts(order, replica.context).record_unknown()
+    row = await owner.fetchrow(
+        "SELECT attempt, sequence_key, retry, outcome, caller_saw, seconds FROM orders.attempts"
+    )
+    assert tuple(row) == (begun, 1, retry, "unknown", "nothing: the process died", 0.0)
 
 
 async def test_an_answer_to_another_charge_is_an_alarm(replica: Replica) -> None:

@@ -135,6 +135,17 @@ def test_what_billing_may_add_is_not_shown() -> None:
     answer = {"charge_id": "c", "balance_cents": 1, "balance_before_cents": 2, "account": "alice"}
     assert without_balance(answer) == {"charge_id": "c", "account": "alice"}
     assert without_balance(None) is None
+    declined = {
+        "type": "https://b.example/problems/insufficient-funds",
+        "detail": "It has 2 cents.",
+    }
+    assert without_balance(declined) == {
+        **declined,
+        "detail": "The account has less than the order costs.",
+    }
+    refused = {"type": "https://b.example/problems/key-reused", "detail": "It was used."}
+    assert without_balance(refused) == refused
+    assert without_balance({"detail": "no type"}) == {"detail": "no type"}
     fields = Order.model_fields
     assert any(getattr(each, "func", None) is without_balance for each in fields["answer"].metadata)
 

@@ -9,10 +9,12 @@ import asyncpg
 import pytest
 import structlog
 
+from order_service import dispatcher
 from order_service.statements import leases
 from order_service.wire import Status
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import LOST, Replica, running, until
+from tests.service_kit.http_guard.connection import next_turn
 
 
 @pytest.fixture
@@ -288,3 +290,44 @@ async def test_an_order_that_another_process_has_keeps_no_customer_waiting(
     async with asyncio.timeout(60):
         assert await replica.dispatcher.start(order) is None
     assert (replica.dispatcher.in_hand, replica.dispatcher._unsettled) == (0, {})
+
+
+@pytest.mark.parametrize("end", ["settled", "a defect", "cancelled"])
+async def test_a_delivery_that_has_ended(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """It is not in hand any more, and its caller waits no longer. Only a defect is logged as an error."""
+    begun = asyncio.Event()
+
+    async def deliver(order: Any, context: Any, settled: "asyncio.Future[Any]") -> None:
+        begun.set()
+        if end == "settled":
+            settled.set_result(None)
+        if end == "a defect":
+            raise KeyError(end)
+        if end == "cancelled":
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(dispatcher, "deliver", deliver)
+    order = await replica.recorded()
+    with structlog.testing.capture_logs() as lines:
+        settled = replica.dispatcher.start(order)
+        await begun.wait()
+        if end == "cancelled":
+            replica.dispatcher._running[order.order_id].cancel()
+        assert await settled is None
+        await until_ended(replica)
+    if end != "a defect":
+        assert lines == []
+        return
+    (line,) = lines
+    assert (line["log_level"], line["event"]) == ("error", "delivery failed")
+    assert line["order_id"] == str(order.order_id)
+    assert isinstance(line["exc_info"], KeyError)
+
+
+async def until_ended(replica: Replica) -> None:
+    """Until no order is in hand."""
+    async with asyncio.timeout(60):
+        while replica.dispatcher.in_hand:
+            await next_turn()

@@ -12,17 +12,19 @@ import pytest
 
 from billing_service.wire import Charge, Charged
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
-from order_service.peers import ANSWER_BYTES_MAX, Peers, open_transport
+from order_service.peers import ANSWER_BYTES_MAX, Peers, notification_of, open_transport
 
 CHARGE = Charge(order_id=UUID(int=1), account="alice", amount_cents=5)
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peers_of(serve: Server, attempt_timeout_s: float = 5.0) -> AsyncIterator[Peers]:
+async def peers_of(
+    serve: Server, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1", base: str = "/"
+) -> AsyncIterator[Peers]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    peers = peers_at(port, attempt_timeout_s)
+    peers = peers_at(port, attempt_timeout_s, host, base)
     try:
         yield peers
     finally:
@@ -31,12 +33,14 @@ async def peers_of(serve: Server, attempt_timeout_s: float = 5.0) -> AsyncIterat
         await server.wait_closed()
 
 
-def peers_at(port: int, attempt_timeout_s: float = 5.0) -> Peers:
+def peers_at(
+    port: int, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1", base: str = "/"
+) -> Peers:
     return Peers(
         open_transport(10),
-        billing_url=f"http://127.0.0.1:{port}/",
+        billing_url=f"http://{host}:{port}{base}",
         billing_token="t",
-        notification_url=f"http://127.0.0.1:{port}",
+        notification_url=f"http://{host}:{port}{base}",
         notification_token="t",
         attempt_timeout_s=attempt_timeout_s,
     )
@@ -44,11 +48,12 @@ def peers_at(port: int, attempt_timeout_s: float = 5.0) -> Peers:
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(
+    lengths = (
         int(line.split(b":")[1])
         for line in head.lower().split(b"\r\n")
         if b"content-length" in line
     )
+    length = next(lengths, 0)
     return head + await reader.readexactly(length)
 
 
@@ -93,6 +98,48 @@ async def test_the_headers_are_structured_fields() -> None:
         re.fullmatch(rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01", line) for line in head
     )
     assert b"authorization: bearer t" in head
+
+
+@pytest.mark.parametrize("base", ["", "/", "/X", "/X/"])
+async def test_the_requests(base: str) -> None:
+    """Which operation of which peer each one asks for, below its base URL, as which client, and with which body."""
+    seen: list[bytes] = []
+    message = notification_of(UUID(int=2), UUID(int=1), "alice", "It is billed.")
+    server = answering(http(503, b"{}", "Connection: close"), seen)
+    async with peers_of(server, base=base) as peers:
+        await peers.charge(CHARGE, 42, retry=True, first_incomplete=37)
+        await peers.void(CHARGE, 42)
+        await peers.declare_settled(37)
+        await peers.notify(message)
+    heads, bodies = zip(*(each.split(b"\r\n\r\n", 1) for each in seen), strict=True)
+    assert [head.partition(b" HTTP/1.1\r\n")[0].decode() for head in heads] == [
+        f"POST {base.rstrip('/')}/charges",
+        f"DELETE {base.rstrip('/')}/charges/42",
+        f"DELETE {base.rstrip('/')}/charges?below=37",
+        f"POST {base.rstrip('/')}/notifications",
+    ]
+    assert [body.decode() for body in bodies] == [
+        CHARGE.model_dump_json(),
+        "",
+        "",
+        message.model_dump_json(),
+    ]
+    for head, body in zip(heads, bodies, strict=True):
+        lines = head.lower().split(b"\r\n")
+        assert b"authorization: bearer t" in lines
+        assert b"\r\naccept-encoding: identity\r\n" in head
+        assert (b"content-type: application/json" in lines) is bool(body)
+
+
+async def test_a_cookie_is_not_kept() -> None:
+    """No attempt depends on what an earlier one was answered."""
+    seen: list[bytes] = []
+    raw = http(503, b"{}", "Set-Cookie: a=b", "Connection: close")
+    # Of an address in digits no client keeps cookies anyway.
+    async with peers_of(answering(raw, seen), host="localhost") as peers:
+        for _ in range(2):
+            await peers.declare_settled(37)
+    assert [b"cookie" in head.lower() for head in seen] == [False, False]
 
 
 async def test_a_closed_connection_is_unknown() -> None:

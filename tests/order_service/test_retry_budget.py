@@ -63,6 +63,8 @@ def waiters() -> Waiters:
 async def test_the_burst_is_free_and_then_it_trickles(waiters: Waiters) -> None:
     """As many as the capacity go at once, then one for each refilled token, in the order of arrival."""
     await waiters.ask(6)
+    # All that wait share one timer.
+    assert len(waiters.time.calls) == 1
     went = [waiters.went]
     for then_s in (0.49, 0.5, 1.0, 1.49, 1.5):
         await waiters.time.pass_to(then_s)

@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 
+import billing_service.wire
+from order_service import outcomes, settlement
 from order_service.attempts import Attempts, charge_of
+from order_service.metrics import Metrics
 from order_service.orders import PendingOrder, Settlement
 from order_service.outcomes import (
     CHARGED_OTHERWISE,
@@ -17,7 +23,7 @@ from order_service.outcomes import (
     Outcome,
 )
 from order_service.settlement import final_state, settle
-from order_service.wire import Delivery, Status
+from order_service.wire import Delivery, Order, Status
 from order_service.writing import GroupedWrites
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
 from tests.order_service.replica import (
@@ -141,6 +147,21 @@ def test_what_an_outcome_makes_of_an_order(
 
 
 @pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (NO_ACCOUNT, NO_ACCOUNT.answer),
+        (VOIDED, VOIDED.answer),
+        (refused(CHARGED_OTHERWISE), refused(CHARGED_OTHERWISE).answer),
+        (UNREACHABLE, {"detail": UNREACHABLE.caller_saw}),
+        (LOST, None),
+    ],
+)
+def test_the_answer_that_an_order_keeps(outcome: Outcome, answer: dict[str, Any] | None) -> None:
+    """Billing's own; without one, what the caller saw when billing was certainly not asked, and nothing when that is unknown."""
+    assert final_state(outcome, Delivery.EXACTLY_ONCE, doubtful=False)[1] == answer
+
+
+@pytest.mark.parametrize(
     ("before", "status"),
     [
         ([], Status.FAILED),
@@ -167,3 +188,64 @@ async def test_a_forgotten_key_after_a_takeover(replica: Replica) -> None:
     order = await replica.delivered(taken)
     assert order is not None
     assert order.status is Status.UNKNOWN
+
+
+def test_the_names_are_those_of_billing() -> None:
+    """What an order concludes from a refusal rests on a problem that billing gives."""
+    refusals = {*billing_service.wire.REFUSALS, *billing_service.wire.KEY_EXECUTED}
+    assert {outcomes.VOIDED, KEY_OF_ANOTHER, CHARGED_OTHERWISE, FORGOTTEN} <= refusals
+    assert outcomes.ACCOUNT_UNKNOWN in refusals
+    # Given to a decline here, because billing did not name its order.
+    assert outcomes.DECLINED_UNNAMED not in refusals
+
+
+def settled(status: Status, answer: dict[str, Any] | None = None) -> Order:
+    """An order that was settled two and a half seconds after it was recorded."""
+    recorded_at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Order(
+        order_id=UUID(int=1),
+        customer="alice",
+        item="book",
+        amount_cents=5,
+        delivery=Delivery.EXACTLY_ONCE,
+        status=status,
+        sequence_key=7,
+        attempts=[],
+        answer=answer,
+        notification=None,
+        created_at=recorded_at,
+        settled_at=recorded_at + timedelta(seconds=2.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "slug", "alarm"),
+    [
+        (Status.BILLED, None, None),
+        (Status.DECLINED, "insufficient-funds", None),
+        (Status.FAILED, KEY_OF_ANOTHER, "key_reused"),
+        (Status.UNKNOWN, CHARGED_OTHERWISE, "key_reused"),
+        (Status.UNKNOWN, FORGOTTEN, "key_forgotten"),
+    ],
+)
+def test_what_is_counted(status: Status, slug: str | None, alarm: str | None) -> None:
+    """The order by its state, the seconds that it took, and an alarm, which is logged too, for what only a restored caller meets."""
+    metrics = Metrics()
+    answer = None if slug is None else {"type": f"/problems/{slug}"}
+    with structlog.testing.capture_logs() as lines:
+        settlement._count(settled(status, answer), metrics)
+    counted = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name.endswith(("_total", "_sum")) and sample.value
+    }
+    expected = {("order_settled_total", status.value): 1.0, ("order_settle_seconds_sum",): 2.5}
+    if alarm is None:
+        assert (counted, lines) == (expected, [])
+        return
+    assert counted == {**expected, ("order_alarms_total", alarm): 1.0}
+    (line,) = lines
+    assert line.pop("event").startswith("billing knows this key for something else")
+    order = {"order_id": str(UUID(int=1)), "sequence_key": 7}
+    assert line == {"log_level": "error", "alarm": alarm, **order}

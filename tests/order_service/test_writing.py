@@ -292,7 +292,7 @@ async def test_an_order_that_was_settled_before(
 
 
 async def test_attempts_begin_together(writes: GroupedWrites, owner: Any) -> None:
-    """An order whose lease is lost says so; the others begin."""
+    """In one transaction. An order whose lease is lost says so; the others begin."""
     pending = await recorded(writes, 3)
     await owner.execute(
         "UPDATE orders.orders SET lease_owner = $1 WHERE order_id = $2",
@@ -305,12 +305,15 @@ async def test_attempts_begin_together(writes: GroupedWrites, owner: Any) -> Non
     assert results[0] is None
     assert isinstance(results[1], LeaseLost)
     assert results[2] is None
-    attempts = await owner.fetch("SELECT attempts FROM orders.orders ORDER BY sequence_key")
-    assert [row["attempts"] for row in attempts] == [2, 1, 2]
+    rows = await owner.fetch(
+        "SELECT attempts, xmin::text AS transaction FROM orders.orders ORDER BY sequence_key"
+    )
+    assert [row["attempts"] for row in rows] == [2, 1, 2]
+    assert rows[0]["transaction"] == rows[2]["transaction"]
 
 
 async def test_fates_are_recorded_together(writes: GroupedWrites, owner: Any) -> None:
-    """Each order has its own; one that was recorded stays."""
+    """In one transaction, and each order has its own; one that was recorded stays."""
     pending = await recorded(writes, 3)
     await asyncio.gather(*(writes.settle(settlement(each)) for each in pending))
     fates = (Fate.ACKNOWLEDGED, Fate.UNKNOWN, Fate.REFUSED)
@@ -322,6 +325,7 @@ async def test_fates_are_recorded_together(writes: GroupedWrites, owner: Any) ->
             )
         )
         fates = (Fate.UNKNOWN, Fate.REFUSED, Fate.ACKNOWLEDGED)
+        assert await owner.fetchval("SELECT count(DISTINCT xmin::text) FROM orders.orders") == 1
     rows = await owner.fetch("SELECT notification FROM orders.orders ORDER BY sequence_key")
     assert [row["notification"] for row in rows] == ["acknowledged", "unknown", "refused"]
 

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from service_kit import garbage_collector
 from stack.schema import PROJECT
+from tests.architecture.contracts import SERVICES
 
 PROGRAM = """
 import gc, weakref
@@ -34,3 +38,17 @@ def test_cycles_are_still_collected() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+async def test_each_service_spares_its_program(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, when it begins to serve."""
+    spared: list[str] = []
+    monkeypatch.setattr(garbage_collector, "spare_the_program", lambda: spared.append(service))
+    create, _ = SERVICES[service]
+    app = create()
+    assert spared == []
+    async with app.router.lifespan_context(app):
+        assert spared == [service]

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Message
 
 from service_kit.direct_route import DirectRoute, documented_body, read_body
+from tests.architecture.contracts import SERVICES
+from tests.behind import fastapi_behind
 
 
 class Cup(BaseModel):
@@ -207,3 +209,20 @@ def _request(messages: list[Message]) -> Request:
 
     headers = [(b"content-type", b"application/json")]
     return Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
+
+
+def test_which_routes_are_direct() -> None:
+    """Those that are called thousands of times a second, and no other."""
+    direct = {
+        service: [
+            route.path
+            for route in fastapi_behind(create()).routes
+            if isinstance(route, DirectRoute)
+        ]
+        for service, (create, _) in SERVICES.items()
+    }
+    assert direct == {
+        "order_service": ["/orders"],
+        "billing_service": ["/charges"],
+        "notification_service": ["/notifications"],
+    }
