@@ -7,7 +7,6 @@ import asyncio
 import os
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -65,12 +64,22 @@ class Server:
         finally:
             writer.close()
 
+    def processor_s(self) -> float:
+        """How long the process has computed so far. Other processes on a busy machine make it no longer."""
+        nanoseconds = (
+            Path(f"/proc/{self.child.pid}/schedstat").read_text(encoding="utf-8").split()[0]
+        )
+        return int(nanoseconds) / 1e9
+
     async def health_s(self) -> float:
-        """How long a probe takes, its connection included; raises when there is no good answer."""
-        begun_s = time.monotonic()
+        """How long the process computes until a probe is answered, its connection included.
+
+        Raises when there is no good answer, and `TimeoutError` when it takes `_ANSWER_S`.
+        """
+        before_s = self.processor_s()
         (answer,) = await self.ask(HEALTHZ)
         assert answer.status == 200
-        return time.monotonic() - begun_s
+        return self.processor_s() - before_s
 
     async def connect(self) -> socket.socket:
         """A socket that neither reads nor blocks."""
@@ -110,7 +119,8 @@ async def running(
 
     async def answers() -> bool:
         try:
-            return await server.health_s() > 0
+            await server.health_s()
+            return True
         except OSError:
             return False
 
