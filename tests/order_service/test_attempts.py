@@ -179,6 +179,27 @@ async def test_a_decline_that_names_no_order(replica: Replica, reason: Refused, 
     assert len(replica.peers.sent) == sent
 
 
+async def test_attempts_are_counted(replica: Replica) -> None:
+    """By their outcome, and by whether they were retries."""
+    attempts = Attempts(await replica.recorded(), replica.context)
+    replica.peers.charges = [LOST, LOST]
+    await attempts.send(1, 1, retry=False)
+    for attempt in (2, 3):
+        await attempts.send(attempt, 1, retry=True)
+    registry = replica.context.metrics.registry
+    counted = {
+        (sample.labels["outcome"], sample.labels["retry"]): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "order_attempts_total"
+    }
+    assert counted == {
+        ("unknown", "no"): 1.0,
+        ("unknown", "yes"): 1.0,
+        ("acknowledged", "yes"): 1.0,
+    }
+
+
 async def test_a_voiding_that_settles_nothing(replica: Replica) -> None:
     """The outcome is unknown, as the voiding saw it."""
     attempts = Attempts(await replica.recorded(), replica.context)
