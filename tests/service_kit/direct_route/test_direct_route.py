@@ -264,7 +264,7 @@ def test_which_routes_are_direct() -> None:
             for route in fastapi_behind(create()).routes
             if isinstance(route, DirectRoute)
         ]
-        for service, (create, _) in SERVICES.items()
+        for service, create in SERVICES.items()
     }
     assert direct == {
         "order_service": ["/orders"],
