@@ -325,7 +325,9 @@ def _place(tree: ast.Module, line: int) -> _Place | None:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
             in_head = line < inner.body[0].lineno
             if in_head:
-                lines = range(inner.body[0].lineno, _last(inner) + 1)
+                # The head of a function within a function is executed by the outer one.
+                start = _first(inner) if function is not None else inner.body[0].lineno
+                lines = range(start, _last(inner) + 1)
                 return _Place(lines, frozenset({inner.name}), lines, at_import=function is None)
             function = inner
         if isinstance(inner, ast.ClassDef):

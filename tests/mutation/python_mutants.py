@@ -25,7 +25,9 @@ _LOGGERS = m.Name("log") | m.Name("logger")
 _ALIAS = m.Assign(value=m.Subscript() | m.BinaryOperation(operator=m.BitOr())) | m.Assign(
     value=m.Call(func=m.Name("TypeVar"))
 )
-_FIELD_NAME = re.compile(r"""b?["']([A-Z][A-Za-z]*(-[A-Z][a-z]+)+|[Aa]uthorization)["']$""")
+_FIELD_NAME = re.compile(
+    r"""b?["']([A-Z][A-Za-z]*(-[A-Z][a-z]+)+|[Aa]uthorization|Accept|Allow|Connection|Link|Location)["']$"""
+)
 _LAYOUT = re.compile(r"[\s()]")
 _LOG_CALL = m.Call(func=m.Attribute(value=_LOGGERS))
 # They read or change no state; a mutant of theirs is one of its own arguments.

@@ -128,6 +128,17 @@ def test_the_head_of_a_function(project: Path) -> None:
     assert set(chosen(project, 7)) == {"large", "slow", "small[1]", "small[2]"}
 
 
+def test_the_head_of_a_function_within_a_function(project: Path) -> None:
+    """Those that execute the outer one, which decorates it: also when nothing calls the inner one."""
+    path = "service_kit/routes.py"
+    text = "def install(app):\n    @app.get('/')\n    def front():\n        return 1\n"
+    (project / path).write_text(text, encoding="utf-8")
+    net = Net()
+    net.add({"tests": {f"{FILE}::test_a": {**entry(0.1), "lines": {path: [2, 3]}}}})
+    assert len(Choice(project, net).tests(Mutant(PYTHON, path, "install.front", 2, "test"))) == 1
+    assert Choice(project, net).tests(Mutant(PYTHON, path, "install.front", 4, "test")) == []
+
+
 def test_a_field_that_only_tests_use(project: Path) -> None:
     """Those whose file mentions it."""
     assert len(chosen(project, 14)) == 4

@@ -17,7 +17,7 @@ from order_service.outcomes import (
     Refused,
     Unknown,
 )
-from order_service.wire import Delivery, Status
+from order_service.wire import Attempt, Delivery, Status
 from tests.evidence import seen
 from tests.order_service.replica import (
     DECLINED,
@@ -177,6 +177,57 @@ async def test_a_decline_that_names_no_order(replica: Replica, reason: Refused, 
     assert order is not None
     assert (order.status, order.answer) == (Status.FAILED, {"type": KEY_OF_ANOTHER})
     assert len(replica.peers.sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "doubtful"),
+    [
+        (["unknown"], False),
+        (["refused", "unknown"], False),
+        (["unknown", "refused"], True),
+        (["refused", "unknown", "refused"], True),
+        (["refused", "refused"], False),
+    ],
+    ids=str,
+)
+async def test_whether_an_earlier_attempt_may_be_executed(
+    replica: Replica, outcomes: list[str], doubtful: bool
+) -> None:
+    """When any before the latest one had no answer."""
+    attempts = Attempts(await replica.recorded(), replica.context)
+    for number, outcome in enumerate(outcomes, 1):
+        attempts.sent.append(
+            Attempt(
+                attempt=number,
+                sequence_key=1,
+                retry=number > 1,
+                outcome=outcome,
+                caller_saw="",
+                seconds=0.0,
+            )
+        )
+    assert attempts.an_earlier_one_may_be_executed() is doubtful
+
+
+async def test_attempts_are_counted(replica: Replica) -> None:
+    """By their outcome, and by whether they were retries."""
+    attempts = Attempts(await replica.recorded(), replica.context)
+    replica.peers.charges = [LOST, LOST]
+    await attempts.send(1, 1, retry=False)
+    for attempt in (2, 3):
+        await attempts.send(attempt, 1, retry=True)
+    registry = replica.context.metrics.registry
+    counted = {
+        (sample.labels["outcome"], sample.labels["retry"]): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "order_attempts_total"
+    }
+    assert counted == {
+        ("unknown", "no"): 1.0,
+        ("unknown", "yes"): 1.0,
+        ("acknowledged", "yes"): 1.0,
+    }
 
 
 async def test_a_voiding_that_settles_nothing(replica: Replica) -> None:

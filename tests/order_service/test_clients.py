@@ -83,6 +83,7 @@ async def test_the_order_of_another_client(clients: httpx.AsyncClient) -> None:
         others = await clients.request(method, path.format(order_id), headers=bearer(KIOSK))
         absent = await clients.request(method, path.format(NOWHERE), headers=bearer(KIOSK))
         assert others.status_code == absent.status_code == 404
+        assert absent.json()["detail"].startswith("There is no order ")
         assert others.text.replace(order_id, str(NOWHERE)) == absent.text
     mine = await clients.get(f"/orders/{order_id}", headers=bearer(SHOP))
     assert (mine.status_code, mine.json()["status"]) == (200, "billed")

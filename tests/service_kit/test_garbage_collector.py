@@ -47,8 +47,7 @@ async def test_each_service_spares_its_program(
     """Once, when it begins to serve."""
     spared: list[str] = []
     monkeypatch.setattr(garbage_collector, "spare_the_program", lambda: spared.append(service))
-    create, _ = SERVICES[service]
-    app = create()
+    app = SERVICES[service]()
     assert spared == []
     async with app.router.lifespan_context(app):
         assert spared == [service]

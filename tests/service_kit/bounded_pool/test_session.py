@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service_kit.bounded_pool import DatabaseTrouble, SessionRefused
+from service_kit.bounded_pool import DatabaseTrouble, SessionRefused, session
+from service_kit.bounded_pool.errors import ONLY_READS
 from tests import pgbouncer
 from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
 
@@ -101,6 +103,44 @@ async def test_a_new_session_that_can_only_read(
                     pass
         async with pool.connection() as connection:
             await connection.execute("INSERT INTO billing.clients (client) VALUES ('c')")
+
+
+async def test_a_session_that_is_not_what_it_was(database: Any) -> None:
+    """It is refused, and the sentence says what has changed: a setting, its process, or that it can only read now."""
+    connection = await asyncpg.connect(database.billing)
+    try:
+        prepared = await session.prepare(connection, {"lock_timeout": "5000"})
+        await session.verify(connection, prepared)
+        for changed, said in (
+            ("SET lock_timeout = '4s'", "does not keep lock_timeout between two transactions"),
+            ("SET lock_timeout = '5s'; SET default_transaction_read_only = on", ONLY_READS),
+        ):
+            await connection.execute(changed)
+            with pytest.raises(SessionRefused, match=said):
+                await session.verify(connection, prepared)
+        other = replace(prepared, backend_pid=prepared.backend_pid + 1)
+        with pytest.raises(SessionRefused, match="does not keep its process in Postgres between"):
+            await session.verify(connection, other)
+    finally:
+        await connection.close()
+
+
+async def test_a_pooler_is_looked_for_once(
+    open_pool: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first connection of a pool: it costs another one."""
+    looked: list[Any] = []
+    verify_apart = session.verify_apart
+
+    async def counted(*arguments: Any) -> None:
+        looked.append(arguments)
+        await verify_apart(*arguments)
+
+    monkeypatch.setattr(session, "verify_apart", counted)
+    async with open_pool() as pool, AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(pool.connection())
+    assert len(looked) == 1
 
 
 @pgbouncer.needed

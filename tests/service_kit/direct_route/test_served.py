@@ -7,9 +7,10 @@ import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_kit.direct_route import DirectRoute, application, served
+from service_kit.direct_route.served import HeadAsGet
 
 
 class Spilt(Exception):
@@ -151,3 +152,28 @@ async def test_a_head_is_a_get_without_its_body() -> None:
 async def test_a_slash_too_many_is_not_found() -> None:
     """A redirect would lead to whatever host the caller has named."""
     assert (await answer(direct(), "GET", "/tea/"))[0] == 404
+
+
+@pytest.mark.parametrize(("method", "body"), [("HEAD", b""), ("GET", b"tea")])
+async def test_what_is_sent_to_a_head(method: str, body: bytes) -> None:
+    """The application is asked as for a GET, and each byte of its body is left out; a server would send it otherwise."""
+    asked: list[str] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        asked.append(scope["method"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"tea"})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await HeadAsGet(app)({"type": "http", "method": method}, receive, send)
+    assert asked == ["GET"]
+    assert sent == [
+        {"type": "http.response.start", "status": 200, "headers": []},
+        {"type": "http.response.body", "body": body},
+    ]

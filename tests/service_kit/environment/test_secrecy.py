@@ -180,3 +180,12 @@ def test_the_address_of_a_peer_holds_no_secret(
     with pytest.raises(SystemExit):
         environment.read(order_service.settings.Settings)
     assert capsys.readouterr().err.startswith(f"{variable}: ")
+
+
+@pytest.mark.parametrize(("times", "public"), [(1, True), (2, True), (3, True), (4, False)])
+def test_a_secret_that_is_encoded_often(times: int, public: bool) -> None:
+    """Three times at most: what is encoded more often reaches Postgres as another password."""
+    secret = "development-only-x"
+    for _ in range(times):
+        secret = secret.replace("%", "%25").replace("-", "%2D")
+    assert secrecy._is_public(secret) is public

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from service_kit.bounded_pool import DatabaseTrouble, LockWaitTooLong
-from service_kit.group_commit import Alone, Bounds, Group, Later, Queue, QueueFull, usual_bounds
+from service_kit.group_commit import (
+    Alone,
+    Bounds,
+    Group,
+    Later,
+    Queue,
+    QueueFull,
+    Waiting,
+    usual_bounds,
+)
 
 
 class Table:
@@ -267,3 +276,21 @@ def test_the_usual_bounds() -> None:
     """The last item of a full queue has its turn even when each group needs all its time."""
     bounds = usual_bounds(under_way_max=2, deadline_s=3.0)
     assert bounds.wait_s >= 3.0 * bounds.queue_max / bounds.size_max
+
+
+async def test_when_the_next_item_is_due() -> None:
+    """Those that have waited too long fail, and the queue says since when the next one waits."""
+    queue: Queue[int, int] = Queue()
+    loop = asyncio.get_running_loop()
+    callers: list[Waiting[int, int]] = []
+    for number in (1, 2, 3):
+        callers.append(Waiting(number, loop.create_future(), float(number)))
+        queue.add(callers[-1])
+    assert queue.expire(1.0) == 2.0
+    assert [each.result.done() for each in callers] == [True, False, False]
+    with pytest.raises(QueueFull, match="The write did not begin in time"):
+        await callers[0].result
+    assert queue.expire(3.0) is None
+    assert len(queue) == 0
+    for each in callers[1:]:
+        assert isinstance(each.result.exception(), QueueFull)

@@ -89,6 +89,7 @@ async def test_a_head_is_refused(status: int, data: bytes, after_another: bool) 
         assert refusal.fields["connection"] == "close"
         assert refusal.json["status"] == status
         assert refusal.json["type"].startswith("/problems/")
+        assert refusal.json["detail"].endswith(".")
         assert connection.transport.ended
         assert connection.echo.begun == len(before)
 

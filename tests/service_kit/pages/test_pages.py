@@ -1,5 +1,7 @@
 """The pages that each service shows to a browser: complete without the internet, closed by their policy, in no document."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -107,6 +109,54 @@ async def test_the_policy_of_each_page(create: Create) -> None:
                 assert directives[name] == "'none'"
             sources = " ".join(directives.values()).split()
             assert all(re.fullmatch(r"'none'|'self'|data:|'sha256-[\w+/=]+'", s) for s in sources)
+
+
+def directives_of(page: httpx.Response) -> dict[str, str]:
+    policy = page.headers["Content-Security-Policy"]
+    return dict(each.split(" ", 1) for each in policy.split("; "))
+
+
+@SERVICE
+async def test_what_a_page_may_load(create: Create) -> None:
+    """Its own style sheet, which is named by what it contains; the page of operations also its files and the document."""
+    nothing = dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
+    async with client(create()) as asking:
+        for path in ("/", "/problems/", "/problems/validation"):
+            page = await get(asking, path)
+            (style,) = re.findall("<style>(.*?)</style>", page.text, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+            allowed = {"img-src": "data:", "style-src": f"'sha256-{digest}'"}
+            assert directives_of(page) == {**nothing, **allowed}
+            assert page.headers["Referrer-Policy"] == "no-referrer"
+            assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert directives_of(await get(asking, "/docs")) == {
+            **nothing,
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self' data:",
+            "connect-src": "'self'",
+        }
+
+
+@SERVICE
+async def test_the_heading_of_a_page(create: Create) -> None:
+    """It is the title, too: what the list holds, or what the problem is."""
+    async with client(create()) as asking:
+        for path, title in (
+            ("/problems/", "Problems"),
+            ("/problems/validation", "The request does not have the documented form"),
+        ):
+            page = (await get(asking, path)).text
+            assert f"<title>{title}</title>" in page
+            assert f"<h1>{title}</h1>" in page
+
+
+@SERVICE
+async def test_how_long_a_file_is_kept(create: Create) -> None:
+    """An hour: it changes with a release only."""
+    async with client(create()) as asking:
+        for path in FILES:
+            assert (await get(asking, path)).headers["Cache-Control"] == "max-age=3600"
 
 
 @SERVICE

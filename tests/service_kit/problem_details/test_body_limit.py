@@ -43,6 +43,9 @@ async def test_an_announced_length(length: bytes, status: int) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         response = await client.post("/", content=b"abc", headers=[(b"content-length", length)])
     assert response.status_code == status
+    if status == 413:
+        assert response.json()["detail"] == "The limit is 10 bytes."
+        assert response.headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize("more", [[], [(b"content-length", b"3")], [(b"content-length", b"x")]])

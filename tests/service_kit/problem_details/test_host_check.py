@@ -94,6 +94,7 @@ async def test_a_foreign_name(app: FastAPI, host: str, path: str) -> None:
     assert response.status_code == 421
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json()["type"] == "/problems/host-unknown"
+    assert response.json()["detail"] == "The Host header names another service."
     assert response.headers["Connection"] == "close"
 
 
@@ -170,6 +171,8 @@ async def test_a_page_of_another_origin(app: FastAPI, method: str, headers: dict
         response = await asking.request(method, "/", headers=named)
     assert response.status_code == 403
     assert response.json()["type"] == "/problems/origin-foreign"
+    assert response.json()["detail"] == "The request comes from a page of another origin."
+    assert response.headers["Connection"] == "close"
 
 
 async def test_two_origins(app: FastAPI) -> None:

@@ -56,26 +56,28 @@ async def tea() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "slug"),
+    ("method", "path", "status", "slug", "detail"),
     [
-        ("GET", "/nothing", 404, "not-found"),
-        ("GET", "/problems/nothing", 404, "not-found"),
-        ("DELETE", "/cups", 405, "method-not-allowed"),
-        ("POST", "/cups", 422, "validation"),
-        ("GET", "/spilt", 409, "tea-spilt"),
-        ("GET", "/defect", 500, "internal"),
-        ("GET", "/http/400", 400, "body-unreadable"),
-        ("GET", "/http/415", 415, "media-type-unsupported"),
+        ("GET", "/nothing", 404, "not-found", "Not Found"),
+        ("GET", "/problems/nothing", 404, "not-found", "There is no problem type of this name."),
+        ("DELETE", "/cups", 405, "method-not-allowed", "Method Not Allowed"),
+        ("POST", "/cups", 422, "validation", "Not as documented: body."),
+        ("GET", "/spilt", 409, "tea-spilt", "gone"),
+        ("GET", "/defect", 500, "internal", "The service failed; its log has the reason."),
+        ("GET", "/http/400", 400, "body-unreadable", "as it is"),
+        ("GET", "/http/415", 415, "media-type-unsupported", "as it is"),
+        ("GET", "/http/418", 500, "internal", "as it is"),
     ],
 )
 async def test_every_error_is_a_problem_with_a_page(
-    tea: httpx.AsyncClient, method: str, path: str, status: int, slug: str
+    tea: httpx.AsyncClient, method: str, path: str, status: int, slug: str, detail: str
 ) -> None:
-    """Its status is the one that it says, and its type opens."""
+    """Its status is the one that it says, its type opens, and a sentence says what was wrong."""
     response = await tea.request(method, path)
     assert response.status_code == response.json()["status"] == status
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json()["type"] == f"/problems/{slug}"
+    assert response.json()["detail"] == detail
     page = await tea.get(response.json()["type"])
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert (await tea.get("/problems/")).text.count(f'href="{slug}"') == 1
@@ -93,6 +95,14 @@ async def test_input_is_not_repeated(tea: httpx.AsyncClient) -> None:
     response = await tea.post("/cups", json={"strength": "my password"})
     assert response.json()["errors"][0]["field"] == "body.strength"
     assert "password" not in response.text
+
+
+async def test_a_body_that_is_no_json(tea: httpx.AsyncClient) -> None:
+    """The answer says so, and names no field."""
+    headers = {"Content-Type": "application/json"}
+    response = await tea.post("/cups", content=b"{", headers=headers)
+    assert response.json()["detail"] == "The body is not valid JSON."
+    assert response.json()["errors"] == []
 
 
 async def test_very_many_errors() -> None:

@@ -51,6 +51,22 @@ def test_hidden_characters(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("a\u202eb", "text_hidden", "The character U+202E is not allowed in text"),
+        ("a\nb", "text_hidden", "The character U+000A is not allowed in text"),
+        ("a\u2800b", "text_hidden", "Characters that are always blank are not allowed in text"),
+        ("   ", "text_blank", "Text needs a visible character"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, kind: str, said: str) -> None:
+    """The character is named, because nobody sees it."""
+    with pytest.raises(ValidationError) as refused:
+        TEXT.validate_python(text)
+    assert [(each["type"], each["msg"]) for each in refused.value.errors()] == [(kind, said)]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "book",

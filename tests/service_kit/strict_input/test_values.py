@@ -45,3 +45,22 @@ def test_another_spelling_of_a_uuid(text: str) -> None:
     """Python's UUID reads the same value in most of them."""
     with pytest.raises(ValidationError):
         UUIDS.validate_python(text)
+
+
+def test_what_is_wrong_is_said() -> None:
+    """How the value is written, as the caller of a service reads it."""
+    with pytest.raises(ValidationError) as integer:
+        INTEGER.validate_python("007")
+    with pytest.raises(ValidationError) as uuid:
+        UUIDS.validate_python("x")
+    errors = (*integer.value.errors(), *uuid.value.errors())
+    assert [(each["type"], each["msg"]) for each in errors] == [
+        (
+            "integer_spelling",
+            "Must be a decimal integer of at most 15 digits, without sign or leading zeros",
+        ),
+        (
+            "uuid_spelling",
+            "Must be a UUID in lower case with hyphens, as RFC 9562 writes it",
+        ),
+    ]

@@ -62,3 +62,20 @@ def test_a_field_that_is_too_long() -> None:
     for lines in (["1" + ";a" * 1000], ["1"] + [";a"] * 1000):
         with pytest.raises(MalformedItem, match="longer than 1024"):
             item(lines)
+
+
+def test_the_longest_field() -> None:
+    """To the character, parameters included."""
+    longest = "1" + ";a" * 511
+    assert item([longest + " "]) == 1
+    with pytest.raises(MalformedItem):
+        item([longest + "  "])
+
+
+def test_what_is_wrong_is_said() -> None:
+    """In the parser's own words."""
+    with pytest.raises(http_sf.StructuredFieldError) as parsers:
+        http_sf.parse(b"'x'", tltype="item")
+    with pytest.raises(MalformedItem) as ours:
+        item(["'x'"])
+    assert str(ours.value) == str(parsers.value) != ""

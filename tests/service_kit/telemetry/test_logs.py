@@ -1,6 +1,7 @@
 """Lines of the log, and the trace that each one carries."""
 
 import json
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
+from service_kit.telemetry import configure_logs
 from stack.schema import PROJECT
 from tests.architecture.contracts import SERVICES
 
@@ -99,8 +101,25 @@ def test_a_line_is_ascii_whatever_its_values_are() -> None:
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_a_service_names_itself(service: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Lines of all services end in one place: an operator finds those of one by its name."""
-    create, _ = SERVICES[service]
-    create()
+    SERVICES[service]()
     structlog.get_logger().info("created")
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["event"], line["service"]) == ("created", service)
+
+
+@pytest.mark.parametrize(("level", "shown"), [({}, 1), ({"level": "DEBUG"}, 2)])
+def test_what_is_shown(
+    level: dict[str, str], shown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From `info` on, if nothing else is asked for; of the HTTP clients' own lines only the warnings."""
+    configure_logs("s", **level)
+    structlog.get_logger().debug("ours")
+    structlog.get_logger().info("ours")
+    for name in ("httpx", "httpcore", "another"):
+        logging.getLogger(name).info("theirs")
+        logging.getLogger(name).warning("their warning")
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events.count("ours") == shown
+    assert events.count("theirs") == 1
+    assert events.count("their warning") == 3
+    configure_logs("s")
