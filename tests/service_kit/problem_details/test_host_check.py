@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service_kit.problem_details import HostCheck, ProblemCatalogue, install
+from service_kit.problem_details import HostCheck, ProblemCatalogue, host_check, install
 
 PUBLIC = "https://shop.example"
 
@@ -225,3 +225,8 @@ async def test_a_link_from_another_page(app: FastAPI, method: str) -> None:
     """Reading changes nothing, and without CORS the page sees nothing of the answer."""
     foreign = {"origin": "http://evil.example", "sec_fetch_site": "cross-site"}
     assert await status(app, method, **foreign) == 200
+
+
+def test_how_many_names_are_kept() -> None:
+    """A caller that makes up names fills no memory."""
+    assert host_check._authority.cache_info().maxsize == 256
