@@ -122,8 +122,10 @@ class Choice:
     def _using(self, names: frozenset[str], of: str = "") -> set[str]:
         """The tests that execute a function of the products in whose text one of the names stands; `of` is where they are bound."""
         found: set[str] = set()
+        private = all(name.startswith("_") for name in names)
         for path, functions in self._functions.items():
-            if path != of and (path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES)):
+            alone = path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES) or private
+            if of and path != of and alone:
                 continue
             for lines, words in functions:
                 if names & words:
