@@ -195,3 +195,16 @@ async def test_a_confirmation_with_a_warning(open_pool: Open) -> None:
         assert missing is not None
         assert "it may not be replicated" in missing
         assert await pool.missing(nothing, nothing) is None
+
+
+async def test_a_confirmation_leaves_its_connection_as_it_was(open_pool: Open) -> None:
+    """Each one listens for warnings alone, however many there were before on the connection that is kept."""
+    listeners: list[int] = []
+
+    async def counted(connection: Any) -> None:
+        listeners.append(len(connection._log_listeners))
+
+    async with open_pool() as pool:
+        for _ in range(3):
+            assert await pool.missing(nothing, counted) is None
+    assert listeners == [1, 1, 1]
