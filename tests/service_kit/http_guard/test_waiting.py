@@ -131,6 +131,8 @@ async def test_so_many_requests_at_a_time() -> None:
     connection.echo.go.set()
     for _ in range(110):
         await connection.turn()
+        # Nothing more is read while anything is left over.
+        assert connection.transport.paused or not connection.protocol._unparsed
     answers = await connection.answers()
     assert [answer.json["query"] for answer in answers] == [*map(str, range(100)), ""]
     assert not connection.transport.paused
