@@ -73,7 +73,7 @@ def _file(name: str, media_type: str) -> Callable[[], Coroutine[Any, Any, FileRe
 def _front(app: FastAPI) -> str:
     """What the service is, its operations, and where to go from here."""
     operations = "".join(
-        f"<li><code>{method.upper()} {escape(path)}</code> {escape(operation.get('summary', ''))}</li>"
+        f"<li><code>{method.upper()} {escape(path)}</code> {escape(operation['summary'])}</li>"
         for path, item in app.openapi()["paths"].items()
         for method, operation in item.items()
         if "operation" not in operation.get("tags", ())

@@ -100,12 +100,10 @@ class HostCheck:
         The scheme is compared only for the public name: behind a proxy that ends TLS, the service does not know its own scheme.
         """
         origin = _origin(given.decode("latin-1")) if len(given) <= _AUTHORITY_LENGTH_MAX else None
-        if origin is None:
+        if origin is None or own is None:
             # Also `null`, which a sandboxed page or one that hides its origin sends.
             return False
         scheme, authority = origin
-        if own is None:
-            return False
         usual = _DEFAULT_PORTS[scheme]
         same = (authority.host, authority.port or usual) == (own.host, own.port or usual)
         return same or origin == self.public

@@ -92,9 +92,11 @@ class Choice:
         if place is None:
             return self._net.executing_file(path), nothing
         if not place.at_import:
-            imported = self._net.imported.get(path, set())
-            of_import = set() if imported.isdisjoint(place.lines) else self._pages
-            return self._net.executing(path, place.lines) | of_import, nothing
+            executing = self._net.executing(path, place.lines)
+            if self._net.imported.get(path, set()).isdisjoint(place.lines):
+                return executing, nothing
+            # A function that is called while its module is imported: what it returns is used elsewhere.
+            return executing | self._pages, self._net.executing_file(path)
         if place.function is not None:
             # Decorators and defaults: what the service says of itself may follow from them.
             return self._net.executing(path, place.function) | self._pages, nothing
@@ -120,8 +122,10 @@ class Choice:
     def _using(self, names: frozenset[str], of: str = "") -> set[str]:
         """The tests that execute a function of the products in whose text one of the names stands; `of` is where they are bound."""
         found: set[str] = set()
+        private = all(name.startswith("_") for name in names)
         for path, functions in self._functions.items():
-            if path != of and (path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES)):
+            alone = path.startswith(_EXAMPLES) or of.startswith(_EXAMPLES) or private
+            if of and path != of and alone:
                 continue
             for lines, words in functions:
                 if names & words:

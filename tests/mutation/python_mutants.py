@@ -28,6 +28,7 @@ _ALIAS = m.Assign(value=m.Subscript() | m.BinaryOperation(operator=m.BitOr())) |
 _FIELD_NAME = re.compile(
     r"""b?["']([A-Z][A-Za-z]*(-[A-Z][a-z]+)+|[Aa]uthorization|Accept|Allow|Connection|Link|Location)["']$"""
 )
+_CODEC_NAME = re.compile(r"""["'](ascii|latin-1|utf-8)["']$""", re.IGNORECASE)
 _LAYOUT = re.compile(r"[\s()]")
 _LOG_CALL = m.Call(func=m.Attribute(value=_LOGGERS))
 # They read or change no state; a mutant of theirs is one of its own arguments.
@@ -73,7 +74,7 @@ class _Visitor(cst.CSTVisitor):
         for kind, operator in mutation_operators:
             if isinstance(node, kind) and not _is_text_for_people(node):
                 for mutated in operator(node):
-                    if not _is_same_field(node, mutated):
+                    if not _is_same_name(node, mutated):
                         self._add(node, mutated, operator.__name__)
         if isinstance(node, cst.If | cst.While):
             for mutated in operator_condition(node):
@@ -136,11 +137,12 @@ def _is_text_for_people(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.SimpleString) and " " in node.value
 
 
-def _is_same_field(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
-    """A name of an HTTP field in capitals is the same name (RFC 9110, section 5.1)."""
+def _is_same_name(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
+    """In capitals, a name of an HTTP field is the same name (RFC 9110, section 5.1), and so is that of a codec."""
     if not isinstance(node, cst.SimpleString) or not isinstance(mutated, cst.SimpleString):
         return False
-    return bool(_FIELD_NAME.match(node.value)) and node.value.lower() == mutated.value.lower()
+    without_case = _FIELD_NAME.match(node.value) or _CODEC_NAME.match(node.value)
+    return bool(without_case) and node.value.lower() == mutated.value.lower()
 
 
 def python_mutants(path: str, source: str) -> Iterator[Mutant]:

@@ -112,6 +112,18 @@ def test_a_line_that_is_executed_at_import(project: Path) -> None:
         assert {test.file for test in found} == ({FILE, page} if imported else {FILE})
 
 
+def test_a_private_constant(project: Path) -> None:
+    """What has the same name in another module is something else."""
+    path, other = "service_kit/one.py", "service_kit/other.py"
+    for each in (path, other):
+        (project / each).write_text(SOURCE.replace("LIMIT", "_LIMIT"), encoding="utf-8")
+    net = Net()
+    tests = {name: {**entry(0.1), "lines": {name: [9]}} for name in (path, other)}
+    net.add({"tests": {f"{FILE}::{name}": each for name, each in tests.items()}})
+    found = Choice(project, net).tests(Mutant(PYTHON, path, "<module>", 3, "test"))
+    assert [test.id for test in found] == [f"{FILE}::{path}"]
+
+
 def test_a_test_that_only_imports_the_module(project: Path) -> None:
     """Its turn comes after all that execute a use of the constant."""
     net = Net()

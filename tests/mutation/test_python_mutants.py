@@ -112,8 +112,10 @@ def test_match() -> None:
     assert all(compile(each.source(source), "a.py", "exec") for each in gone)
 
 
-def test_the_name_of_an_http_field() -> None:
-    """In capitals it is the same name; another name is a mutant."""
+def test_a_name_without_regard_to_case() -> None:
+    """Of an HTTP field and of a codec: in capitals it is the same name; another name is a mutant."""
+    assert 'x = y.decode("LATIN-1")' not in added('x = y.decode("latin-1")\n')
+    assert 'x = y.decode("XXlatin-1XX")' in added('x = y.decode("latin-1")\n')
     www = added('HEADERS = {"WWW-Authenticate": "Bearer"}\n')
     assert not any("WWW-AUTHENTICATE" in line for line in www)
     found = added('HEADERS = {"Retry-After": "1"}\n')

@@ -18,6 +18,7 @@ class Node:
 
 spare_the_program()
 assert gc.get_freeze_count() > 1000, "the program is looked at again and again"
+assert gc.get_threshold()[0] == 10_000, "collections come at another pace"
 freed = []
 while not freed:
     node = Node()

@@ -297,3 +297,13 @@ async def test_a_call_that_finds_no_connection_ends_at_its_deadline(database: An
                 raise AssertionError("there is no connection")
     await raw.release(held)
     await pool.close()
+
+
+async def test_each_wait_for_a_connection_is_observed(open_pool: Open) -> None:
+    """In seconds, once for each use: an operator sees that a pool is too small."""
+    waits: list[float] = []
+    async with open_pool(observe_wait=waits.append) as pool:
+        for _ in range(3):
+            await backend_pid(pool)
+    assert len(waits) == 3
+    assert all(0 <= wait_s < 10 for wait_s in waits)

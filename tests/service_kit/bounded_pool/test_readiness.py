@@ -132,10 +132,10 @@ async def test_a_database_that_is_silent(open_pool: Open) -> None:
     """The question ends at its deadline, and the next one is asked anew."""
     accepted = []
 
-    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def saynothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.append(writer)
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    server = await asyncio.start_server(saynothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with (
         server,
@@ -182,3 +182,29 @@ async def test_a_defect_is_no_outage(open_pool: Open) -> None:
         with pytest.raises(KeyError):
             await pool.missing(broken)
         assert await pool.missing(prove) is None
+
+
+async def test_a_confirmation_with_a_warning(open_pool: Open) -> None:
+    """It confirms nothing: the server warns when a commit may not be replicated. The next one without a warning does."""
+
+    async def warned(connection: Any) -> None:
+        await connection.execute("DO $$ BEGIN RAISE WARNING 'it may not be replicated'; END $$")
+
+    async with open_pool() as pool:
+        missing = await pool.missing(nothing, warned)
+        assert missing is not None
+        assert "it may not be replicated" in missing
+        assert await pool.missing(nothing, nothing) is None
+
+
+async def test_a_confirmation_leaves_its_connection_as_it_was(open_pool: Open) -> None:
+    """Each one listens for warnings alone, however many there were before on the connection that is kept."""
+    listeners: list[int] = []
+
+    async def counted(connection: Any) -> None:
+        listeners.append(len(connection._log_listeners))
+
+    async with open_pool() as pool:
+        for _ in range(3):
+            assert await pool.missing(nothing, counted) is None
+    assert listeners == [1, 1, 1]

@@ -177,3 +177,9 @@ async def test_what_is_sent_to_a_head(method: str, body: bytes) -> None:
         {"type": "http.response.start", "status": 200, "headers": []},
         {"type": "http.response.body", "body": body},
     ]
+
+
+def test_nothing_is_measured_twice() -> None:
+    """The services have their own metrics, logs and traces; FastAPI's own would cost time in each request."""
+    settings: dict[str, Any] = dict(application(title="tea")._telemetry)
+    assert [settings[name] for name in ("tracing", "metrics", "logs")] == [False] * 3

@@ -246,8 +246,10 @@ async def test_draining() -> None:
     await table.group.drain()
     assert [task.done() for task in tasks] == [True] * 3
     assert await asyncio.gather(*tasks) == [-1, -2, -3]
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFull, match="This process is stopping"):
         await table.group.put(4)
+    # Nothing of it is called later.
+    assert table.group._expiry is None or table.group._expiry.cancelled()
 
 
 async def test_a_caller_that_gives_up() -> None:

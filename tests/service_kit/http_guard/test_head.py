@@ -1,7 +1,12 @@
 """A head has one meaning, or it is refused; and it is refused in the same way however it arrives."""
 
+from collections.abc import Callable
+
+import httptools
 import pytest
 
+from service_kit.http_guard.head import body_length, origin_form
+from service_kit.http_guard.refusals import NOT_IMPLEMENTED, REQUEST_MALFORMED, Refusal, Refused
 from tests.service_kit.http_guard.connection import Connection, cuts
 
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
@@ -33,6 +38,8 @@ MALFORMED: dict[str, bytes] = {
     + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked before another coding": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
     "a coding in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a vertical tab after a coding": POST + b"Transfer-Encoding: chunked\x0b\r\n\r\n0\r\n\r\n",
+    "a form feed after a coding": POST + b"Transfer-Encoding: chunked\x0c\r\n\r\n0\r\n\r\n",
     "a folded field": POST + b"A: b\r\n c\r\n\r\n",
     "a field that is folded at once": b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
     "a space before the colon": POST + b"A : b\r\n\r\n",
@@ -92,6 +99,74 @@ async def test_a_head_is_refused(status: int, data: bytes, after_another: bool) 
         assert refusal.json["detail"].endswith(".")
         assert connection.transport.ended
         assert connection.echo.begun == len(before)
+
+
+SAID = {
+    "no Host": "HTTP/1.1 requires one Host in each request.",
+    "two Hosts": "There is more than one host.",
+    "a Host that is none": "Host is not a host.",
+    "an absolute target with a zone": "Host is not a host.",
+    "a length of 5,000 zeros": "Content-Length is not a length.",
+    "a coding in HTTP/1.0": "HTTP/1.0 has no transfer coding.",
+    "a target of another scheme": "The target is not an HTTP URL.",
+    "a length with a sign": "Invalid character in Content-Length.",
+    "a long target": "It may have 8192 bytes.",
+    "a target without an end": "It may have 8192 bytes.",
+    "a large value": "It may have 16384 bytes.",
+    "a value without an end": "It may have 16384 bytes.",
+    "many fields": "It may have 100 fields.",
+    "many fields without an end": "It may have 100 fields.",
+    "an unknown method": "The method is not known.",
+    "CONNECT to a host": "CONNECT is not served.",
+    "another coding": "The only transfer coding is chunked.",
+    "HTTP/0.9 by name": "Use HTTP/1.1.",
+    "HTTP/2.0": "Use HTTP/1.1.",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), SAID.items())
+async def test_what_is_wrong_is_said(name: str, said: str) -> None:
+    """In one sentence, the guard's own or the parser's."""
+    connection = Connection()
+    await connection.receive(REFUSED[name][1])
+    (answer,) = await connection.answers()
+    assert answer.json["detail"] == said
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (
+            lambda: body_length({b"transfer-encoding": b"chunked", b"content-length": b"3"}),
+            "A body has a length or a transfer coding.",
+        ),
+        (lambda: origin_form(b"a b"), "The target is not a URL."),
+    ],
+)
+def test_what_another_parser_would_let_through(check: Callable[[], object], said: str) -> None:
+    """It is refused here, too: the guard does not rest on what its parser refuses today."""
+    with pytest.raises(Refused) as refused:
+        check()
+    assert (refused.value.refusal, refused.value.detail) == (REQUEST_MALFORMED, said)
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal", "said"),
+    [
+        (httptools.HttpParserInvalidMethodError, NOT_IMPLEMENTED, "The method is not known."),
+        (
+            httptools.HttpParserCallbackError,
+            REQUEST_MALFORMED,
+            "The head of the request is not valid.",
+        ),
+        (httptools.HttpParserError, REQUEST_MALFORMED, "It is odd."),
+    ],
+)
+async def test_an_error_of_the_parser(error: type[Exception], refusal: Refusal, said: str) -> None:
+    """It is refused in the parser's words, if they are about the request."""
+    with pytest.raises(Refused) as refused:
+        Connection().protocol._resolve(error("It is odd"), b"")
+    assert (refused.value.refusal, refused.value.detail) == (refusal, said)
 
 
 ACCEPTED: dict[str, tuple[bytes, dict[str, str]]] = {

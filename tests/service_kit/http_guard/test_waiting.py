@@ -119,7 +119,7 @@ async def test_the_last_of_an_answer_that_is_not_read() -> None:
     assert connection.transport.aborted
 
 
-async def test_so_many_requests_at_a_time() -> None:
+async def test_so_many_requests_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is not parsed and nothing more is read, until there are answers; then all are answered in their order."""
     connection = Connection()
     requests = [b"GET /wait?%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(100)]
@@ -128,11 +128,20 @@ async def test_so_many_requests_at_a_time() -> None:
     assert connection.transport.paused
     await connection.receive(GET)
     assert len(connection.protocol.pipeline) == 15
+    left_over: list[bytes] = []
+    resume_reading = connection.transport.resume_reading
+
+    def resumed() -> None:
+        left_over.append(connection.protocol._unparsed)
+        resume_reading()
+
+    monkeypatch.setattr(connection.transport, "resume_reading", resumed)
     connection.echo.go.set()
     for _ in range(110):
         await connection.turn()
     answers = await connection.answers()
     assert [answer.json["query"] for answer in answers] == [*map(str, range(100)), ""]
+    assert set(left_over) == {b""}
     assert not connection.transport.paused
 
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service_kit.problem_details import HostCheck, ProblemCatalogue, install
+from service_kit.problem_details import HostCheck, ProblemCatalogue, host_check, install
 
 PUBLIC = "https://shop.example"
 
@@ -119,13 +119,28 @@ async def test_an_address(app: FastAPI, host: str) -> None:
 )
 async def test_none_or_two(app: FastAPI, path: str, hosts: list[str], expected: int) -> None:
     """Two hosts are ambiguous and refused; without a host only a probe is answered."""
+    headers = [(b"host", host.encode()) for host in hosts]
+    assert await answered_with(app, "GET", path, headers) == expected
+
+
+async def test_an_origin_without_a_host(app: FastAPI) -> None:
+    """A probe that changes something for a page is refused, because no name of the service is known that the page could have."""
+    origin = [(b"origin", b"http://127.0.0.1:8001")]
+    assert await answered_with(app, "POST", "/probe", []) == 200
+    assert await answered_with(app, "POST", "/probe", origin) == 403
+
+
+async def answered_with(
+    app: FastAPI, method: str, path: str, headers: list[tuple[bytes, bytes]]
+) -> int:
+    """The status, without the Host that a client would add."""
     scope = {
         "type": "http",
-        "method": "GET",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"host", host.encode()) for host in hosts],
+        "headers": headers,
     }
     answered: list[int] = []
 
@@ -137,7 +152,8 @@ async def test_none_or_two(app: FastAPI, path: str, hosts: list[str], expected: 
             answered.append(int(str(message["status"])))
 
     await app(scope, receive, send)  # type: ignore[arg-type]
-    assert answered == [expected]
+    (status,) = answered
+    return status
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -209,3 +225,8 @@ async def test_a_link_from_another_page(app: FastAPI, method: str) -> None:
     """Reading changes nothing, and without CORS the page sees nothing of the answer."""
     foreign = {"origin": "http://evil.example", "sec_fetch_site": "cross-site"}
     assert await status(app, method, **foreign) == 200
+
+
+def test_how_many_names_are_kept() -> None:
+    """A caller that makes up names fills no memory."""
+    assert host_check._authority.cache_info().maxsize == 256
