@@ -35,7 +35,6 @@ SLOW = (
     "tests/judge/test_pytest_plugin.py",
     "tests/judge/test_services.py",
     "tests/migrations/",
-    "tests/mutation/test_equivalents.py::test_every_entry_has_a_mutant",
     "tests/mutation/test_play.py",
     "tests/service_kit/environment/test_secrecy.py",
     "tests/service_kit/environment/test_services_settings.py",
