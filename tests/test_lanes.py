@@ -33,7 +33,7 @@ def test_the_sample_has_the_bug_that_fewest_promises_catch() -> None:
     assert lanes.sample([many]) == [many]
 
 
-def test_who_shares_the_wrapped_stack() -> None:
+def test_modules_that_share_the_wrapped_stack() -> None:
     """Every module whose tests share it is played with a part of the catalogue, so that no further process starts one."""
     using = {
         str(path.relative_to(PROJECT))

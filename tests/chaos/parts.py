@@ -1,6 +1,6 @@
 """The catalogue in parts, so that several test processes play it at the same time, each on a stack of its own.
 
-Guarantee: whoever ends last judges what all of them have played, and nobody else does.
+Guarantee: the process that ends last judges what all of them have played, and no other does.
 """
 
 import pickle

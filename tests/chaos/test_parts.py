@@ -41,8 +41,8 @@ def test_every_scenario_is_in_one_part() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
-def test_who_is_last_has_the_shares_of_all(tmp_path: Path, order: tuple[int, ...]) -> None:
-    """Nobody else has them, and a scenario comes back as itself."""
+def test_the_last_process_has_the_shares_of_all(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """No other has them, and a scenario comes back as itself."""
     *first, last = order
     for part in first:
         assert Meeting(tmp_path / "parts", 3).hand_in(part, share(played(part))) is None
@@ -50,7 +50,7 @@ def test_who_is_last_has_the_shares_of_all(tmp_path: Path, order: tuple[int, ...
     assert shares is not None
     assert [each.played[0].scenario for each in shares] == UNANSWERED[:3]
     assert [each.beyond_repair for each in shares].count("no") == 1
-    # Somebody who ended at the same moment sees all shares as well.
+    # A process that ended at the same moment sees all shares as well.
     assert Meeting(tmp_path / "parts", 3).hand_in(first[0], NOTHING) is None
 
 

@@ -60,7 +60,7 @@ def test_hidden_characters(text: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said(text: str, kind: str, said: str) -> None:
-    """The character is named, because nobody sees it."""
+    """The character is named, because it cannot be seen."""
     with pytest.raises(ValidationError) as refused:
         TEXT.validate_python(text)
     assert [(each["type"], each["msg"]) for each in refused.value.errors()] == [(kind, said)]

@@ -1,4 +1,4 @@
-"""A URL has one spelling, and no part that nobody reads."""
+"""A URL has one spelling, and every part of it is read."""
 
 from typing import Any
 
