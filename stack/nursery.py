@@ -191,7 +191,13 @@ def main() -> None:
                 return
             for fd in fds:
                 os.close(fd)
-            line.send(json.dumps({"forked": pid}).encode())
+            _tell(line, forked=pid)
+
+
+def _tell(line: socket.socket, **what: int) -> None:
+    # When the other end is gone, the next reading of the line says so.
+    with suppress(ConnectionError):
+        line.send(json.dumps(what).encode())
 
 
 def _tell_ends(line: socket.socket) -> None:
@@ -201,7 +207,7 @@ def _tell_ends(line: socket.socket) -> None:
             if pid == 0:
                 return
             code = os.waitstatus_to_exitcode(status)
-            line.send(json.dumps({"ended": pid, "code": code}).encode())
+            _tell(line, ended=pid, code=code)
 
 
 def _settle(request: dict[str, Any], fds: list[int], nursery: int) -> None:

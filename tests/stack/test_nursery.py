@@ -209,3 +209,21 @@ async def test_a_nursery_is_killed_before_it_has_read_a_request(tmp_path: Path) 
         assert parent_of(again.pid) != its
     loop.set_exception_handler(None)
     assert troubles == []
+
+
+async def test_the_other_end_is_gone_before_a_process_is_forked() -> None:
+    """The nursery ends without a traceback: after Ctrl-C it would be the last that a person reads."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stack.nursery", str(theirs.fileno())),
+            cwd=PROJECT,
+            pass_fds=[theirs.fileno()],
+            stderr=asyncio.subprocess.PIPE,
+        )
+        request = {"words": ["this"], "fds": [], "environ": {}, "death_signal": signal.SIGKILL}
+        null = os.open(os.devnull, os.O_WRONLY)
+        socket.send_fds(ours, [json.dumps(request).encode()], [null])
+        os.close(null)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
