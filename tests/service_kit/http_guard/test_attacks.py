@@ -16,7 +16,7 @@ import pytest
 from tests.service_kit.http_guard.server import GUARDED, Server, running
 
 GROWTH_MAX_KIB = 40 * 1024
-# Of the service's own processor time: other work on the machine must not fail these tests, and may not hide a service that is busy.
+# Waits for a processor are not counted: other work on the machine must not fail these tests. A service that waits or computes is.
 HEALTH_MAX_S = 1.0
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -91,7 +91,7 @@ ATTACKS: dict[str, Attack] = {
 async def test_a_service_under_attack(
     service: Server, attack: Attack, peers: list[socket.socket]
 ) -> None:
-    """It holds less than 40 MiB more than before, and a probe costs it less than a second all the time."""
+    """It holds less than 40 MiB more than before, and a probe is answered within a second all the time."""
     await withstands(service, attack, peers)
 
 
@@ -129,7 +129,7 @@ LOOPS = {"uvloop": ("--loop", "uvloop"), "asyncio": ("--loop", "asyncio", "--bac
 async def test_few_descriptors(
     tmp_path: Path, peers: list[socket.socket], loop: tuple[str, ...], at_once: bool
 ) -> None:
-    """With `ulimit -n 256` and more half-sent heads than that, a probe costs less than a second."""
+    """With `ulimit -n 256` and more half-sent heads than that, a probe is answered within a second."""
     factory = "tests.service_kit.http_guard.echo:create"
     async with running(factory, tmp_path, options=(*GUARDED, *loop), descriptors=256) as server:
         pid = server.child.pid
