@@ -74,7 +74,10 @@ class Shop:
 
 
 class Sleepless:
-    """The module `asyncio`, in which a pause is a turn of the loop, and the hundredth one never ends."""
+    """The module `asyncio`, in which a pause is a turn of the loop, and the hundredth one of a length never ends.
+
+    The recovery pauses more often the slower the machine delivers, so its pauses may not use up those of a delivery.
+    """
 
     def __init__(self, pauses: list[float]) -> None:
         self._pauses = pauses
@@ -84,7 +87,8 @@ class Sleepless:
 
     async def _pause(self, seconds: float) -> None:
         self._pauses.append(seconds)
-        await (next_turn() if len(self._pauses) < 100 else asyncio.Event().wait())
+        last = self._pauses.count(seconds) == 100
+        await (asyncio.Event().wait() if last else next_turn())
 
 
 @asynccontextmanager

@@ -6,13 +6,38 @@ Guarantee: what a test sees in an answer is what came through the guard to the a
 import asyncio
 import json
 import os
+import time
+from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
+
+from tests.service_kit.http_guard import pace
 
 
 def create() -> "Echo":
     """The factory for uvicorn."""
     return Echo()
+
+
+def create_that_computes() -> "Echo":
+    """Another factory: an answer takes 1.3 seconds of a usual core, in which the loop does nothing else."""
+
+    async def compute() -> None:
+        pace.compute(1.3)
+
+    return Echo(compute)
+
+
+def create_that_waits() -> "Echo":
+    """Another factory: an answer waits for 1.3 seconds, in which the loop does nothing else, either."""
+
+    async def wait() -> None:
+        time.sleep(1.3)  # noqa: ASYNC251 - blocking the loop is the fault that is planted
+
+    return Echo(wait)
+
+
+async def _nothing() -> None: ...
 
 
 class Echo:
@@ -21,7 +46,8 @@ class Echo:
     `/early` answers before it has read its body, `/begun` begins its answer before and ends it after `/go` was asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], Awaitable[None]] = _nothing) -> None:
+        self.before = before
         self.go = asyncio.Event()
         self.complete = 0
         self.begun = 0
@@ -30,6 +56,7 @@ class Echo:
         if scope["type"] != "http":
             await _lifespan(receive, send)
             return
+        await self.before()
         self.begun += 1
         body = b""
         whole = scope["path"] in ("/early", "/begun")

@@ -17,6 +17,7 @@ from stack import ports
 from stack.processes import Child, Command
 from stack.schema import PROJECT
 from stack.waiting import until
+from tests.service_kit.http_guard import pace
 from tests.service_kit.http_guard.connection import Answer, parsed
 
 GUARDED = ("--http", "service_kit.http_guard:GuardedProtocol")
@@ -66,10 +67,12 @@ class Server:
             writer.close()
 
     async def health_s(self) -> float:
-        """How long a probe takes, its connection included, without what the tests compute meanwhile and without waits for a processor.
+        """How long a probe takes, its connection included: in seconds of a usual core, and without waits for one.
 
-        Never less than what the server computes meanwhile. Raises when there is no good answer, and `TimeoutError` after `_ANSWER_S`.
+        Other work on the machine makes a probe wait, and a core slower; neither is the server's doing. What the server computes,
+        and what else it waits for, is. Raises when there is no good answer, and `TimeoutError` after `_ANSWER_S`.
         """
+        slowness = pace.slowness()
         begun_s = time.monotonic()
         before = [_scheduled(pid) for pid in (self.child.pid, os.getpid())]
         (answer,) = await self.ask(HEALTHZ)
@@ -78,7 +81,9 @@ class Server:
         computed_s = after[0][0] - before[0][0]
         # The attack is sent from here, too. What overlaps is taken away twice.
         others_s = after[0][1] - before[0][1] + sum(after[1]) - sum(before[1])
-        return max(computed_s, time.monotonic() - begun_s - others_s)
+        waited_s = time.monotonic() - begun_s - others_s - computed_s
+        slowness = (slowness + pace.slowness()) / 2
+        return max(0, waited_s) + computed_s / slowness
 
     async def connect(self) -> socket.socket:
         """A socket that neither reads nor blocks."""

@@ -16,7 +16,6 @@ import pytest
 from tests.service_kit.http_guard.server import GUARDED, Server, running
 
 GROWTH_MAX_KIB = 40 * 1024
-# Waits for a processor are not counted: other work on the machine must not fail these tests. A service that waits or computes is.
 HEALTH_MAX_S = 1.0
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -100,6 +99,17 @@ async def test_large_answers_that_are_not_read(tmp_path: Path, peers: list[socke
     large = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     async with running("tests.service_kit.http_guard.echo:create", tmp_path) as server:
         await withstands(server, many(large, 400), peers)
+
+
+@pytest.mark.parametrize("fault", ["computes", "waits"])
+async def test_a_slow_answer_is_noticed(
+    tmp_path: Path, peers: list[socket.socket], fault: str
+) -> None:
+    """The negative control of what a probe takes."""
+    factory = f"tests.service_kit.http_guard.echo:create_that_{fault}"
+    async with running(factory, tmp_path) as server:
+        with pytest.raises(AssertionError, match="< 1.0"):
+            await withstands(server, one(GET), peers)
 
 
 async def withstands(service: Server, attack: Attack, peers: list[socket.socket]) -> None:
