@@ -37,7 +37,7 @@ class GroupedWrites:
         self._owner = owner
         self._lease_s = lease_s
         self._window_max = window_max
-        self._recording = Group(self._record, bounds)
+        self._recording = Group(self._record, bounds, alone=self._record_when_free)
         self._beginning = Group(self._begin, bounds, alone=self._begin_when_free)
         self._settling = Group(self._settle, bounds, alone=self._settle_when_free)
         self._fates = Group(self._record_fates, bounds, alone=self._record_fate_when_free)
@@ -65,9 +65,22 @@ class GroupedWrites:
 
     async def _record(self, recordings: Sequence[Recording]) -> list[PendingOrder | Exception]:
         async with self._pool.connection() as connection:
-            return await recording.record_all(
-                connection, recordings, self._owner, self._lease_s, self._window_max
-            )
+            return await self._recorded(connection, recordings)
+
+    async def _record_when_free(self, new: Recording) -> PendingOrder:
+        async with self._pool.transaction() as connection:
+            await recording.wait_for_others(connection)
+            (result,) = await self._recorded(connection, [new])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _recorded(
+        self, connection: Connection, recordings: Sequence[Recording]
+    ) -> list[PendingOrder | Exception]:
+        return await recording.record_all(
+            connection, recordings, self._owner, self._lease_s, self._window_max
+        )
 
     async def _begin(self, beginnings: Sequence[Beginning]) -> list[Exception | None]:
         async with self._pool.connection() as connection:

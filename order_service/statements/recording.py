@@ -29,8 +29,8 @@ async def record_all(
     """Commits all orders with their keys and first attempts: the order of arrival is the order of their keys.
 
     For each one the order, `WindowFull` or `CustomerKeyTaken`. The counter row is locked from here to the commit, so keys
-    become visible in their order; the statement is alone in its transaction to keep that time short. When another
-    replica records the same customer's key at this moment, the unique constraint fails the statement; repeated, it finds the key.
+    become visible in their order; the statement is alone in its transaction to keep that time short. When the same customer's
+    key is recorded elsewhere at this moment, or twice here, the unique constraint fails it: see `wait_for_others`.
 
     OFFSET 0 keeps the client out of the search for a key. Else the index that lists a client's orders would serve it, too: a
     plan made while the table was empty would read all orders of the client for each new one.
@@ -94,6 +94,11 @@ async def record_all(
         [each.client for each in recordings],
     )
     return [_recorded(each, row) for each, row in zip(recordings, rows, strict=True)]
+
+
+async def wait_for_others(connection: Connection) -> None:
+    """Ends when no other transaction records an order; none does until this one ends. Statements after it see all that is recorded."""
+    await connection.execute("SELECT FROM orders.sequence_counter FOR UPDATE")
 
 
 def _recorded(recording: Recording, row: asyncpg.Record) -> PendingOrder | Exception:

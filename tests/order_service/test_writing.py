@@ -182,6 +182,34 @@ async def test_a_customers_key_that_another_replica_is_recording(
     assert [row["sequence_key"] for row in keys] == list(range(1, 2 + others))
 
 
+async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
+    writes: GroupedWrites, owner: Any, database: Any
+) -> None:
+    """A group fails at the key of one replica; the order of it that is then written alone meets another replica's. It is refused, no defect."""
+    second = await asyncpg.connect(database.owner)
+    of_first, of_second = owner.transaction(), second.transaction()
+    await of_first.start()
+    await recording.record_all(owner, [order(100, "first")], uuid4(), 10.0, WINDOW)
+    results = asyncio.create_task(record(writes, order(1, "first"), order(2, "second")))
+    await seen(lambda: owner.fetchval(WAITING), "the group waits for the first replica")
+    await of_second.start()
+    other = recording.record_all(second, [order(200, "second")], uuid4(), 10.0, WINDOW)
+    recorded_there = asyncio.create_task(other)
+
+    async def waits_behind() -> bool:
+        return int(await owner.fetchval(WAITING)) == 2
+
+    await seen(waits_behind, "the second replica waits behind the group")
+    await of_first.commit()
+    await recorded_there
+    await seen(waits_behind, "both orders wait for the second replica")
+    await of_second.commit()
+    assert [type(each) for each in await results] == [CustomerKeyTaken] * 2
+    keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
+    assert [row["sequence_key"] for row in keys] == [1, 2]
+    await second.close()
+
+
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
     """Each key names one order, the counter has no gaps, and no transaction deadlocks."""
     async with opened(database.order) as one, opened(database.order) as two:
