@@ -8,6 +8,7 @@ import httpx
 
 from stack.postgres import PostgresCluster
 from tests.evidence import seen
+from tests.shut_out import shut_out
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
@@ -46,12 +47,7 @@ async def test_no_database_at_all(
     database: Any, billing: httpx.AsyncClient, charge: Charge
 ) -> None:
     """503 with Retry-After for everything that needs it; the process itself stays healthy."""
-    owner = await asyncpg.connect(database.owner)
-    await owner.execute("ALTER ROLE billing_service CONNECTION LIMIT 0")
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'billing_service'"
-    )
-    try:
+    async with shut_out(database.owner, "billing_service"):
         await charge(1)
         response = await charge(1)
         assert response.status_code == 503
@@ -59,7 +55,4 @@ async def test_no_database_at_all(
         assert int(response.headers["Retry-After"]) >= 1
         assert (await billing.get("/readyz")).status_code == 503
         assert (await billing.get("/healthz")).status_code == 200
-    finally:
-        await owner.execute("ALTER ROLE billing_service CONNECTION LIMIT -1")
-        await owner.close()
     assert (await charge(1)).status_code == 201

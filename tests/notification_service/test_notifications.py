@@ -21,6 +21,7 @@ from notification_service.wire import Notification as NotificationBody
 from service_kit.bounded_pool import Connection
 from stack.postgres import PostgresCluster
 from stack.waiting import until
+from tests.shut_out import shut_out
 from tests.silent_standby import silent_standby
 
 TOKEN = "token-of-order_service"
@@ -106,17 +107,11 @@ async def test_its_database_is_away(database: Any, notifications: httpx.AsyncCli
     """503 for requests that need it; 202 is never sent for a notification that is not stored."""
     owner = await asyncpg.connect(database.owner)
     await owner.execute("ALTER TABLE notifications.arrivals RENAME TO elsewhere")
-    await owner.execute("ALTER ROLE notification_service CONNECTION LIMIT 0")
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'notification_service'"
-    )
-    try:
+    async with shut_out(database.owner, "notification_service"):
         assert (await notifications.post("/notifications", json=GOOD)).status_code == 503
         assert (await notifications.get("/readyz")).status_code == 503
-    finally:
-        await owner.execute("ALTER ROLE notification_service CONNECTION LIMIT -1")
-        await owner.execute("ALTER TABLE notifications.elsewhere RENAME TO arrivals")
-        await owner.close()
+    await owner.execute("ALTER TABLE notifications.elsewhere RENAME TO arrivals")
+    await owner.close()
     assert (await notifications.post("/notifications", json=GOOD)).status_code == 202
     assert len(await listed(notifications)) == 1
 

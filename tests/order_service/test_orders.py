@@ -22,6 +22,7 @@ from order_service.wire import NewOrder, Status, without_balance
 from order_service.writing import GroupedWrites
 from tests.evidence import seen
 from tests.order_service.conftest import OPENING_CENTS, Network, Shop
+from tests.shut_out import shut_out
 
 
 async def settled(shop: Shop, order_id: str, *, notified: bool = True) -> dict[str, Any]:
@@ -527,42 +528,26 @@ async def test_settling_happens_once(shop: Shop, database: Any) -> None:
 
 async def test_the_database_of_orders_is_away(shop: Shop, database: Any) -> None:
     """503 with Retry-After; nothing is sent for an order that is not recorded."""
-    owner = await asyncpg.connect(database.owner)
-    await owner.execute("ALTER ROLE order_service CONNECTION LIMIT 0")
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order_service'"
-    )
-    try:
+    async with shut_out(database.owner, "order_service"):
         await shop.place()
         response = await shop.place()
         assert response.status_code == 503
         assert int(response.headers["Retry-After"]) >= 1
         assert (await shop.orders.get("/readyz")).status_code == 503
-    finally:
-        await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
-        await owner.close()
     assert shop.network.charges() == []
     assert (await shop.place()).status_code == 201
 
 
 async def test_orders_are_taken_over_after_the_database_was_away(shop: Shop, database: Any) -> None:
     """A look for orders of dead processes that fails is counted, and is not the last one."""
-    owner = await asyncpg.connect(database.owner)
-    await owner.execute("ALTER ROLE order_service CONNECTION LIMIT 0")
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order_service'"
-    )
     never = 'order_takeover_rounds_total{end="failed"} 0.0'
-    try:
 
-        async def failed() -> bool:
-            assert (await shop.orders.get("/readyz")).status_code == 503
-            return never not in (await shop.orders.get("/metrics")).text
+    async def failed() -> bool:
+        assert (await shop.orders.get("/readyz")).status_code == 503
+        return never not in (await shop.orders.get("/metrics")).text
 
+    async with shut_out(database.owner, "order_service"):
         await seen(failed, "a takeover round fails")
-    finally:
-        await owner.execute("ALTER ROLE order_service CONNECTION LIMIT -1")
-        await owner.close()
     order = await settled(shop, await dead_order(database))
     assert order["status"] == "billed"
 
