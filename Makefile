@@ -36,6 +36,8 @@ COMPILE := $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --stri
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# A run of the tests starts hundreds of interpreters; without their cache each one would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The trap: an interrupted check is not a Python that is too old.
 define NEEDS_PYTHON

@@ -5,10 +5,12 @@ tests that share an expensive fixture run in one process.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from stack.schema import PROJECT
 from tests.chaos.parts import part_of
 from tests.chaos.planted import BUGS, Bug
 
@@ -93,6 +95,14 @@ LONG = (
     "tests/judge/test_planted.py",
     "tests/test_progress.py",
 )
+
+
+def leaves_out(markers: str, path: Path) -> bool:
+    """Whether a lane, by its expression of markers, plays nothing of a file or folder: then it need not be read either."""
+    name = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+    return "not slow" in markers and f"{name}/".startswith(
+        tuple(f"{each.rstrip('/')}/" for each in SLOW)
+    )
 
 
 def arrange(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -68,10 +68,25 @@ class Services:
     happened: Callable[[], Coroutine[Any, Any, int]]
 
 
+Serve = Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="module")
+async def services(database_of_module: Any, serve: Serve) -> AsyncIterator[Services]:
+    """For all tests of what is refused, which leaves nothing."""
+    async with opened(database_of_module, serve) as services:
+        yield services
+
+
 @pytest.fixture
-async def services(
-    database: Any, serve: Callable[[Starlette], AbstractAsyncContextManager[httpx.AsyncClient]]
-) -> AsyncIterator[Services]:
+async def services_of_test(database: Any, serve: Serve) -> AsyncIterator[Services]:
+    """For a test of what is accepted."""
+    async with opened(database, serve) as services:
+        yield services
+
+
+@asynccontextmanager
+async def opened(database: Any, serve: Serve) -> AsyncIterator[Services]:
     owner = await asyncpg.connect(database.owner)
     await owner.execute("INSERT INTO billing.accounts VALUES ('alice', 1000, 1000)")
 
@@ -142,11 +157,11 @@ def assert_refused(response: httpx.Response, status: int, slug: str) -> None:
     assert response.json()["type"].endswith(f"/problems/{slug}")
 
 
-async def test_good_bodies(services: Services) -> None:
+async def test_good_bodies(services_of_test: Services) -> None:
     """The control: each route accepts its body as it is, so what is refused below is refused for what was changed."""
-    for route in services.routes:
+    for route in services_of_test.routes:
         assert (await route.send(route.changed())).status_code == route.accepted
-    assert await services.happened() == 5
+    assert await services_of_test.happened() == 5
 
 
 def twice(body: dict[str, Any], name: str, written: str) -> bytes:
@@ -168,9 +183,9 @@ async def test_a_name_twice(services: Services) -> None:
     assert await services.happened() == 0
 
 
-async def test_colons_in_a_text(services: Services) -> None:
+async def test_colons_in_a_text(services_of_test: Services) -> None:
     """They are no names: a text may hold a whole object."""
-    for route in services.routes:
+    for route in services_of_test.routes:
         if route.text is not None and route.text != "account":
             body = route.changed(**{route.text: '{"item": 1, "item": 2, "text": 3, "text": 4}'})
             assert (await route.send(body)).status_code == route.accepted
@@ -244,9 +259,9 @@ async def test_a_content_coding(services: Services, coding: str) -> None:
     assert await services.happened() == 0
 
 
-async def test_the_coding_that_is_none(services: Services) -> None:
+async def test_the_coding_that_is_none(services_of_test: Services) -> None:
     """`identity` names no coding."""
-    for route in services.routes:
+    for route in services_of_test.routes:
         response = await route.send(route.changed(), {**JSON, "Content-Encoding": "identity"})
         assert response.status_code == route.accepted
 
@@ -281,9 +296,9 @@ async def test_another_content_type(services: Services, kinds: list[str]) -> Non
     "kind",
     ["Application/JSON", "application/json; charset=UTF-8", 'application/json;charset="utf-8"', "application/x+json"],
 )  # fmt: skip
-async def test_json_by_another_name(services: Services, kind: str) -> None:
+async def test_json_by_another_name(services_of_test: Services, kind: str) -> None:
     """Names of media types know no case, and a charset that is named is the one of JSON."""
-    for route in services.routes:
+    for route in services_of_test.routes:
         response = await route.send(route.changed(), {**JSON, "Content-Type": kind})
         assert response.status_code == route.accepted
 

@@ -50,6 +50,21 @@ def test_markers(request: pytest.FixtureRequest) -> None:
     assert not markers & {"chaos", "slow", "mutants"}
 
 
+def test_what_a_lane_does_not_read() -> None:
+    """Files and folders that are listed as a whole; a file of which one test is listed is read."""
+    quick = "not chaos and not slow and not mutants"
+    for path, left_out in (
+        ("tests/architecture", True),
+        ("tests/architecture/test_rules.py", True),
+        ("tests/test_making.py", True),
+        ("tests/test_lanes.py", False),
+        ("tests/examples/test_receiver.py", False),
+        ("tests", False),
+    ):
+        assert lanes.leaves_out(quick, PROJECT / path) == left_out
+        assert not lanes.leaves_out("not mutants", PROJECT / path)
+
+
 WHO_PLAYS = """
 import os, pathlib, pytest
 

@@ -7,7 +7,6 @@ from types import ModuleType
 from tests.architecture.rules import KIT, PROJECT, imports, sources
 
 FILES = {path: source for path, source in sources().items() if KIT in source}
-IMPORTS = list(imports(FILES))
 PACKAGES = sorted(
     path.parent.name
     for path in (PROJECT / KIT).glob("*/__init__.py")
@@ -19,7 +18,7 @@ def taken(package: str) -> set[str]:
     """The names that other files import from the package, or write behind its name; its modules are none."""
     module = importlib.import_module(f"{KIT}.{package}")
     own = f"{KIT}/{package}/"
-    found = [each for each in IMPORTS if not each.path.startswith(own)]
+    found = [each for each in imports(FILES) if not each.path.startswith(own)]
     names = {name for each in found if each.module == f"{KIT}.{package}" for name in each.names}
     for path in {each.path for each in found if each.module == KIT and package in each.names}:
         names |= {

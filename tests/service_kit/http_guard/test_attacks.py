@@ -17,6 +17,7 @@ from tests.service_kit.http_guard.server import GUARDED, Server, running
 
 GROWTH_MAX_KIB = 40 * 1024
 HEALTH_MAX_S = 1.0
+HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = b"POST /charges HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -35,12 +36,12 @@ def peers() -> Iterator[list[socket.socket]]:
         peer.close()
 
 
-def one(data: bytes) -> Attack:
-    """One connection sends it all, and reads nothing."""
+def one(head: bytes, unit: bytes, times: int, end: bytes = b"") -> Attack:
+    """One connection sends it all, and reads nothing. It is made when it is sent: some of it is large."""
 
     async def attack(server: Server, peers: list[socket.socket]) -> None:
         peers.append(await server.connect())
-        await server.send(peers[-1], data)
+        await server.send(peers[-1], head + unit * times + end)
 
     return attack
 
@@ -57,21 +58,19 @@ def many(data: bytes, connections: int = MANY) -> Attack:
 
 
 ATTACKS: dict[str, Attack] = {
-    "endless fields": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"a:b\r\n" * 2_000_000),
-    "endless fields in a trailer": one(CHUNKED + b"0\r\n" + b"a:b\r\n" * 2_000_000),
-    "a value of 60 MB": one(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"x" * 60_000_000),
-    "a key of 2 MB": one(POST + b"Idempotency-Key: 1" + b";a" * 1_000_000 + b"\r\n\r\n"),
-    "a target of 10 MB": one(b"GET /" + b"x" * 10_000_000),
-    "an extension of 10 MB": one(CHUNKED + b"1;" + b"x" * 10_000_000),
-    "empty lines": one(b"\r\n" * 5_000_000),
-    "an unread pipeline": one(GET * 400_000),
-    "an unread pipeline of large answers": one(METRICS * 100_000),
-    "a pipeline of chunked bodies": one((CHUNKED + b"0\r\n\r\n") * 100_000),
-    "an endless body": one(POST + b"Content-Length: 60000000\r\n\r\n" + b"x" * 60_000_000),
-    "half-sent heads": many(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"),
-    "half-sent heads, each of them full": many(
-        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + (b"a: " + b"x" * 150 + b"\r\n") * 98
-    ),
+    "endless fields": one(HEAD, b"a:b\r\n", 2_000_000),
+    "endless fields in a trailer": one(CHUNKED + b"0\r\n", b"a:b\r\n", 2_000_000),
+    "a value of 60 MB": one(HEAD + b"A: ", b"x", 60_000_000),
+    "a key of 2 MB": one(POST + b"Idempotency-Key: 1", b";a", 1_000_000, b"\r\n\r\n"),
+    "a target of 10 MB": one(b"GET /", b"x", 10_000_000),
+    "an extension of 10 MB": one(CHUNKED + b"1;", b"x", 10_000_000),
+    "empty lines": one(b"", b"\r\n", 5_000_000),
+    "an unread pipeline": one(b"", GET, 400_000),
+    "an unread pipeline of large answers": one(b"", METRICS, 100_000),
+    "a pipeline of chunked bodies": one(b"", CHUNKED + b"0\r\n\r\n", 100_000),
+    "an endless body": one(POST + b"Content-Length: 60000000\r\n\r\n", b"x", 60_000_000),
+    "half-sent heads": many(HEAD),
+    "half-sent heads, each of them full": many(HEAD + (b"a: " + b"x" * 150 + b"\r\n") * 98),
     "answered requests of full size": many(
         POST
         + (b"a: " + b"x" * 150 + b"\r\n") * 90
@@ -109,7 +108,7 @@ async def test_a_slow_answer_is_noticed(
     factory = f"tests.service_kit.http_guard.echo:create_that_{fault}"
     async with running(factory, tmp_path) as server:
         with pytest.raises(AssertionError, match="< 1.0"):
-            await withstands(server, one(GET), peers)
+            await withstands(server, one(b"", GET, 1), peers)
 
 
 async def withstands(service: Server, attack: Attack, peers: list[socket.socket]) -> None:
