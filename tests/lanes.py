@@ -94,6 +94,12 @@ LONG = (
     "tests/judge/test_services.py",
     "tests/judge/test_planted.py",
     "tests/test_progress.py",
+    "tests/billing_service/test_seal.py",
+    "tests/service_kit/bounded_pool/test_standby.py",
+    "tests/order_service/test_orders.py",
+    "tests/billing_service/test_group_commit.py",
+    "tests/order_service/test_restored.py",
+    "tests/notification_service/test_notifications.py",
 )
 
 
