@@ -8,11 +8,17 @@ clone another takes 200, because Postgres flushes whole files.
 import asyncio
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from stack.postgres import PostgresCluster
 from stack.waiting import NotSeen, until
+
+if TYPE_CHECKING:
+    RawConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    RawConnection = asyncpg.Connection
 
 # A session that its client has closed ends within milliseconds, on a busy machine within a second or two. One that stays open belongs to
 # work that goes on.
@@ -69,6 +75,8 @@ class Databases:
         self._template = template
         self._schema = self._empty = ""
         self._idle: list[str] = []
+        # One session in each database, also while a test has it: a new one would take longer than the work itself.
+        self._sessions: dict[str, RawConnection] = {}
         self._drops: list[asyncio.Task[None]] = []
 
     async def take(self) -> str:
@@ -89,12 +97,17 @@ class Databases:
         if not spoilt and await self._as_new(name):
             self._idle.append(name)
         else:
+            if session := self._sessions.pop(name, None):
+                session.terminate()
             # Not waited for: Postgres flushes everything that was written to any database first.
             self._drops.append(asyncio.create_task(self._cluster.drop_database(name)))
 
     async def close(self) -> None:
         """Returns when nothing is being dropped any more; what a crash of the server has kept goes with the server."""
         await asyncio.gather(*self._drops, return_exceptions=True)
+        for session in self._sessions.values():
+            session.terminate()
+        self._sessions.clear()
 
     def urls(self, name: str) -> Database:
         """How the services and the tests connect to a database."""
@@ -132,7 +145,7 @@ class Databases:
 
     async def _as_new(self, name: str) -> bool:
         try:
-            connection = await asyncpg.connect(self._cluster.url(name))
+            connection = await self._session(name)
         except (OSError, asyncpg.PostgresError):
             # A test has renamed it, dropped it, or closed it.
             return False
@@ -145,5 +158,9 @@ class Databases:
             return True
         except NotSeen:
             return False
-        finally:
-            await connection.close()
+
+    async def _session(self, name: str) -> RawConnection:
+        session = self._sessions.get(name)
+        if session is None or session.is_closed():
+            session = self._sessions[name] = await asyncpg.connect(self._cluster.url(name))
+        return session

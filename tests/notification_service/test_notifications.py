@@ -286,7 +286,7 @@ async def test_a_process_that_has_ended(
         database_url=SecretStr(database.notification), tokens={"order_service": (SecretStr(TOKEN),)}
     )
     owner = await asyncpg.connect(database.owner)
-    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'notification_service'"
     async with serve(notification_service.app.create(settings)) as client:
         assert (await client.get("/readyz")).status_code == 200
         assert await owner.fetchval(sessions) > 0
