@@ -6,11 +6,12 @@ application only later; a single look for sessions would miss it, and its owner 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
 _PAUSE_S = 0.02
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
 
 
 @asynccontextmanager
@@ -19,28 +20,24 @@ async def shut_out(url: str, role: str) -> AsyncIterator[None]:
     owner = await asyncpg.connect(url)
     await owner.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
     try:
-        await _end_sessions(owner, role)
-        ending = asyncio.create_task(_keep_ending_sessions(owner, role))
+        await owner.execute(_END_SESSIONS, role)
+        over = asyncio.Event()
+        ending = asyncio.create_task(_end_sessions_until(over, owner, role))
         try:
             yield
         finally:
-            ending.cancel()
-            await asyncio.gather(ending, return_exceptions=True)
+            over.set()
+            await ending
     finally:
-        await owner.close()
-        # A statement of the task may have been cut off with its session.
-        owner = await asyncpg.connect(url)
         await owner.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
         await owner.close()
 
 
-async def _keep_ending_sessions(owner: "asyncpg.Connection[asyncpg.Record]", role: str) -> None:
-    while True:
-        await asyncio.sleep(_PAUSE_S)
-        await _end_sessions(owner, role)
-
-
-async def _end_sessions(owner: "asyncpg.Connection[asyncpg.Record]", role: str) -> None:
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
-    )
+async def _end_sessions_until(
+    over: asyncio.Event, owner: "asyncpg.Connection[asyncpg.Record]", role: str
+) -> None:
+    while not over.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_S):
+                await over.wait()
+        await owner.execute(_END_SESSIONS, role)

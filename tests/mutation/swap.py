@@ -25,6 +25,8 @@ class Functions:
     def __init__(self, folder: str) -> None:
         self._of: dict[Key, list[FunctionType]] = {}
         self._files: set[str] = set()
+        # What is exempt from garbage collection is not listed.
+        gc.unfreeze()
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(folder):
                 self._of.setdefault(_key(each.__code__), []).append(each)

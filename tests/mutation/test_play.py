@@ -61,7 +61,7 @@ async def test_of_another_schema(database) -> None:
     finally:
         await connection.close()
 '''
-FILE = "tests/examples/test_mutated.py"
+FILE = "tests/report/test_mutated.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A service that is forked is like one that was executed, and no process is left of it."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -44,7 +45,9 @@ async def test_it_is_like_one_that_was_executed(nursery: Nursery, tmp_path: Path
     """Arguments, environment, folder, session, open files, signals and input: the same, but for the number and what is drawn."""
     with socket.socket() as first, socket.socket() as second:
         # Numbers that the nursery has for itself, and one for which another one came.
-        first_fd, second_fd = os.dup2(first.fileno(), 60), os.dup2(second.fileno(), 61)
+        first_fd, second_fd = (
+            fcntl.fcntl(each.fileno(), fcntl.F_DUPFD, 60) for each in (first, second)
+        )
         command = probe("0", second_fd, first_fd, environ={"A": "b", "LC_ALL": "C.UTF-8"})
         found: list[dict[str, Any]] = []
         for name, start in (("executed", execute), ("forked", nursery.fork)):

