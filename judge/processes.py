@@ -53,6 +53,16 @@ async def kill(root: int, mark: str) -> None:
         await asyncio.sleep(_PAUSE_S)
 
 
+async def kill_alone(pid: int) -> None:
+    """kill -9 for one process; returns when it listens to nothing any more. Raises `ServiceError` when it does not end."""
+    send(pid, signal.SIGKILL)
+    ends = time.monotonic() + _DEATH_TIMEOUT_S
+    while _runs(pid):
+        if time.monotonic() > ends:
+            raise ServiceError(f"process {pid} of the service does not end after kill -9.")
+        await asyncio.sleep(_PAUSE_S)
+
+
 def send(pid: int, number: signal.Signals) -> None:
     """A signal to one process, if it lives."""
     with suppress(ProcessLookupError, PermissionError):
@@ -69,12 +79,24 @@ def _alive(pid: int) -> bool:
     return _state(pid) not in "ZX"
 
 
+def _runs(pid: int) -> bool:
+    """Whether any of its threads lives: they end one after the other, the first one is a zombie by then, and the last one closes its sockets."""
+    if not _PROC.is_dir():
+        return _alive(pid)
+    states = [_state_in(stat) for stat in (_PROC / str(pid) / "task").glob("*/stat")]
+    return any(state not in "ZX" for state in states)
+
+
 def _state(pid: int) -> str:
     """The state of a process as in ps; "R" where it cannot be found out."""
     if not _PROC.is_dir():
         return "R"
+    return _state_in(_PROC / str(pid) / "stat")
+
+
+def _state_in(stat: Path) -> str:
     try:
-        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "X"
 

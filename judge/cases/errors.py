@@ -1,18 +1,16 @@
 """Errors of the server that are caused by ending it: they are not the final answer of a key."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 
-from judge import causes
+from judge import causes, processes
 from judge.cases.aftermath import Pending, retry_all
 from judge.cases.case import Case, took, witness
 from judge.cases.crashes import needs_start
 from judge.errors import Broken
 from judge.evidence import Attempt
 from judge.play import Play
-from judge.processes import send as send_signal
 from judge.requests import Values
 
 _AT_ONCE = 4
@@ -79,7 +77,8 @@ async def _worker_killed(play: Play) -> None:
     """The last process that was started dies alone: what stands before it may answer an error for it."""
     service = play.bench.service
     pids = service.pids()
-    send_signal(pids[-1], signal.SIGKILL)
+    # Until it is gone, it takes connections that it will not answer, and so looks ready.
+    await processes.kill_alone(pids[-1])
     play.evidence.fault("killed", f"kill -9 {len(pids)}th process alone")
     ends = time.monotonic() + _WORKER_BACK_S
     while service.alive and time.monotonic() < ends:

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from judge import environ, processes
 from judge.shell import run_bounded
 from stack.waiting import until
@@ -63,6 +65,27 @@ while True:
     await processes.kill(process.pid, "supervisor-test")
     assert processes.living(process.pid, "supervisor-test") == []
     assert not Path(f"/proc/{pid}").exists() or _is_zombie(pid)
+    await process.wait()
+
+
+async def test_a_process_that_is_killed_alone_listens_no_more(tmp_path: Path) -> None:
+    """A killed process takes connections until the kernel has freed its memory and ended its threads; it looks ready, and answers none."""
+    file = tmp_path / "port"
+    program = f"""
+import socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+large = bytearray(300_000_000)
+for place in range(0, len(large), 4096): large[place] = 1
+open("{file}", "w").write(str(listener.getsockname()[1]) + chr(10))
+threading.Event().wait()
+"""
+    process = await _started(program, "listener-test")
+    port = await _pid_in(file)
+    (*_, pid) = processes.living(process.pid, "listener-test")
+    await processes.kill_alone(pid)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
     await process.wait()
 
 
