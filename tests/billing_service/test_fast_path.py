@@ -92,6 +92,9 @@ async def test_all_the_money_of_an_account(pool: BoundedPool, owner: Owner) -> N
     )
     assert statuses(outcomes) == [402, 201, 201, 402]
     assert await moved(owner) == OPENING_CENTS
+    assert await owner.fetch(
+        "SELECT billing.left_after(left_cents, 7, 7) FROM unnest(ARRAY[NULL, 8, 7, 6]) AS left_cents"
+    ) == [(0,), (1,), (0,), (6,)]
 
 
 async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> None:
@@ -164,6 +167,18 @@ async def test_what_is_held_elsewhere(pool: BoundedPool, owner: Owner) -> None:
     assert await moved(owner) == 10
     again = await charge_all(pool, [asked(1), asked(2, client="curl"), asked(3, 10, "bob")])
     assert statuses(again) == [201] * 3
+
+
+async def test_an_account_that_is_only_known(pool: BoundedPool, owner: Owner) -> None:
+    """A batch locks the accounts that it withdraws from and no others: a replay holds up no charge."""
+    await charge_all(pool, [asked(1)])
+    async with pool.transaction() as connection:
+        batch = [asked(1), asked(2, account="bob")]
+        rows = await fast_path.charge_batch(connection, batch, BODIES)
+        assert [row["verdict"] for row in rows] == ["known", "charged"]
+        free = "SELECT account FROM billing.accounts FOR NO KEY UPDATE SKIP LOCKED"
+        assert "alice" in [row["account"] for row in await owner.fetch(free)]
+        assert "bob" not in [row["account"] for row in await owner.fetch(free)]
 
 
 @pytest.mark.parametrize("held", [Held("account", "alice"), Held("client", "order_service")])

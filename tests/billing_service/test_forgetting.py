@@ -94,6 +94,29 @@ async def test_a_mark_is_the_clients_own(pool: BoundedPool, charge: Charge) -> N
     assert other.headers["Idempotency-Replayed"] == "?1"
 
 
+async def test_a_mark_moves_no_other_clients(pool: BoundedPool, owner: Any) -> None:
+    """Both have one; each moves its own, and each one's highest key is its own."""
+    for client, mark in (("curl", 2), ("order_service", 9)):
+        await forgetting.forget(pool, client, mark)
+    marks = "SELECT client, first_incomplete FROM billing.clients ORDER BY client"
+    assert [tuple(row) for row in await owner.fetch(marks)] == [("curl", 2), ("order_service", 9)]
+    async with pool.connection() as connection:
+        for client, highest in (("curl", 1), ("order_service", 8), ("stranger", 0)):
+            assert await forgetting.read_highest(connection, client) == highest
+
+
+async def test_the_lowest_keys_are_deleted_first(owner: Any, charge: Charge) -> None:
+    """Whatever the way in which Postgres reads the table: a round that is cut short leaves no hole."""
+    for key in (3, 1, 2):
+        await charge(key, order=key)
+    await forgetting.insert_client(owner, "order_service")
+    await forgetting.advance_mark(owner, "order_service", 4)
+    for way in ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"):
+        await owner.execute(f"SET {way} = off")
+    assert await forgetting.delete_forgotten(owner, "order_service", 1) == 1
+    assert await stored(owner) == [2, 3]
+
+
 async def test_a_mark_of_a_client_that_never_charged(
     settings: Settings, serve: Callable[[Starlette], Any], owner: Any
 ) -> None:

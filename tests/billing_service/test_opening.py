@@ -83,8 +83,9 @@ async def test_what_it_says(database: Any, settings: Settings) -> None:
 
 
 async def test_another_balance_is_an_error(database: Any, settings: Settings) -> None:
-    """Exit code 1, and the account is as it was."""
+    """Exit code 1, and the account is as it was; that another account has this balance is no excuse."""
     assert await opening.open_all(settings, [("alice", 1_000)]) == 0
+    assert await opening.open_all(settings, [("bob", 2_000)]) == 0
     assert await opening.open_all(settings, [("alice", 2_000)]) == 1
     assert await balance(database, "alice") == 1_000
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from billing_service import forgetting
-from service_kit.bounded_pool import BoundedPool
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble
 from stack.postgres import PostgresCluster
 from stack.waiting import until
 from tests.billing_service.conftest import Charge
@@ -106,6 +106,17 @@ async def test_a_mark_that_another_transaction_moved(
     async with silent_standby(cluster):
         assert (await charge(9, **headers)).status_code == 503
     await told(lambda: status(charge(9, **headers)), 410)
+
+
+async def test_the_highest_key(pool: BoundedPool, cluster: PostgresCluster) -> None:
+    """A mark is judged by it, and refused for ever: so it is told only when the standby has it, too."""
+    await forgetting.forget(pool, "order_service", 10)
+    async with silent_standby(cluster):
+        with pytest.raises(DatabaseTrouble):
+            async with pool.connection() as connection:
+                await forgetting.read_highest(connection, "order_service")
+    async with pool.connection() as connection:
+        assert await forgetting.read_highest(connection, "order_service") == 9
 
 
 async def test_replays_and_new_charges_in_one_batch(

@@ -78,7 +78,8 @@ async def test_an_old_answer_is_completed_when_it_comes_again(
 async def test_what_a_key_did_names_its_order(
     billing: httpx.AsyncClient, charge: Charge, owner: Owner, old: bool
 ) -> None:
-    """For a charge the ledger knows it, whatever the release that stored the answer."""
+    """For a charge the ledger knows it, whatever the release that stored the answer, and it knows other charges, too."""
+    await charge(2, order=8)
     answer = (await charge(1, order=7)).text
     if old:
         await age(owner)

@@ -250,6 +250,12 @@ async def test_the_owner_moves_a_mark_back(owner: Any) -> None:
     assert await owner.execute("UPDATE billing.clients SET first_incomplete = 2") == "UPDATE 1"
 
 
+async def test_the_owner_moves_the_counter_back(owner: Any) -> None:
+    """After a key was handed out by mistake and never sent, likewise."""
+    await owner.execute("UPDATE orders.sequence_counter SET last_key = 10")
+    assert await owner.execute("UPDATE orders.sequence_counter SET last_key = 2") == "UPDATE 1"
+
+
 @pytest.fixture
 async def ordered(sessions: dict[str, Any]) -> Any:
     """order_service's own session, after an order was billed."""
@@ -303,6 +309,8 @@ async def test_order_service_does_its_work(ordered: Any) -> None:
         == "UPDATE 1"
     )
     await ordered.execute("UPDATE orders.sequence_counter SET last_key = 6")
+    # Of a pending order, each attempt.
+    assert await ordered.execute("UPDATE orders.orders SET attempts = attempts") == "UPDATE 1"
 
 
 @pytest.mark.parametrize(
