@@ -97,6 +97,20 @@ async def test_all_the_money_of_an_account(pool: BoundedPool, owner: Owner) -> N
     ) == [(0,), (1,), (0,), (6,)]
 
 
+async def test_the_order_of_arrival_within_a_batch(pool: BoundedPool) -> None:
+    """Each account's money leaves it in this order, however the charges of several accounts are mixed."""
+    batch = [asked(key, key, ("alice", "bob")[key % 2]) for key in range(1, 100)]
+    left = dict.fromkeys(("alice", "bob"), OPENING_CENTS)
+    for request, outcome in zip(batch, await charge_all(pool, batch), strict=True):
+        charge = request.charge
+        assert isinstance(outcome, Answer)
+        if outcome.status == 201:
+            left[charge.account] -= charge.amount_cents
+            told = Charged.model_validate_json(outcome.body).balance_cents
+            assert told == left[charge.account]
+    assert min(left.values()) < OPENING_CENTS
+
+
 async def test_what_is_known_is_answered(pool: BoundedPool, owner: Owner) -> None:
     """A replay, another payload, a voided key, a forgotten one: no second round trip."""
     await charge_all(pool, [asked(7), asked(8)])
