@@ -16,12 +16,14 @@ from service_kit.bounded_pool import Connection
 async def take_over(
     connection: Connection, owner: UUID, lease_s: float, limit: int
 ) -> list[PendingOrder]:
-    """Leases pending orders whose lease has expired, the oldest key first."""
+    """Leases pending orders whose lease has expired, the oldest key first.
+
+    MATERIALIZED, because a plan may execute a subquery once for each row of the join. Each time it would skip what this
+    statement has updated already, and so find as many orders again, beyond the limit.
+    """
     rows = await connection.fetch(
         """
-        UPDATE orders.orders
-        SET lease_owner = $1, lease_until = now() + make_interval(secs => $2)
-        WHERE order_id IN (
+        WITH due AS MATERIALIZED (
           SELECT order_id
           FROM orders.orders
           WHERE status = 'pending' AND lease_until < now()
@@ -29,7 +31,11 @@ async def take_over(
           LIMIT $3
           FOR UPDATE SKIP LOCKED
         )
-        RETURNING order_id, customer, item, amount_cents, delivery, sequence_key, attempts, created_at
+        UPDATE orders.orders
+        SET lease_owner = $1, lease_until = now() + make_interval(secs => $2)
+        FROM due
+        WHERE orders.order_id = due.order_id
+        RETURNING orders.order_id, customer, item, amount_cents, delivery, sequence_key, attempts, created_at
         """,
         owner,
         lease_s,

@@ -115,6 +115,18 @@ async def test_the_lease_of_another_process_is_not_kept(replica: Replica, owner:
     )
 
 
+@pytest.mark.parametrize(
+    "off", [(), ("enable_hashjoin", "enable_hashagg", "enable_sort", "enable_material")]
+)
+async def test_no_plan_takes_over_more_than_is_asked_for(owner: Any, off: tuple[str, ...]) -> None:
+    """Without these, Postgres joins row by row, and would execute a subquery again for each one."""
+    await left_behind(owner, 5)
+    for name in off:
+        await owner.execute(f"SET {name} = off")
+    taken = await leases.take_over(owner, UUID(int=1), 5.0, 2)
+    assert sorted(each.sequence_key for each in taken) == [1, 2]
+
+
 async def test_no_more_is_taken_over_than_there_is_room_for(database: Any, owner: Any) -> None:
     """The oldest keys first; the rest is left to others, and taken when there is room again."""
     async with running(database, attempts_in_flight_max=2) as replica:
