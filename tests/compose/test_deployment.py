@@ -97,13 +97,13 @@ async def test_a_wait_ends_and_names_what_it_waited_for(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the evidence, or at its bound; also when the question itself never returns."""
-    monkeypatch.setattr(module, "STEP_TIMEOUT_S", 0.05)
     answers = iter([False, False, True])
 
     async def third_time() -> bool:
         return next(answers)
 
     await deployment.until("it is seen the third time", third_time)
+    monkeypatch.setattr(module, "STEP_TIMEOUT_S", 0.05)
 
     async def never() -> bool:
         return False

@@ -47,6 +47,11 @@ async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[GroupedWri
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING_HERE_AND_THERE = """
+    SELECT count(*) FILTER (WHERE application_name = 'writes under test'),
+           count(*) FILTER (WHERE application_name <> 'writes under test')
+    FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -186,28 +191,30 @@ async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
     writes: GroupedWrites, owner: Any, database: Any
 ) -> None:
     """A group fails at the key of one replica; the order of it that is then written alone meets another replica's. It is refused, no defect."""
-    second = await asyncpg.connect(database.owner)
+    second, watcher = [await asyncpg.connect(database.owner) for _ in range(2)]
     of_first, of_second = owner.transaction(), second.transaction()
     await of_first.start()
     await recording.record_all(owner, [order(100, "first")], uuid4(), 10.0, WINDOW)
     results = asyncio.create_task(record(writes, order(1, "first"), order(2, "second")))
-    await seen(lambda: owner.fetchval(WAITING), "the group waits for the first replica")
+
+    async def waiting(here: int, there: int) -> bool:
+        # Not a session that has begun a transaction: it would go on seeing the others as it saw them first.
+        return tuple(await watcher.fetchrow(WAITING_HERE_AND_THERE) or ()) == (here, there)
+
+    await seen(lambda: waiting(1, 0), "the group waits for the first replica")
     await of_second.start()
     other = recording.record_all(second, [order(200, "second")], uuid4(), 10.0, WINDOW)
     recorded_there = asyncio.create_task(other)
-
-    async def waits_behind() -> bool:
-        return int(await owner.fetchval(WAITING)) == 2
-
-    await seen(waits_behind, "the second replica waits behind the group")
+    await seen(lambda: waiting(1, 1), "the second replica waits behind the group")
     await of_first.commit()
     await recorded_there
-    await seen(waits_behind, "both orders wait for the second replica")
+    await seen(lambda: waiting(2, 0), "both orders wait for the second replica")
     await of_second.commit()
     assert [type(each) for each in await results] == [CustomerKeyTaken] * 2
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
     assert [row["sequence_key"] for row in keys] == [1, 2]
     await second.close()
+    await watcher.close()
 
 
 async def test_two_replicas_record_the_same_customers_keys(database: Any, owner: Any) -> None:
