@@ -61,7 +61,7 @@ async def test_it_is_like_one_that_was_executed(nursery: Nursery, tmp_path: Path
         assert each["descriptors"].pop("2").endswith(".log")
         assert len({each.pop("pid"), each.pop("drawn")}) == 2
     assert found[0] == found[1]
-    assert found[1]["descriptors"].keys() == {"0", "60", "61"}
+    assert found[1]["descriptors"].keys() == {"0", str(first_fd), str(second_fd)}
 
 
 async def test_what_is_drawn_differs(nursery: Nursery, tmp_path: Path) -> None:
