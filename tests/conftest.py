@@ -60,6 +60,33 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.ByModu
     return lanes.ByModule(config, log)
 
 
+_OPEN = pytest.StashKey[dict[str, tuple[pytest.FixtureDef[Any], Any]]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: Any
+) -> Generator[None, object, object]:
+    """Remembers what is to end before the session does."""
+    made = yield
+    if fixturedef.argname in lanes.DEAR:
+        request.session.stash.setdefault(_OPEN, {})[fixturedef.argname] = (fixturedef, request)
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Ends a dear fixture with its last test: otherwise its processes would go on to the end of the session."""
+    ended = yield
+    opened = item.session.stash.get(_OPEN, {})
+    for name in [name for name in opened if lanes.is_over(name, item, nextitem)]:
+        fixturedef, request = opened.pop(name)
+        fixturedef.finish(request)
+    return ended
+
+
 @pytest.fixture(scope="session")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresCluster]:
     """A running cluster without any database of the services."""

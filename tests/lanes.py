@@ -74,6 +74,10 @@ WITH_PART = {
     "tests/stack/test_curl.py": 2,
     "tests/stack/test_service_environ.py": 2,
 }
+# Modules that share one running lab.
+WITH_LAB = ("tests/lab/test_access.py", "tests/lab/test_life.py", "tests/lab/test_play.py")
+# Fixtures of a session whose processes compute also while nobody asks them anything.
+DEAR = frozenset({"harness", "one_lab"})
 # Each of their tests needs much time and nothing of the others, so workers share them out.
 ALONE = (
     "tests/billing_service/test_model.py",
@@ -88,7 +92,7 @@ LONG = (
     "tests/billing_service/test_model.py",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
     "tests/test_openapi.py",
-    "tests/lab/test_play.py",
+    *WITH_LAB,
     "tests/migrations/test_downgrades.py",
     "tests/service_kit/http_guard/test_head.py",
     "tests/judge/test_services.py",
@@ -125,17 +129,32 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        """What stays together with this test: the parameters of a test may hold `::` as well."""
-        if nodeid.startswith(ALONE):
-            return nodeid
-        module, _, test = nodeid.partition("::")
-        if module == CATALOGUE:
-            return f"part {part_of(test.partition('[')[2].removesuffix(']'))}"
-        return f"part {WITH_PART[module]}" if module in WITH_PART else module
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """What stays together with this test: the parameters of a test may hold `::` as well."""
+    if nodeid.startswith(ALONE):
+        return nodeid
+    module, _, test = nodeid.partition("::")
+    if module == CATALOGUE:
+        return f"part {part_of(test.partition('[')[2].removesuffix(']'))}"
+    if module in WITH_PART:
+        return f"part {WITH_PART[module]}"
+    return "lab" if module in WITH_LAB else module
+
+
+def is_over(fixture: str, item: pytest.Item, following: pytest.Item | None) -> bool:
+    """Whether a dear fixture ends with this test: the next one neither uses it nor stays together with this one."""
+    return (
+        following is not None
+        and scope_of(following.nodeid) != scope_of(item.nodeid)
+        and fixture not in getattr(following, "fixturenames", ())
+    )
 
 
 def _turn(item: pytest.Item) -> int:
-    if item.nodeid.startswith(CATALOGUE):
+    if item.nodeid.startswith((CATALOGUE, *WITH_PART)):
         return 0
     if item.nodeid.startswith(LONG):
         return 1

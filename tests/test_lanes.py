@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,42 @@ def test_modules_that_share_the_wrapped_stack() -> None:
     }
     assert using == {lanes.CATALOGUE, *lanes.WITH_PART}
     assert set(lanes.WITH_PART.values()) <= set(range(PARTS))
+
+
+def test_modules_that_share_the_lab() -> None:
+    """Every module whose tests share it is played by the worker that has it."""
+    using = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "tests").rglob("test_*.py")
+        if re.search(r"\b(one_)?lab: RunningLab", path.read_text(encoding="utf-8"))
+    }
+    others = {path for path in using if path.startswith("tests/browser/")} | {"tests/test_lanes.py"}
+    assert using - others == set(lanes.WITH_LAB)
+
+
+CURL, LEDGER = "tests/stack/test_curl.py::test_it", "tests/lab/test_play.py::test_it"
+HISTORY = "tests/lab/test_history.py::test_it"
+
+
+@pytest.mark.parametrize(
+    ("this", "following", "over"),
+    [
+        (CURL, None, False),
+        (CURL, ("tests/chaos/test_reads.py::test_it", []), False),
+        (CURL, ("tests/chaos/test_kill.py::test_it", ["harness"]), False),
+        (CURL, ("tests/chaos/test_kill.py::test_it", []), True),
+        (CURL, (HISTORY, ["one_lab"]), True),
+        (LEDGER, ("tests/lab/test_life.py::test_it", []), False),
+        (LEDGER, (HISTORY, ["database"]), True),
+    ],
+)
+def test_the_end_of_what_computes_while_it_waits(
+    this: str, following: tuple[str, list[str]] | None, over: bool
+) -> None:
+    """It ends when the next test neither uses it nor belongs to the same part, and never without a next one."""
+    fixture = "harness" if this == CURL else "one_lab"
+    after: Any = following and SimpleNamespace(nodeid=following[0], fixturenames=following[1])
+    assert lanes.is_over(fixture, SimpleNamespace(nodeid=this), after) == over  # type: ignore[arg-type]
 
 
 def test_markers(request: pytest.FixtureRequest) -> None:

@@ -6,7 +6,7 @@ wrapped stack differs from the bare one in its factories, in `REPLICAS` and in `
 
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,7 @@ from chaos.harness.target import Target, described
 from chaos.promises.audit import audit
 from chaos.runner.play import Played, play
 from chaos.scenarios.scenario import Scenario
+from chaos.steps.step import STANDBY
 from stack.embedded import Stack
 from stack.processes import StackError
 from stack.servers import LentServers
@@ -173,6 +174,15 @@ async def _found_before(target: Target) -> frozenset[tuple[str, str]]:
     return frozenset((finding.kind, finding.subject) for finding in found.findings)
 
 
+def drawn(scenarios: Sequence[Scenario], seed: int) -> list[Scenario]:
+    """An order of the scenarios, which the seed decides; those that need a standby come last.
+
+    They are played on a second stack, which is not kept waiting for its turns: it would take time from the others.
+    """
+    order = random.Random(seed).sample(scenarios, len(scenarios))  # noqa: S311 - a plan, not a secret
+    return sorted(order, key=lambda scenario: scenario.needs >= STANDBY)
+
+
 async def play_all(
     harness: Harness,
     scenarios: Iterable[Scenario],
@@ -181,17 +191,16 @@ async def play_all(
     *,
     shuffled: bool = True,
 ) -> list[Played]:
-    """Plays the scenarios one after the other, in an order drawn from the seed; returns them in their own order.
+    """Plays the scenarios one after the other, in the order of the seed; returns them in their own order.
 
     Not `shuffled`, they are played in their own order: that tells a story and finds less.
 
     It ends early when a process of the stack does not become ready any more; what was not played is not returned.
     """
     order = list(scenarios)
-    drawn = random.Random(seed).sample(order, len(order))  # noqa: S311 - a plan, not a secret
     played: dict[str, Played] = {}
     with progress.shown():
-        for scenario in drawn if shuffled else order:
+        for scenario in drawn(order, seed) if shuffled else order:
             progress.started(scenario)
             played[scenario.name] = await play(harness, scenario)
             progress.ended(played[scenario.name])

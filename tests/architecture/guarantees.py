@@ -106,9 +106,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_stack.py::test_an_interruption_ends_the_request_for_readiness",
         "tests/stack/test_stack.py::test_a_request_that_fails_with_its_service_is_not_reported",
     ),
-    "stack/__main__.py": (
-        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
-    ),
+    "stack/__main__.py": ("tests/chaos/test_up.py::test_a_command_that_is_killed",),
     "stack/up.py": (
         "tests/stack/test_up.py::test_the_lines_to_paste_come_when_the_stack_is_ready",
         "tests/stack/test_up.py::test_a_stack_that_does_not_start",
@@ -644,8 +642,10 @@ MODULES: Mapping[str, Tests] = {
     ),
     "stack/promote.py": ("tests/stack/test_standby.py::test_nothing_to_promote",),
     "stack/serving.py": (
+        "tests/stack/test_serving.py::test_a_signal_stops_it",
+        "tests/stack/test_serving.py::test_a_failed_part_ends_it",
         "tests/stack/test_standby.py::test_a_running_stack_fails_over",
-        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
     ),
     "stack/standby.py": (
         "tests/stack/test_standby.py::test_commits_wait_for_the_standby",
@@ -653,8 +653,8 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_standby.py::test_a_promotion_that_fails",
     ),
     "stack/embedded.py": (
-        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
-        "tests/chaos/test_command_line.py::test_the_description_can_be_used",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
+        "tests/chaos/test_up.py::test_the_description_can_be_used",
         "tests/chaos/test_command_line.py::test_a_wrong_setting",
         "tests/stack/test_stack.py::test_the_description_is_true_as_long_as_it_is_there",
         "tests/stack/test_servers.py::test_postgres_gives_up_in_one_sentence",
@@ -662,7 +662,7 @@ MODULES: Mapping[str, Tests] = {
     "stack/environ.py": (
         "tests/stack/test_environ.py::test_a_child_gets_what_it_needs_and_nothing_else",
         "tests/stack/test_environ.py::test_a_download_goes_where_the_person_wants",
-        "tests/chaos/test_command_line.py::test_a_shell_with_settings_for_other_programs",
+        "tests/chaos/test_up.py::test_a_shell_with_settings_for_other_programs",
     ),
     "stack/http_client.py": (
         "tests/stack/test_http_client.py::test_the_shell_redirects_nothing",
@@ -671,7 +671,7 @@ MODULES: Mapping[str, Tests] = {
     "stack/interruption.py": (
         "tests/stack/test_interruption.py::test_ctrl_c_while_modules_are_imported",
         "tests/stack/test_interruption.py::test_the_end_of_a_command",
-        "tests/chaos/test_command_line.py::test_a_hangup_under_nohup",
+        "tests/chaos/test_up.py::test_a_hangup_under_nohup",
     ),
     "stack/nursery.py": (
         "tests/stack/test_nursery.py::test_it_is_like_one_that_was_executed",
@@ -685,14 +685,14 @@ MODULES: Mapping[str, Tests] = {
     ),
     "stack/ports.py": (
         "tests/chaos/test_command_line.py::test_a_named_port_that_is_taken",
-        "tests/chaos/test_command_line.py::test_usual_ports_that_are_taken",
+        "tests/chaos/test_up.py::test_usual_ports_that_are_taken",
     ),
     "stack/postgres.py": (
         "tests/migrations/test_migrations.py::test_durability_is_as_it_comes",
-        "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
     ),
     "stack/processes.py": (
-        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
         "tests/stack/test_processes.py::test_a_death_is_recorded_and_healed",
         "tests/stack/test_processes.py::test_a_kill_right_after_a_kill",
         "tests/stack/test_processes.py::test_who_does_not_stop_is_killed",
@@ -716,7 +716,7 @@ MODULES: Mapping[str, Tests] = {
         "tests/stack/test_run_directory.py::test_a_lock_that_was_deleted_meanwhile",
     ),
     "stack/schema.py": (
-        "tests/chaos/test_command_line.py::test_a_shell_with_settings_for_other_programs",
+        "tests/chaos/test_up.py::test_a_shell_with_settings_for_other_programs",
         "tests/stack/test_environ.py::test_a_child_gets_what_it_needs_and_nothing_else",
     ),
     "stack/serve.py": (
@@ -725,7 +725,7 @@ MODULES: Mapping[str, Tests] = {
     ),
     "stack/servers.py": (
         "tests/stack/test_lent_servers.py::test_a_stack_leaves_nothing_for_the_next_one",
-        "tests/chaos/test_command_line.py::test_data_stay_from_run_to_run",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
     ),
     "stack/service_environ.py": (
         "tests/stack/test_service_environ.py::test_what_a_person_has_set",
@@ -929,7 +929,7 @@ MODULES: Mapping[str, Tests] = {
     "chaos/__main__.py": (
         "tests/chaos/test_command_line.py::test_the_demo_without_a_terminal",
         "tests/chaos/test_command_line.py::test_an_interrupted_run_is_written",
-        "tests/chaos/test_command_line.py::test_no_process_is_left_when_the_parent_is_killed",
+        "tests/chaos/test_up.py::test_a_command_that_is_killed",
         "tests/chaos/test_command_line.py::test_a_run_leaves_a_report",
         "tests/stack/test_interruption.py::test_the_end_of_a_command",
     ),

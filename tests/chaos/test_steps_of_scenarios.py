@@ -19,7 +19,8 @@ from chaos.harness.barriers import hold_retry
 from chaos.harness.context import Context
 from chaos.harness.harness import BOUND_S, Harness
 from chaos.runner.play import Played
-from chaos.runner.run import ENVIRONMENT, play_all, visit
+from chaos.runner.run import ENVIRONMENT, drawn, play_all, visit
+from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
 from chaos.steps import processes
 from chaos.steps.concurrent_charges import _charge_at_once
@@ -35,7 +36,7 @@ from chaos.steps.observations import (
     Observe,
     SendCopy,
 )
-from chaos.steps.step import NOTHING, Needs, Step
+from chaos.steps.step import NOTHING, STANDBY, Needs, Step
 from order_service.wire import Delivery, Fate, Status
 from stack import service_environ
 from stack.toxics import Latency, LimitData, Timeout
@@ -325,6 +326,14 @@ async def test_a_seed_decides_the_order_of_the_scenarios(harness: Harness) -> No
     assert sorted(first[0]) == list(range(10)) != first[0]
     for _, played in (first, other):
         assert [each.scenario.name for each in played] == [f"empty/{n}" for n in range(10)]
+
+
+def test_what_needs_a_standby_comes_last() -> None:
+    """The second stack is started for its first scenario, and is not kept waiting by others."""
+    for seed in range(3):
+        last = [scenario.needs >= STANDBY for scenario in drawn(SCENARIOS, seed)]
+        assert last == sorted(last)
+        assert 0 < sum(last) < len(last)
 
 
 def test_how_the_wrapped_stack_differs_from_the_bare_one(harness: Harness) -> None:
