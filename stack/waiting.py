@@ -14,7 +14,8 @@ T = TypeVar("T")
 # Short against all that is waited for (a start of a process, a retry), long against a question.
 PAUSE_S = 0.02
 _SHARE = 1 / 20
-_PAUSE_MAX_S = 0.25
+# Short against every state that must not be missed: the shortest timeout of a lock is 0.3 s.
+_PAUSE_MAX_S = 0.1
 
 
 class NotSeen(Exception):
@@ -25,21 +26,22 @@ async def until(
     question: Callable[[], Awaitable[T | None]],
     bound_s: float,
     waited_for: str,
+    pause_s: float = PAUSE_S,
 ) -> T:
-    """The first answer that is neither None nor false. Raises `NotSeen` after `bound_s` seconds."""
+    """The first answer that is neither None nor false. Raises `NotSeen` after `bound_s` seconds. `pause_s` is the first pause."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(bound_s):
             while not (answer := await question()):  # noqa: ASYNC110 - another process sets no event here
-                await asyncio.sleep(pause_s_after(time.monotonic() - began))
+                await asyncio.sleep(pause_s_after(time.monotonic() - began, pause_s))
             return answer
     except TimeoutError as exc:
         raise NotSeen(f"{waited_for}: not within {bound_s:g} s") from exc
 
 
-def pause_s_after(waited_s: float) -> float:
+def pause_s_after(waited_s: float, least_s: float = PAUSE_S) -> float:
     """The pause before the next question, in seconds, after so long a wait."""
-    return min(max(PAUSE_S, waited_s * _SHARE), _PAUSE_MAX_S)
+    return max(least_s, min(waited_s * _SHARE, _PAUSE_MAX_S))
 
 
 async def first_of(futures: "Iterable[asyncio.Future[Any]]") -> None:
