@@ -27,12 +27,25 @@ async def handled() -> AsyncIterator[None]:
         signal.signal(number, handler)
 
 
+class Parts:
+    """What is served; it is looked at when the signals are handled."""
+
+    def __init__(self) -> None:
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.served = asyncio.Event()
+
+    def failures(self) -> list["asyncio.Future[None]"]:
+        self.served.set()
+        return [self.failure]
+
+
 @pytest.mark.usefixtures("handled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_stops_it(number: signal.Signals) -> None:
     """Ctrl-C, and what a supervisor sends; a closed terminal stops the stack of another test."""
-    serving = asyncio.create_task(until_stopped(list, no_failover))
-    await asyncio.sleep(0)
+    parts = Parts()
+    serving = asyncio.create_task(until_stopped(parts.failures, no_failover))
+    await parts.served.wait()
     assert not serving.done()
     os.kill(os.getpid(), number)
     async with asyncio.timeout(60):
@@ -42,9 +55,9 @@ async def test_a_signal_stops_it(number: signal.Signals) -> None:
 @pytest.mark.usefixtures("handled")
 async def test_a_failed_part_ends_it() -> None:
     """With the sentence of that part."""
-    failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(until_stopped(lambda: [failure], no_failover))
-    await asyncio.sleep(0)
-    failure.set_exception(StackError("Postgres died five times in a minute"))
+    parts = Parts()
+    serving = asyncio.create_task(until_stopped(parts.failures, no_failover))
+    await parts.served.wait()
+    parts.failure.set_exception(StackError("Postgres died five times in a minute"))
     with pytest.raises(StackError, match="five times"):
         await serving
