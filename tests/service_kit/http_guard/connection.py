@@ -15,6 +15,9 @@ from uvicorn.server import ServerState
 from service_kit.http_guard import STATE, Guard, GuardedProtocol, Settings
 from tests.service_kit.http_guard.echo import Echo
 
+# Of segments into which one head is cut.
+_PIECES_MAX = 4096
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -138,6 +141,10 @@ def parsed(written: bytes) -> list[Answer]:
 
 
 def cuts(data: bytes, step: int = 1) -> list[tuple[bytes, ...]]:
-    """The same data as one segment, cut in two at each place, and byte by byte."""
+    """The same data as one segment, cut in two at each place, and byte by byte; what is long in pieces of some bytes.
+
+    Long data repeat themselves, so that their pieces begin at every place of what is repeated.
+    """
     halves = [(data[:place], data[place:]) for place in range(1, len(data), step)]
-    return [(data,), *halves, tuple(data[i : i + 1] for i in range(len(data)))]
+    size = 1 + len(data) // _PIECES_MAX
+    return [(data,), *halves, tuple(data[i : i + size] for i in range(0, len(data), size))]
