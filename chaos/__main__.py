@@ -23,9 +23,8 @@ import random
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -42,7 +41,7 @@ from chaos.results import result
 from chaos.results.story import in_the_order_of_the_table
 from chaos.runner.interrupted import Recorder, judge_interrupted
 from chaos.runner.play import Played
-from chaos.runner.run import WRAPPED, open_harness, play_all, server_versions, visit
+from chaos.runner.run import open_harness, play_all, server_versions, visit
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.scenarios.scenario import Scenario
@@ -180,31 +179,12 @@ async def mutants(options: argparse.Namespace, console: Console) -> int:
         with tempfile.TemporaryDirectory(prefix="bugs-", dir=_made(options.run_dir)) as directory:
             async with LentServers(Path(directory) / "servers") as servers:
                 for bug in chosen:
-                    open_with = partial(_with_bug, Path(directory) / bug.name, servers)
-                    hunted.append(await hunt(bug, open_with))
+                    hunted.append(await hunt(bug, Path(directory) / bug.name, servers))
                     console.print(report.hunted_line(hunted[-1]), highlight=False, soft_wrap=True)
     finally:
         # Also of a hunt that was interrupted.
         console.print(report.hunted_table(hunted))
     return 0 if all(found.caught for found in hunted) else 1
-
-
-def _with_bug(
-    run_dir: Path,
-    servers: LentServers,
-    factories: Mapping[str, str],
-    bound_s: float,
-    with_standby: bool,
-) -> AbstractAsyncContextManager[Harness]:
-    return open_harness(
-        run_dir,
-        lambda _: None,
-        usual_ports=False,
-        factories={**WRAPPED, **factories},
-        servers=servers,
-        bound_s=bound_s,
-        with_standby=with_standby,
-    )
 
 
 async def soak(options: argparse.Namespace, console: Console) -> int:

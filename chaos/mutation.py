@@ -5,17 +5,19 @@ unknown is not. The bugs live beside the tests, never in the services.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from chaos.evidence import readings
-from chaos.harness.harness import BOUND_S, Harness
+from chaos.harness.harness import BOUND_S
 from chaos.runner.play import Played, play
+from chaos.runner.run import ENVIRONMENT, WRAPPED, open_harness
 from chaos.runner.whole import judge_run
 from chaos.scenarios.catalogue import SCENARIOS
 from chaos.steps.step import STANDBY
+from stack.servers import LentServers
 
 CATALOGUE = "tests.chaos.planted"
 
@@ -62,10 +64,9 @@ class Hunted:
         return not self.bug.promises.isdisjoint(self.broken)
 
 
-# Opens the stack with these factories, in which work may take so many seconds to come to its end; with a standby or without.
-Open = Callable[[Mapping[str, str], float, bool], AbstractAsyncContextManager[Harness]]
 # Promises that are broken by what does not happen. A bug that only they catch is waited for in vain, so not for long: less than half
-# a minute can only find the bug sooner. Longer than a lease and the pause of a loop, so that what would heal has healed.
+# a minute can only find the bug sooner. Longer than a lease and the pause of a loop, so that what would heal has healed. The same holds
+# with a standby, where each deadline is two seconds at most.
 _IN_VAIN = frozenset({"F3", "L1", "L7", "L8", "T"})
 _IN_VAIN_BOUND_S = 10.0
 
@@ -76,12 +77,23 @@ def planted() -> Sequence[Bug]:
     return bugs
 
 
-async def hunt(bug: Bug, open_with: Open) -> Hunted:
-    """Starts a stack with the bug, plays what provokes it, and judges."""
-    bound_s = _IN_VAIN_BOUND_S if bug.promises <= _IN_VAIN else BOUND_S
+async def hunt(bug: Bug, run_dir: Path, servers: LentServers) -> Hunted:
+    """Starts a stack with the bug in `run_dir`, plays what provokes it, and judges. Raises `StackError`."""
     chosen = [scenario for scenario in SCENARIOS if scenario.name in bug.scenarios]
     with_standby = any(scenario.needs >= STANDBY for scenario in chosen)
-    async with open_with(bug.factories, bound_s, with_standby) as harness:
+    in_vain = with_standby or bug.promises <= _IN_VAIN
+    bound_s = _IN_VAIN_BOUND_S if in_vain else BOUND_S
+    async with open_harness(
+        run_dir,
+        lambda _: None,
+        usual_ports=False,
+        factories={**WRAPPED, **bug.factories},
+        # An order that is never settled is not waited for any longer.
+        environ={**ENVIRONMENT, "ORDER_WAIT_BUDGET_S": f"{bound_s:g}"},
+        servers=servers,
+        bound_s=bound_s,
+        with_standby=with_standby,
+    ) as harness:
         if bug.migration:
             owner = await readings.connect(harness.target.owner)
             await owner.execute(bug.migration)

@@ -16,7 +16,9 @@ from tests.chaos.planted import BUGS
 from tests.commands import PYTEST
 
 
-@pytest.mark.parametrize("prefix", sorted({*lanes.SLOW, *lanes.ALONE, *lanes.LONG}))
+@pytest.mark.parametrize(
+    "prefix", sorted({*lanes.SLOW, *lanes.ALONE, *lanes.LONG, *lanes.ELSEWHERE.values()})
+)
 def test_what_is_listed_exists(prefix: str) -> None:
     """A test that is renamed does not leave its lane."""
     path, _, name = prefix.partition("::")

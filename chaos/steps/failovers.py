@@ -308,7 +308,8 @@ class LosePrimary:
         answered = await context.until(
             lambda: _all_answer(failover), "every replica answers after the promotion"
         )
-        detail = f"a replica still answered nothing final {BOUND_S:g} s after the promotion"
+        bound_s = context.harness.bound_s
+        detail = f"a replica still answered nothing final {bound_s:g} s after the promotion"
         context.checks.append(
             Check(PROMISE_OF_ANSWERS, CLAIM_OF_ANSWERS, answered, detail, liveness=True)
         )
