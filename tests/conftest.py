@@ -4,6 +4,7 @@ Its durability is the default.
 """
 
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ TEMPLATE = "template_billed_once"
 def pytest_configure() -> None:
     """Removes settings for other servers that the shell may have; connections learn from each other."""
     environ.settle_own()
+    # The servers of the tests have no TLS. asyncpg would ask each time, and make a TLS context beforehand.
+    os.environ["PGSSLMODE"] = "disable"
     known_types.share()
 
 
