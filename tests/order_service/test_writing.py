@@ -188,9 +188,17 @@ async def test_a_customers_key_that_another_replica_is_recording(
 
 
 async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
-    writes: GroupedWrites, owner: Any, database: Any
+    writes: GroupedWrites, owner: Any, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group fails at the key of one replica; the order of it that is then written alone meets another replica's. It is refused, no defect."""
+    of_second_alone, wait_for_others = asyncio.Event(), recording.wait_for_others
+
+    async def behind_the_second(connection: Any) -> None:
+        # Postgres does not queue for a row whose last transaction was rolled back: one of the orders could be the first at the counter.
+        await of_second_alone.wait()
+        await wait_for_others(connection)
+
+    monkeypatch.setattr(recording, "wait_for_others", behind_the_second)
     second, watcher = [await asyncpg.connect(database.owner) for _ in range(2)]
     of_first, of_second = owner.transaction(), second.transaction()
     await of_first.start()
@@ -208,6 +216,7 @@ async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
     await seen(lambda: waiting(1, 1), "the second replica waits behind the group")
     await of_first.commit()
     await recorded_there
+    of_second_alone.set()
     await seen(lambda: waiting(2, 0), "both orders wait for the second replica")
     await of_second.commit()
     assert [type(each) for each in await results] == [CustomerKeyTaken] * 2
