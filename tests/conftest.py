@@ -10,22 +10,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
-from stack import environ, ports
+from stack import environ
 from stack.postgres import PostgresCluster
-from stack.schema import migrate
 from stack.servers import LentServers
-from tests import known_types, lanes
+from tests import known_types, lanes, migrated_cluster
 from tests.databases import Database, Databases
-
-PASSWORDS = {"order": "o", "billing": "b", "notification": "n"}
-TEMPLATE = "template_billed_once"
 
 
 def pytest_configure() -> None:
@@ -91,37 +86,31 @@ def pytest_runtest_teardown(
 
 
 @pytest.fixture(scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresCluster]:
-    """A running cluster without any database of the services."""
-    directory: Path = tmp_path_factory.mktemp("postgres")
-    cluster = PostgresCluster(
-        directory / "data", directory / "postgres.log", lambda: ports.choose("", None)
-    )
+def folder_of_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the processes of one run of the tests meet: a folder that all of them reach."""
+    own = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder within that of the run.
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+async def cluster(
+    folder_of_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PostgresCluster]:
+    """A running cluster of this process, with the migrated template."""
+    folder = tmp_path_factory.mktemp("postgres")
+    await migrated_cluster.copy_to(folder, folder_of_run / "migrated")
+    cluster = migrated_cluster.in_folder(folder)
     await cluster.start()
     yield cluster
     await cluster.stop()
 
 
 @pytest.fixture(scope="session")
-async def template(cluster: PostgresCluster) -> str:
+def template(cluster: PostgresCluster) -> str:
     """A migrated database without connections, to be cloned."""
-    await cluster.create_database(TEMPLATE)
-    await migrate(cluster.url(TEMPLATE), PASSWORDS)
-    await with_cheap_passwords(cluster)
-    return TEMPLATE
-
-
-async def with_cheap_passwords(cluster: PostgresCluster) -> None:
-    """The same passwords, hashed once instead of 4,096 times at both ends of each connection; tests open thousands."""
-    owner = await asyncpg.connect(cluster.url(TEMPLATE))
-    try:
-        await owner.execute("SET scram_iterations = 1")
-        for role, password in PASSWORDS.items():
-            await owner.execute(f"ALTER ROLE {role}_service PASSWORD '{password}'")
-        (own,) = (part.rpartition(":")[2] for part in cluster.url(TEMPLATE).split("@")[:1])
-        await owner.execute(f"ALTER ROLE CURRENT_USER PASSWORD '{own}'")
-    finally:
-        await owner.close()
+    assert cluster.port
+    return migrated_cluster.TEMPLATE
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ It is played in parts, which test processes share out among themselves; the one 
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -43,17 +44,13 @@ def played() -> dict[str, Played]:
 
 
 @pytest.fixture
-def meeting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Meeting:
+def meeting(request: pytest.FixtureRequest, folder_of_run: Path) -> Meeting:
     """Where the parts of this run meet: all that were selected are waited for."""
     expected = sum(
         isinstance(item, pytest.Function) and item.function is test_the_whole_run
         for item in request.session.items
     )
-    own = tmp_path_factory.getbasetemp()
-    # Each process of pytest-xdist has a folder within that of the run.
-    return Meeting(
-        (own.parent if hasattr(request.config, "workerinput") else own) / "parts", expected
-    )
+    return Meeting(folder_of_run / "parts", expected)
 
 
 @pytest.mark.parametrize("scenario", IN_ORDER, ids=lambda scenario: scenario.name)

@@ -20,8 +20,7 @@ import asyncpg
 from stack import ports
 from stack.postgres import PostgresCluster
 from stack.processes import StackError, die_with
-from stack.schema import migrate
-from tests.conftest import PASSWORDS, TEMPLATE, with_cheap_passwords
+from tests.migrated_cluster import TEMPLATE, make_template
 from tests.mutation.plugin import Server
 from tests.mutation.worker import environ
 from tests.mutation.workspace import Workspace
@@ -122,9 +121,7 @@ async def worker(
     )
     await cluster.start()
     try:
-        await cluster.create_database(TEMPLATE)
-        await migrate(cluster.url(TEMPLATE), PASSWORDS)
-        await with_cheap_passwords(cluster)
+        await make_template(cluster)
         async with forker(workspace.folder, folder / "tmp", collected) as process:
             server = Server(cluster.port, _password(cluster), TEMPLATE, _SPARE)
             made = Worker(workspace, cluster, server, folder / "lines", process)
