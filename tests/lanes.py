@@ -16,8 +16,9 @@ from tests.chaos.planted import BUGS, Bug
 
 # Five times what the longest one takes beside other work on 2 cores: a stack starts, and a planted bug is waited for.
 CHAOS_TIMEOUT_S = 900
-# Only tests of these start a program of their own for each test (a service, a migration, an interpreter), crash a server, or play
-# hundreds of steps: together more than half of the time of all that are not `chaos`.
+# Only tests of these start a program of their own for each test (a service, a migration, an interpreter), crash a server, play
+# hundreds of steps, or read the whole project (the rules, the tool that plants bugs): together more than half of the time of all
+# that are not `chaos`.
 SLOW = (
     "tests/architecture/",
     "tests/bench/test_baselines.py",
@@ -37,7 +38,7 @@ SLOW = (
     "tests/judge/test_pytest_plugin.py",
     "tests/judge/test_services.py",
     "tests/migrations/",
-    "tests/mutation/test_play.py",
+    "tests/mutation/",
     "tests/service_kit/environment/test_secrecy.py",
     "tests/service_kit/environment/test_services_settings.py",
     "tests/service_kit/http_guard/",
