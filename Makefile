@@ -17,9 +17,9 @@ PACKAGE ?=
 CHANGED ?=
 ONLY ?=
 TESTS ?=
-# Test processes that run at the same time; each starts a Postgres, and a stack when it needs one. Two for each core of a small machine:
+# Test processes that run at the same time; each starts a Postgres, and a stack when it needs one. More than two for each core of a small machine:
 # tests of faults wait more than they compute.
-WORKERS ?= 4
+WORKERS ?= 5
 # Mutation testing only computes: one for each core.
 MUTATION_WORKERS ?= 2
 VENV := .venv
