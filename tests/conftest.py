@@ -19,16 +19,15 @@ from chaos.runner.run import open_harness
 from stack import environ
 from stack.postgres import PostgresCluster
 from stack.servers import LentServers
-from tests import known_types, lanes, migrated_cluster
+from tests import lanes, migrated_cluster
 from tests.databases import Database, Databases
 
 
 def pytest_configure() -> None:
-    """Removes settings for other servers that the shell may have; connections learn from each other."""
+    """Removes settings for other servers that the shell may have."""
     environ.settle_own()
     # The servers of the tests have no TLS. asyncpg would ask each time, and make a TLS context beforehand.
     os.environ["PGSSLMODE"] = "disable"
-    known_types.share()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from service_kit.bounded_pool.informed import InformedConnection
+
 if TYPE_CHECKING:
     RawConnection = asyncpg.Connection[asyncpg.Record]
 else:
@@ -44,6 +46,7 @@ class Hosts:
                     password=self._password,
                     timeout=self._timeout_s,
                     target_session_attrs=SessionAttribute.read_write,
+                    connection_class=InformedConnection,
                 )
             except _NO_CONNECTION as exc:
                 failures.append(exc)

@@ -350,6 +350,10 @@ MODULES: Mapping[str, Tests] = {
         "tests/service_kit/bounded_pool/test_errors.py::test_a_full_database_is_trouble",
         "tests/service_kit/bounded_pool/test_errors.py::test_a_defect_stays_a_defect",
     ),
+    "service_kit/bounded_pool/informed.py": (
+        "tests/service_kit/bounded_pool/test_informed.py::test_a_type_is_asked_for_once",
+        "tests/service_kit/bounded_pool/test_informed.py::test_a_type_of_a_database_is_not_remembered",
+    ),
     "service_kit/bounded_pool/pool.py": (
         "tests/service_kit/bounded_pool/test_pool.py::test_opening_needs_no_database",
         "tests/service_kit/bounded_pool/test_pool.py::test_a_session_that_is_over",
