@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -52,6 +53,8 @@ class Placed:
     customer_key: str = ""
     # Whether an earlier wait for it already used up the whole bound.
     overdue: bool = False
+    # Once it is recorded.
+    order_id: UUID | None = None
     # The status that the customer got, None while it waits; and how the order has to end.
     status_code: int | None = None
     ending: Status = Status.BILLED
@@ -250,12 +253,13 @@ class Context:
 
     async def read(self, placed: Placed) -> Order | None:
         """The order as the order service shows it; None when there is none."""
-        connection = await self.database.connect()
-        try:
-            order_id = await readings.read_order_id(connection, placed.account)
-        finally:
-            await connection.close()
-        return None if order_id is None else await self.harness.read_order(order_id)
+        if placed.order_id is None:
+            connection = await self.database.connect()
+            try:
+                placed.order_id = await readings.read_order_id(connection, placed.account)
+            finally:
+                await connection.close()
+        return None if placed.order_id is None else await self.harness.read_order(placed.order_id)
 
     async def until(self, question: Callable[[], Awaitable[Any]], waited_for: str) -> bool:
         """Waits for evidence; returns false, and raises nothing, when it does not come within the harness's bound."""
@@ -269,13 +273,17 @@ class Context:
         """The evidence of all orders, when nothing is in flight any more."""
         # The order that the fault strikes comes first, also where another one had to be placed before it.
         struck_first = sorted(self.orders.values(), key=lambda placed: placed.label != ONLY)
-        observed = [await self._observe(placed) for placed in struck_first]
+        # Together: a commit whose answer was lost may leave the fates of many orders unknown, and each is waited for.
+        settled = await asyncio.gather(*(self.settled(placed) for placed in struck_first))
+        observed = [
+            await self._observe(placed, order)
+            for placed, order in zip(struck_first, settled, strict=True)
+        ]
         accounts = {placed.account for placed in self.orders.values()}
         self.events = self.journal.since(self.since_ns, accounts)
         return Evidence(observed, self.witnesses, self.probes, self.checks)
 
-    async def _observe(self, placed: Placed) -> Observed:
-        order = await self.settled(placed)
+    async def _observe(self, placed: Placed, order: Order | None) -> Observed:
         if order is not None and placed.placing is None:
             placed.accepted = True
         await self.snapshot(placed)

@@ -1,5 +1,6 @@
 """What steps do to a running stack, and what they say of it: each of them is played outside of any scenario."""
 
+import asyncio
 import itertools
 import os
 import signal
@@ -306,6 +307,23 @@ class Note:
 
     async def perform(self, _: Context) -> None:
         self.note()
+
+
+async def test_orders_are_waited_for_together(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a commit whose answer was lost the fates of many notifications stay unknown: their bound passes once."""
+    all_asked = asyncio.Barrier(3)
+
+    async def settled(_: object) -> None:
+        async with asyncio.timeout(BOUND_S):
+            await all_asked.wait()
+
+    monkeypatch.setattr(context, "settled", settled)
+    for label in "abc":
+        await context.order(label)
+    collected = await context.collect()
+    assert [order.label for order in collected.orders] == ["a", "b", "c"]
 
 
 async def played_with(harness: Harness, seed: int) -> tuple[list[int], list[Played]]:
