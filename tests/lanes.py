@@ -88,16 +88,16 @@ ALONE = (
     "tests/judge/test_planted.py",
     "tests/judge/test_services.py",
 )
-# What one worker needs most time for. They begin early, while the parts of the catalogue mostly wait.
+# What one worker needs most time for, in this order. Those that compute begin while the parts of the catalogue mostly wait.
 LONG = (
     "tests/billing_service/test_model.py",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/judge/test_services.py",
     "tests/test_openapi.py",
+    "tests/service_kit/http_guard/test_head.py",
+    "tests/judge/test_planted.py",
     *WITH_LAB,
     "tests/migrations/test_downgrades.py",
-    "tests/service_kit/http_guard/test_head.py",
-    "tests/judge/test_services.py",
-    "tests/judge/test_planted.py",
     "tests/test_progress.py",
     "tests/billing_service/test_seal.py",
     "tests/service_kit/bounded_pool/test_standby.py",
@@ -154,15 +154,16 @@ def is_over(fixture: str, item: pytest.Item, following: pytest.Item | None) -> b
     )
 
 
-def _turn(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> tuple[int, int]:
     if item.nodeid.startswith((CATALOGUE, *WITH_PART)):
-        return 0
-    if item.nodeid.startswith(LONG):
-        return 1
+        return 0, 0
+    for place, prefix in enumerate(LONG):
+        if item.nodeid.startswith(prefix):
+            return 1, place
     if item.get_closest_marker("chaos"):
-        return 2
+        return 2, 0
     # Short modules come last, so that the workers end at about the same time.
-    return 3 if item.get_closest_marker("slow") else 4
+    return (3 if item.get_closest_marker("slow") else 4), 0
 
 
 def _mark(items: Sequence[pytest.Item]) -> None:
