@@ -10,12 +10,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
+from service_kit.bounded_pool.informed import InformedConnection
 from stack import environ
 from stack.postgres import PostgresCluster
 from stack.servers import LentServers
@@ -24,10 +26,12 @@ from tests.databases import Database, Databases
 
 
 def pytest_configure() -> None:
-    """Removes settings for other servers that the shell may have."""
+    """Removes settings for other servers that the shell may have, and makes connections cheap."""
     environ.settle_own()
     # The servers of the tests have no TLS. asyncpg would ask each time, and make a TLS context beforehand.
     os.environ["PGSSLMODE"] = "disable"
+    # The connections of a test, too, learn from each other what arrays are: tests open thousands.
+    asyncpg.connect.__kwdefaults__["connection_class"] = InformedConnection
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -41,7 +41,7 @@ async def test_a_type_is_asked_for_once(open_pool: Open, asked: list[Any]) -> No
 async def test_any_other_connection_asks_by_itself(database: Any, asked: list[Any]) -> None:
     """The control: asyncpg still asks where it did, and for each connection."""
     for times in (1, 2):
-        connection = await asyncpg.connect(database.billing)
+        connection = await asyncpg.connect(database.billing, connection_class=asyncpg.Connection)
         await connection.fetch(ARRAYS, *VALUES)
         await connection.close()
         assert len(asked) == times
