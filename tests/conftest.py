@@ -31,7 +31,8 @@ def pytest_configure() -> None:
     # The servers of the tests have no TLS. asyncpg would ask each time, and make a TLS context beforehand.
     os.environ["PGSSLMODE"] = "disable"
     # The connections of a test, too, learn from each other what arrays are: tests open thousands.
-    asyncpg.connect.__kwdefaults__["connection_class"] = InformedConnection
+    defaults: Any = asyncpg.connect.__kwdefaults__
+    defaults["connection_class"] = InformedConnection
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
