@@ -24,7 +24,7 @@ from order_service.wire import Attempt, Fate, NewOrder, Status
 from order_service.writing import GroupedWrites, unless_stopping
 from service_kit.bounded_pool import BoundedPool
 from service_kit.group_commit import usual_bounds
-from tests.evidence import seen
+from tests.evidence import BOUND_S, seen
 
 WINDOW = 1_000
 
@@ -47,10 +47,9 @@ async def opened(url: str, window_max: int = WINDOW) -> AsyncIterator[GroupedWri
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-WAITING_HERE_AND_THERE = """
-    SELECT count(*) FILTER (WHERE application_name = 'writes under test'),
-           count(*) FILTER (WHERE application_name <> 'writes under test')
-    FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+WAITING_HERE = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'writes under test' AND wait_event_type = 'Lock' AND datname = current_database()
 """
 
 
@@ -191,11 +190,13 @@ async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
     writes: GroupedWrites, owner: Any, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group fails at the key of one replica; the order of it that is then written alone meets another replica's. It is refused, no defect."""
-    of_second_alone, wait_for_others = asyncio.Event(), recording.wait_for_others
+    wait_for_others = recording.wait_for_others
+    both_alone, second_recorded = asyncio.Barrier(3), asyncio.Event()
 
     async def behind_the_second(connection: Any) -> None:
-        # Postgres does not queue for a row whose last transaction was rolled back: one of the orders could be the first at the counter.
-        await of_second_alone.wait()
+        # Who gets a row first that is released is Postgres's choice.
+        await both_alone.wait()
+        await second_recorded.wait()
         await wait_for_others(connection)
 
     monkeypatch.setattr(recording, "wait_for_others", behind_the_second)
@@ -205,19 +206,18 @@ async def test_a_customers_key_that_replicas_are_recording_one_after_the_other(
     await recording.record_all(owner, [order(100, "first")], uuid4(), 10.0, WINDOW)
     results = asyncio.create_task(record(writes, order(1, "first"), order(2, "second")))
 
-    async def waiting(here: int, there: int) -> bool:
+    async def waiting(count: int) -> bool:
         # Not a session that has begun a transaction: it would go on seeing the others as it saw them first.
-        return tuple(await watcher.fetchrow(WAITING_HERE_AND_THERE) or ()) == (here, there)
+        return bool(await watcher.fetchval(WAITING_HERE) == count)
 
-    await seen(lambda: waiting(1, 0), "the group waits for the first replica")
-    await of_second.start()
-    other = recording.record_all(second, [order(200, "second")], uuid4(), 10.0, WINDOW)
-    recorded_there = asyncio.create_task(other)
-    await seen(lambda: waiting(1, 1), "the second replica waits behind the group")
+    await seen(lambda: waiting(1), "the group waits for the first replica")
     await of_first.commit()
-    await recorded_there
-    of_second_alone.set()
-    await seen(lambda: waiting(2, 0), "both orders wait for the second replica")
+    async with asyncio.timeout(BOUND_S):
+        await both_alone.wait()
+    await of_second.start()
+    await recording.record_all(second, [order(200, "second")], uuid4(), 10.0, WINDOW)
+    second_recorded.set()
+    await seen(lambda: waiting(2), "both orders wait for the second replica")
     await of_second.commit()
     assert [type(each) for each in await results] == [CustomerKeyTaken] * 2
     keys = await owner.fetch("SELECT sequence_key FROM orders.orders ORDER BY 1")
