@@ -77,7 +77,7 @@ WITH_PART = {
 }
 # Modules that share one running lab.
 WITH_LAB = ("tests/lab/test_access.py", "tests/lab/test_life.py", "tests/lab/test_play.py")
-# Fixtures of a session whose processes compute also while nobody asks them anything.
+# Fixtures of a session whose processes also compute between the tests.
 DEAR = frozenset({"harness", "one_lab"})
 # Each of their tests needs much time and nothing of the others, so workers share them out.
 ALONE = (

@@ -35,6 +35,10 @@ BILLING = {"BILLING_DATABASE_URL": "postgresql://x", "BILLING_TOKENS": '{"a": "0
             "BILLING_LOCK_TIMEOUT_S: Input should be a valid number",
         ),
         (
+            {**BILLING, "BILLING_POOL_SIZE_MAX": "0"},
+            "BILLING_POOL_SIZE_MAX: Input should be greater than or equal to 1",
+        ),
+        (
             {**BILLING, "BILLING_PUBLIC_URL": "nonsense"},
             "BILLING_PUBLIC_URL: String should match pattern",
         ),
