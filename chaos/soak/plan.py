@@ -24,9 +24,9 @@ TOXICS: Mapping[str, Toxic] = MappingProxyType(
         "answers silent": Timeout(timeout_ms=0),
         "requests silent": Timeout(timeout_ms=0, stream="upstream"),
         # Around the soak's deadline of an attempt: some answers come in time, some late.
-        "answers late": Latency(latency_ms=450),
-        "requests late": Latency(latency_ms=450, stream="upstream"),
-        "answers dripping": Slicer(average_size_bytes=40, size_variation_bytes=0, delay_us=60_000),
+        "answers late": Latency(latency_ms=900),
+        "requests late": Latency(latency_ms=900, stream="upstream"),
+        "answers dripping": Slicer(average_size_bytes=40, size_variation_bytes=0, delay_us=120_000),
     }
 )
 SERVICES = ("order_service", "billing_service", "notification_service")
