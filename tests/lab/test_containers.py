@@ -126,7 +126,12 @@ async def test_what_an_earlier_lab_has_planted_is_taken_away(
         await container.read()
         assert container.factory == WRAPPED[SERVICE]
         (replica,) = found.children(SERVICE)
-        assert found.url_of(replica) == f"http://{SERVICE}:{supervisor.port + 100}"
+        # The name is that of the container, whose service listens on every address of this machine.
+        url = httpx.URL(found.url_of(replica))
+        assert (url.host, url.port == supervisor.port) == (SERVICE, False)
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(url.copy_with(host=ports.LOOPBACK, path="/healthz"))
+        assert answer.status_code == 200
 
 
 async def test_a_container_that_ends(container: Container, supervisor: Supervisor) -> None:
