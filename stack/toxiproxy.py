@@ -62,6 +62,8 @@ class ToxiproxyServer:
         self._binary = binary
         self._log = log
         self._choose_port = choose_port
+        # Where the output of the process that runs begins.
+        self._log_begins = 0
         self._config = log.with_suffix(".json")
         self.url = ""
         self.port = 0
@@ -79,7 +81,7 @@ class ToxiproxyServer:
                 await self._until_it_answers(mark)
             except StackError:
                 await self.stop()
-                if last or _PORT_TAKEN not in self.child.log_end():
+                if last or not self._port_is_taken():
                     raise
             else:
                 break
@@ -102,6 +104,7 @@ class ToxiproxyServer:
         argv = [str(self._binary), "-host", LOOPBACK, "-port", str(port)]
         argv += ["-config", str(self._config)]
         command = Command(argv, environ.of_child({"LOG_LEVEL": "info"}), self._log.parent)
+        self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         self.child = Child("toxiproxy", command, self._log, on_restart=self._on_restart)
         await self.child.start()
 
@@ -109,6 +112,9 @@ class ToxiproxyServer:
         async def answers() -> bool:
             if self.child.failure.done():
                 self.child.failure.result()
+            if self._port_is_taken():
+                # It does not end, and would not answer either.
+                raise NotSeen("its port is taken")
             try:
                 return mark in await self.admin.proxies()
             except ToxiproxyError:
@@ -118,6 +124,11 @@ class ToxiproxyServer:
             await until(answers, _START_TIMEOUT_S, "Toxiproxy answers")
         except NotSeen as exc:
             raise StackError(f"Toxiproxy did not start:\n{self.child.log_end()}") from exc
+
+    def _port_is_taken(self) -> bool:
+        with self._log.open("rb") as log:
+            log.seek(self._log_begins)
+            return _PORT_TAKEN in log.read().decode(errors="replace")
 
     def _configure(self, proxies: Iterable[ProxyState]) -> None:
         self._config.write_text(json.dumps([asdict(proxy) for proxy in proxies]), encoding="utf-8")

@@ -21,7 +21,7 @@ from service_kit.bounded_pool.informed import InformedConnection
 from stack import environ
 from stack.postgres import PostgresCluster
 from stack.servers import LentServers
-from tests import lanes, migrated_cluster
+from tests import lanes, migrated_cluster, spared_starts
 from tests.databases import Database, Databases
 
 
@@ -95,6 +95,13 @@ def folder_of_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     own = tmp_path_factory.getbasetemp()
     # Each process of pytest-xdist has a folder within that of the run.
     return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def spared() -> AsyncIterator[None]:
+    """Stacks of this process start only what differs between them."""
+    async with spared_starts.spared():
+        yield
 
 
 @pytest.fixture(scope="session")
