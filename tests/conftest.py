@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
 from starlette.applications import Starlette
 
 from chaos.harness.harness import Harness
@@ -97,7 +98,8 @@ def folder_of_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     return own.parent if hasattr(request.config, "workerinput") else own
 
 
-@pytest.fixture(scope="session", autouse=True)
+# Said in full, because tests run pytest with these fixtures and settings of their own.
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
 async def spared() -> AsyncIterator[None]:
     """Stacks of this process start only what differs between them."""
     async with spared_starts.spared():

@@ -137,8 +137,16 @@ async def test_after_it(database):
 def test_the_fixture_knows_whether_its_test_has_passed(pytester_folder: Path) -> None:
     """A failed test's database is not given to the next test, and a passed test's is."""
     ended = subprocess.run(
-        [*PYTEST, "-q", "-p", "tests.conftest", str(pytester_folder)],
-        cwd=pytester_folder,
+        [
+            *PYTEST,
+            "-q",
+            "-p",
+            "tests.conftest",
+            "-c",
+            str(pytester_folder / "pytest.ini"),
+            str(pytester_folder),
+        ],
+        cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
