@@ -1,7 +1,7 @@
 """Which tests are played against a mutant, and in which order.
 
 Those that execute the mutated line; the cheap and special ones first, and of one test with many parameters one before all
-others have had their turn. What runs while a module is imported (constants, fields, decorators) is executed by every test that
+others have had their turn (more of one that bears the module's name). What runs while a module is imported (constants, fields, decorators) is executed by every test that
 imports it: there the tests are taken that execute a function which uses the name, or whose file mentions it.
 
 Guarantee: the choice only leaves tests out, so a mutant that is reported as killed was killed by a test of the net.
@@ -21,6 +21,8 @@ from tests.mutation.net import PRODUCTS, Net, Test
 # What the tests of one mutant may take without a mutant, in all. It is what a survivor costs.
 BUDGET_S = 20.0
 _TESTS_MAX = 80
+# Parameters of a test that bears the module's name have their first turn together: one of them may be the one of a constant's parts.
+_OWN_AT_ONCE = 30
 # A test is preferred when it is beside the module, bears its name, or has killed another mutant of it.
 _SAME_FOLDER = 0.5
 _SAME_NAME = 0.3
@@ -180,7 +182,8 @@ class Choice:
         with_turn = []
         for test in tests:
             first = _named(test, mutant) or test.file.startswith(_PAGES)
-            turn = turns[test.function] + later.get(test.id, 0)
+            own = _OWN_AT_ONCE if _bears_name(test, mutant) else 1
+            turn = turns[test.function] // own + later.get(test.id, 0)
             with_turn.append((0 if first else turn, test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
@@ -197,7 +200,7 @@ class Choice:
     def _cost(self, test: Test, mutant: Mutant) -> tuple[float, str]:
         lines = sum(map(len, test.lines.values()))
         cost = (test.seconds + 0.02) * (1 + lines / 300)
-        folder, _, module = mutant.path.removesuffix(".py").rpartition("/")
+        folder = mutant.path.rpartition("/")[0]
         if mutant.kind == SCHEMA:
             cost *= _SAME_NAME if test.file.startswith("tests/migrations/") else 1
             privileges = mutant.rule in ("no grant", "no revoke", "no setting")
@@ -211,7 +214,7 @@ class Choice:
             cost *= _WRITTEN_DOWN
         if test.file.startswith(f"tests/{folder}/"):
             cost *= _SAME_FOLDER
-        if test.file.rpartition("/")[2].removeprefix("test_").removesuffix(".py") == module:
+        if _bears_name(test, mutant):
             cost *= _SAME_NAME
         if self._kills[mutant.path + mutant.scope, test.id]:
             cost *= _HAS_KILLED
@@ -267,6 +270,12 @@ def _python_files(project: Path, folders: Iterable[str]) -> list[str]:
         for folder in folders
         for path in sorted((project / folder).rglob("*.py"))
     ]
+
+
+def _bears_name(test: Test, mutant: Mutant) -> bool:
+    """Whether its file is named after the module of the mutant."""
+    module = mutant.path.rpartition("/")[2].removesuffix(".py")
+    return test.file.rpartition("/")[2].removeprefix("test_").removesuffix(".py") == module
 
 
 def _named(test: Test, mutant: Mutant) -> int:

@@ -161,6 +161,18 @@ def test_the_budget(project: Path) -> None:
     assert chosen(project, 8, 0.4) == ["large", "small[1]"]
 
 
+def test_the_parameters_of_a_modules_own_test(project: Path) -> None:
+    """They are not left out for those of many other tests: each may be the one of a part of a constant."""
+    own = {f"{FILE}::test_own[{number}]": entry(0.01, 8) for number in range(25)}
+    other = FILE.replace("limits", "other")
+    (project / other).write_text((project / FILE).read_text(encoding="utf-8"), encoding="utf-8")
+    others = {f"{other}::test_{number}": entry(0.001, 8) for number in range(200)}
+    net = Net()
+    net.add({"tests": {**own, **others}})
+    tests = Choice(project, net).tests(Mutant(PYTHON, PATH, "within", 8, "test"))
+    assert own.keys() <= {test.id for test in tests}
+
+
 def test_a_survivor_counts_against_the_score() -> None:
     """So does what no test executes; an equivalent does not."""
     mutant = Mutant(PYTHON, "billing_service/a.py", "f", 1, "test", added=("x = 2",))
