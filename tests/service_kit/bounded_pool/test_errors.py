@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from service_kit.bounded_pool import BoundedPool, DatabaseTrouble, LockWaitTooLong, translated
+from service_kit.bounded_pool.errors import ends_session
 from stack.postgres import PostgresCluster
 
 
@@ -68,6 +69,18 @@ def test_a_defect_stays_a_defect(error: Exception) -> None:
     """Hiding it behind a 503 would make callers repeat it for ever."""
     with pytest.raises(type(error)), translated():
         raise error
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_an_end_of_the_session_behind_another_error(link: str) -> None:
+    """It is found by either link alone, also behind an error that is its own context; a defect ends no session."""
+    gone, trouble = asyncpg.ConnectionDoesNotExistError("closed"), DatabaseTrouble("no answer")
+    assert not ends_session(trouble)
+    setattr(trouble, link, gone)
+    assert ends_session(trouble)
+    around = ValueError("a defect")
+    around.__cause__, around.__context__ = trouble, around
+    assert ends_session(around)
 
 
 async def test_a_full_database_is_trouble(cluster: PostgresCluster) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service_kit.bounded_pool import Connection, ReadsFull
-from tests.evidence import seen
+from tests.evidence import BOUND_S, seen
 from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
 
 
@@ -158,6 +158,22 @@ async def test_its_connection_ends_with_the_pool(open_pool: Open, owner: Any) ->
         return not await owner.fetchval(SESSIONS, APPLICATION)
 
     await seen(none, "its session ends")
+
+
+async def test_a_pool_that_is_closed_while_it_is_asked(open_pool: Open) -> None:
+    """The question ends with the pool: its prober learns of it, and nothing waits for an answer any more."""
+    asked = asyncio.Event()
+
+    async def unanswered(_: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with open_pool(deadline_s=BOUND_S) as pool:
+        prober = asyncio.create_task(pool.missing(unanswered))
+        await asked.wait()
+    async with asyncio.timeout(BOUND_S / 2):
+        await asyncio.wait((prober,))
+    assert prober.cancelled()
 
 
 async def test_its_settings_are_those_of_the_pool(open_pool: Open) -> None:

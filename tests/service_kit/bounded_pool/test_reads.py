@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -34,6 +34,16 @@ async def several_turns() -> None:
     """More than a read needs to be refused, when the pause before a refusal is nothing."""
     for _ in range(10):
         await next_turn()
+
+
+@pytest.mark.parametrize(("size_max", "slots"), [(1, 1), (2, 1), (3, 1), (5, 1), (6, 2)])
+async def test_the_share_of_reads(open_pool: Open, size_max: int, slots: int) -> None:
+    """A third of the connections, without what is left over; never none."""
+    async with open_pool(size_max=size_max) as opened, AsyncExitStack() as reading:
+        for _ in range(slots):
+            assert not opened.reads._slots.locked()  # type: ignore[attr-defined]
+            await reading.enter_async_context(opened.reads.connection())
+        assert opened.reads._slots.locked()  # type: ignore[attr-defined]
 
 
 async def test_reads_that_give_up_in_the_queue(

@@ -154,6 +154,17 @@ async def test_a_body_in_several_messages() -> None:
     assert (await read_body(request, Cup)).strength == 3
 
 
+@pytest.mark.parametrize("coding", [b"", b" ", b"identity", b" Identity "])
+async def test_no_content_coding(coding: bytes) -> None:
+    """It may be said in an empty field or by its name, in any case."""
+    request = _request([{"type": "http.request", "body": b'{"strength": 3}'}])
+    request.scope["headers"] = [
+        (b"content-type", b"application/json"),
+        (b"content-encoding", coding),
+    ]
+    assert (await read_body(request, Cup)).strength == 3
+
+
 @pytest.mark.parametrize(
     ("name", "value", "detail", "headers"),
     [

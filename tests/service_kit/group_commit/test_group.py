@@ -120,6 +120,19 @@ async def test_an_item_that_goes_back() -> None:
     assert table.groups == [[1, 2], [2, 3]]
 
 
+@pytest.mark.parametrize("results", [[], [-1], [-1, -2, -3]])
+async def test_a_group_with_another_number_of_results(results: list[int]) -> None:
+    """A defect, which is raised: no item may silently get the result of another, or none."""
+    loop = asyncio.get_running_loop()
+    taken = [Waiting(item, loop.create_future(), loop.time()) for item in (1, 2)]
+
+    async def written() -> list[int | Exception]:
+        return [*results]
+
+    with pytest.raises(ValueError, match="argument"):
+        await Table().group.write(taken, written())
+
+
 async def test_a_defect_is_met_alone() -> None:
     """After an unknown failure each item is written alone: only the item that caused it fails."""
     table = Table()
