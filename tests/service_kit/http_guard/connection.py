@@ -140,11 +140,17 @@ def parsed(written: bytes) -> list[Answer]:
     return answers
 
 
+# Two ends of a line, and a place before them.
+_LAST_PLACES = 5
+
+
 def cuts(data: bytes, step: int = 1) -> list[tuple[bytes, ...]]:
     """The same data as one segment, cut in two at each place, and byte by byte; what is long in pieces of some bytes.
 
+    Of places that are further apart than one, the last ones are all there: a bound is often met just before the end of a head.
     Long data repeat themselves, so that their pieces begin at every place of what is repeated.
     """
-    halves = [(data[:place], data[place:]) for place in range(1, len(data), step)]
+    places = {*range(1, len(data), step), *range(max(1, len(data) - _LAST_PLACES), len(data))}
+    halves = [(data[:place], data[place:]) for place in sorted(places)]
     size = 1 + len(data) // _PIECES_MAX
     return [(data,), *halves, tuple(data[i : i + size] for i in range(0, len(data), size))]

@@ -42,6 +42,23 @@ async def test_a_body_arrives(data: bytes) -> None:
         assert "upgrade" not in dict(first.json["headers"])
 
 
+@pytest.mark.parametrize("more", [NEXT, b"xyz"], ids=["a request", "no request"])
+@pytest.mark.parametrize(
+    "fields",
+    [b"Connection: close\r\n", b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"],
+    ids=["no wish", "the wish for h2c"],
+)
+async def test_what_follows_the_last_request(fields: bytes, more: bytes) -> None:
+    """It is not read: the request before it is answered as if there were nothing more."""
+    data = POST + fields + b"Content-Length: 3\r\n\r\nabc"
+    for segments in cuts(data + more):
+        connection = Connection()
+        await connection.receive(*segments)
+        (answer,) = await connection.answers()
+        assert (answer.status, answer.json["body"]) == (200, "abc")
+        assert connection.guard._logged_s == {}, "something was refused"
+
+
 @pytest.mark.parametrize("trailer", ORDERS, ids=str)
 @pytest.mark.parametrize("body", [b"", b"3\r\nabc\r\n"], ids=["no body", "a body"])
 async def test_a_trailer_is_left_out(trailer: tuple[bytes, ...], body: bytes) -> None:

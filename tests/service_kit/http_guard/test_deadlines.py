@@ -73,6 +73,7 @@ WAITS: dict[str, tuple[Callable[[Connection], Awaitable[None]], int]] = {
     "for the rest of a body": (receives(HALF_A_BODY), 50),
     "for all of a body": (receives(NO_BODY_YET), 50),
     "for the next request": (receives(GET), 70),
+    "for the next request after empty lines": (receives(GET, b"\r\n"), 70),
     "for the next request after a stall": (was_answered_after_a_stall, 70),
     "for the peer to read": (reads_nothing, 110),
     "for the peer to read the last of it": (closes_and_reads_nothing, 110),

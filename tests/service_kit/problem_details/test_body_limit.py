@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from starlette.types import Message, Receive, Scope, Send
 
 from service_kit import problem_details
 from service_kit.problem_details import BodyLimit, ProblemCatalogue
@@ -46,6 +47,28 @@ async def test_an_announced_length(length: bytes, status: int) -> None:
     if status == 413:
         assert response.json()["detail"] == "The limit is 10 bytes."
         assert response.headers["Connection"] == "close"
+
+
+async def test_an_answer_that_has_begun() -> None:
+    """It is not begun a second time when the body turns out to be too large: the connection just ends."""
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["more_body"]:
+            pass
+
+    parts = iter([b"12345", b"678901"])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": next(parts), "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    limited = BodyLimit(app, lambda: ProblemCatalogue.of(()), limit_bytes=10)
+    await limited({"type": "http", "headers": []}, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start"]
 
 
 @pytest.mark.parametrize("more", [[], [(b"content-length", b"3")], [(b"content-length", b"x")]])
