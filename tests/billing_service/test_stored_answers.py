@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from billing_service.wire import Charged, Declined, KeyExecuted
+from tests.billing_service.conftest import PATIENT
 from tests.billing_service.replica import Owner
 
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
@@ -29,6 +30,7 @@ async def age(owner: Owner) -> None:
     )
 
 
+@PATIENT
 async def test_every_form_of_a_charge_names_its_order(charge: Charge) -> None:
     """A batch in one round trip and the single transaction store the same form, to the byte."""
     answers = await asyncio.gather(*(charge(key, 10, order=key) for key in (1, 2, 3)))

@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 import httpx
 
+from tests.billing_service.conftest import PATIENT
+
 Charge = Callable[..., Coroutine[Any, Any, httpx.Response]]
 Balance = Callable[[], Coroutine[Any, Any, int]]
 OPENING_CENTS = 10_000
@@ -65,6 +67,7 @@ async def test_a_forgotten_key_cannot_be_voided(
     assert response.json()["first_incomplete"] == 2
 
 
+@PATIENT
 async def test_voiding_races_with_charging(
     billing: httpx.AsyncClient, charge: Charge, balance: Balance
 ) -> None:
