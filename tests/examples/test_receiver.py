@@ -53,6 +53,8 @@ class ExampleReceiver:
 
     async def start(self) -> None:
         self._exit = AsyncExitStack()
+        self._owner = await asyncpg.connect(self._url)
+        self._exit.push_async_callback(self._owner.close)
         os.environ.update(DATABASE_URL=self._url, TOKENS='{"t": "order_service"}')
         app = self._module.app
         await self._exit.enter_async_context(app.router.lifespan_context(app))
@@ -87,11 +89,7 @@ class ExampleReceiver:
         return "never_seen" if status is None else STATES[status]
 
     async def _ask(self, sql: str, *parameters: Any) -> Any:
-        owner = await asyncpg.connect(self._url)
-        try:
-            return await owner.fetchval(sql, *parameters)
-        finally:
-            await owner.close()
+        return await self._owner.fetchval(sql, *parameters)
 
 
 class RolledBack:
