@@ -107,9 +107,10 @@ class Progress:
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             left = [*self._failed, *self._left]
             self._cache.set(_LAST_FAILED, dict.fromkeys(left, True))
+            workers = self._config.getoption("numprocesses", None)
             self._write(
                 f"Interrupted: {len(left)} tests failed or were not run. Only these: "
-                ".venv/bin/python -E -m pytest -n 4 --last-failed",
+                f".venv/bin/python -E -m pytest{f' -n {workers}' if workers else ''} --last-failed",
                 stays=True,
             )
 

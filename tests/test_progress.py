@@ -86,6 +86,7 @@ def test_an_interrupted_run(folder: Path) -> None:
     ended = run(folder, INTERRUPT="1")
     assert ended.returncode == pytest.ExitCode.INTERRUPTED
     assert "Interrupted: 3 tests failed or were not run." in ended.stdout
+    assert "pytest --last-failed" in ended.stdout
     again = run(folder, "--last-failed")
     assert "1 failed, 2 passed" in again.stdout
 
@@ -115,6 +116,7 @@ async def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         output, _ = await process.communicate()
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output.decode()
     assert b"Interrupted: 1 tests failed or were not run. Only these: " in output
+    assert b"pytest -n 2 --last-failed" in output
     ended: Any = await asyncio.to_thread(select.select, [program], [], [], BOUND_S)
     os.close(program)
     assert ended
