@@ -1,5 +1,6 @@
 """The embedded servers: a port that is taken at the last moment, another server at the same port, a crash."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -8,11 +9,13 @@ import asyncpg
 import pytest
 
 from stack import ports
+from stack import toxiproxy as toxiproxy_module
 from stack.postgres import PostgresCluster
 from stack.processes import StackError
 from stack.toxics import LimitData, Toxiproxy, ToxiproxyError
 from stack.toxiproxy import ToxiproxyServer
 from stack.waiting import until
+from tests.evidence import BOUND_S
 
 
 @contextmanager
@@ -61,12 +64,16 @@ async def test_postgres_gives_up_in_one_sentence(tmp_path: Path) -> None:
 
 
 async def test_another_toxiproxy_is_not_taken_for_ours(
-    toxiproxy_binary: Path, tmp_path: Path
+    toxiproxy_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answers at the port and has the right version; ours finds another port."""
+    """It answers at the port and has the right version; ours finds another port, without waiting for its own answer in vain."""
+    monkeypatch.setattr(toxiproxy_module, "_START_TIMEOUT_S", 10 * BOUND_S)
     async with toxiproxy(toxiproxy_binary, tmp_path / "theirs") as theirs:
         port = int(theirs.url.rpartition(":")[2])
-        async with toxiproxy(toxiproxy_binary, tmp_path / "ours", port) as ours:
+        async with (
+            asyncio.timeout(BOUND_S),
+            toxiproxy(toxiproxy_binary, tmp_path / "ours", port) as ours,
+        ):
             assert ours.url != theirs.url
             await ours.admin.create("billing", "127.0.0.1:9")
             assert await theirs.admin.proxies() == {}
