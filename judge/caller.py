@@ -56,8 +56,10 @@ class Caller:
         self._clock_ms = clock_ms
         self._parts = urlsplit(url)
         # One for the run: reading the certificates of the system takes longer than a request.
-        self._tls: ssl.SSLContext | bool = (
-            ssl.create_default_context() if self._parts.scheme == "https" else False
+        self._tls = (
+            ssl.create_default_context()
+            if self._parts.scheme == "https"
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
 
     @property

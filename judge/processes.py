@@ -108,14 +108,21 @@ def _table() -> Iterator[tuple[int, int, int, str]]:
     for name in os.listdir(_PROC):
         if name.isdigit():
             with suppress(OSError, ValueError, IndexError):
-                stat = (_PROC / name / "stat").read_text(encoding="utf-8", errors="replace")
-                state, parent, _group, session = stat.rpartition(")")[2].split()[:4]
-                yield int(name), int(parent), int(session), state
+                state, parent, _group, session = (
+                    _read(name, "stat").rpartition(b")")[2].split(None, 4)[:4]
+                )
+                yield int(name), int(parent), int(session), state.decode()
 
 
 def _is_marked(pid: int, mark: str) -> bool:
     try:
-        environ = (_PROC / str(pid) / "environ").read_bytes()
+        environ = _read(str(pid), "environ")
     except OSError:
         return False
-    return f"{MARK}={mark}".encode() in environ.split(b"\0")
+    return f"\0{MARK}={mark}\0".encode() in b"\0" + environ
+
+
+def _read(pid: str, name: str) -> bytes:
+    """A file of a process. There are hundreds of processes, and pathlib would take longer than the kernel."""
+    with open(f"{_PROC}/{pid}/{name}", "rb", buffering=0) as file:
+        return file.read()

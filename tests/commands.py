@@ -24,6 +24,10 @@ _IMPORTED = (
     "judge.command",
     "alembic.config",
     "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.ext.asyncio",
+    # httpx and anyio import these with the first client.
+    "httpcore",
+    "anyio._backends._asyncio",
     "service_kit.environment.database_url",
 )
 _CONTEXT = multiprocessing.get_context("forkserver")
