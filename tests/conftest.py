@@ -20,6 +20,7 @@ from chaos.harness.harness import Harness
 from chaos.runner.run import open_harness
 from service_kit.bounded_pool.informed import InformedConnection
 from stack import environ
+from stack.nursery import Nursery
 from stack.postgres import PostgresCluster
 from stack.servers import LentServers
 from tests import lanes, migrated_cluster, spared_starts
@@ -100,10 +101,10 @@ def folder_of_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 # Said in full, because tests run pytest with these fixtures and settings of their own.
 @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
-async def spared() -> AsyncIterator[None]:
-    """Stacks of this process start only what differs between them."""
-    async with spared_starts.spared():
-        yield
+async def spared() -> AsyncIterator[Nursery]:
+    """Stacks of this process start only what differs between them; a test may fork from the same nursery."""
+    async with spared_starts.spared() as nursery:
+        yield nursery
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,13 @@ class _Shared(Nursery):
 
 
 @asynccontextmanager
-async def spared() -> AsyncIterator[None]:
+async def spared() -> AsyncIterator[Nursery]:
     """The stacks of this process share a nursery until the block ends, and migrate in a forked process."""
     nursery = _Shared()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(servers, "Nursery", lambda: nursery)
         patch.setattr(schema, "run_to_end", _fork)
-        yield
+        yield nursery
     await Nursery.__aexit__(nursery)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import ports
-from stack.processes import Child, Command
+from stack.processes import Child, Command, Start, execute
 from stack.schema import PROJECT
 from stack.waiting import until
 from tests.service_kit.http_guard import pace
@@ -115,6 +115,7 @@ async def running(
     *,
     options: tuple[str, ...] = GUARDED,
     descriptors: int | None = None,
+    start: Start = execute,
 ) -> AsyncIterator[Server]:
     """Runs `uvicorn FACTORY --factory` with these options, and with so many descriptors at most."""
     port = ports.choose("", None)
@@ -123,7 +124,7 @@ async def running(
     if descriptors is not None:
         argv = ["/bin/bash", "-c", f'ulimit -n {descriptors}; exec "$@"', "bash", *argv]
     command = Command(argv, {**os.environ, **(environ or {})}, PROJECT)
-    child = Child(f"server-{port}", command, directory / f"server-{port}.log")
+    child = Child(f"server-{port}", command, directory / f"server-{port}.log", start=start)
     server = Server(port, child)
     await child.start()
 

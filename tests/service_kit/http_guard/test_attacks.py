@@ -1,6 +1,7 @@
 """What one peer, or many, can do to a process: it holds little more than before, and goes on answering.
 
-Each service is started as its documents say, with a plain `uvicorn`; so this shows that no flag is needed.
+Each attack meets a process of its own, which holds nothing of the attack before. It runs a plain `uvicorn`, forked from a process
+that has imported it; test_services.py starts the same in full, and shows that no flag is needed.
 """
 
 import asyncio
@@ -8,12 +9,15 @@ import os
 import signal
 import socket
 from asyncio.constants import ACCEPT_RETRY_DELAY
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stack.nursery import Nursery
+from tests.databases import Database
+from tests.service_kit.http_guard.conftest import environ
 from tests.service_kit.http_guard.server import GUARDED, Server, running
 
 GROWTH_MAX_KIB = 40 * 1024
@@ -28,6 +32,16 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 MANY = 2000
 
 Attack = Callable[[Server, list[socket.socket]], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+async def attacked(
+    service: str, database_of_module: Database, tmp_path: Path, spared: Nursery
+) -> AsyncIterator[Server]:
+    """A new process of a service."""
+    factory, settings = f"{service}.app:create", environ(database_of_module)
+    async with running(factory, tmp_path, settings, options=(), start=spared.fork) as server:
+        yield server
 
 
 @pytest.fixture
@@ -105,13 +119,12 @@ ATTACKED = [("billing_service", name) for name in ATTACKS] + [
 @pytest.mark.parametrize(
     ("service", "attack"),
     [pytest.param(service, ATTACKS[name], id=f"{service}-{name}") for service, name in ATTACKED],
-    indirect=["service"],
 )
 async def test_a_service_under_attack(
-    service: Server, attack: Attack, peers: list[socket.socket]
+    attacked: Server, attack: Attack, peers: list[socket.socket]
 ) -> None:
     """It holds less than 40 MiB more than before, and a probe is answered within a second all the time."""
-    await withstands(service, attack, peers)
+    await withstands(attacked, attack, peers)
 
 
 async def test_large_answers_that_are_not_read(tmp_path: Path, peers: list[socket.socket]) -> None:
