@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ class RunningLab:
 
     async def state(self, reached: Callable[[State], Any] = lambda _: True) -> State:
         """The first state of which `reached` is true."""
-        async with asyncio.timeout(BOUND_S):
-            async for kind, what in self.events():
+        async with asyncio.timeout(BOUND_S), aclosing(self.events()) as events:
+            async for kind, what in events:
                 if kind == "state" and reached(what):
                     state: State = what
                     return state

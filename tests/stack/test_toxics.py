@@ -203,10 +203,11 @@ async def test_no_server_answers() -> None:
 
 @asynccontextmanager
 async def answering(reply: bytes | None) -> AsyncIterator[str]:
-    """A server that is no Toxiproxy: it answers every request with `reply`, or never; its URL."""
-    ended = asyncio.Event()
+    """A server that is no Toxiproxy: it answers every request with `reply`, or never; its URL. Ends when it was asked."""
+    asked, ended = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
         if reply is None:
             await ended.wait()
         else:
@@ -216,6 +217,9 @@ async def answering(reply: bytes | None) -> AsyncIterator[str]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield "http://{}:{}".format(*server.sockets[0].getsockname()[:2])
+    # The library asks in a thread of its own. asyncio leaves a connection open that comes while the server closes.
+    async with asyncio.timeout(60):
+        await asked.wait()
     ended.set()
     server.close()
 
