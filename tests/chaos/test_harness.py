@@ -6,6 +6,7 @@ from pathlib import Path
 from chaos.evidence.journal import Journal
 from chaos.harness.harness import Harness
 from chaos.harness.target import Target
+from tests.listening import listening
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 NOWHERE = "http://127.0.0.1:9"
@@ -22,18 +23,16 @@ async def test_an_idle_connection_that_billing_closes(tmp_path: Path) -> None:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    target = Target(
-        urls={"billing_service": f"http://127.0.0.1:{port}"},
-        toxiproxy=NOWHERE,
-        owner="",
-        tokens={"curl": "c"},
-    )
-    harness = Harness(target, Journal(tmp_path / "journal.jsonl"))
-    try:
-        account = await harness.open_account("ada")
-    finally:
-        await harness.close()
-        server.close()
+    async with listening(answer) as port:
+        target = Target(
+            urls={"billing_service": f"http://127.0.0.1:{port}"},
+            toxiproxy=NOWHERE,
+            owner="",
+            tokens={"curl": "c"},
+        )
+        harness = Harness(target, Journal(tmp_path / "journal.jsonl"))
+        try:
+            account = await harness.open_account("ada")
+        finally:
+            await harness.close()
     assert asked == [f"PUT /accounts/{account} HTTP/1.1".encode()] * 2

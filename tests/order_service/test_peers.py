@@ -13,6 +13,7 @@ import pytest
 from billing_service.wire import Charge, Charged
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
 from order_service.peers import ANSWER_BYTES_MAX, Peers, notification_of, open_transport
+from tests.listening import listening
 
 CHARGE = Charge(order_id=UUID(int=1), account="alice", amount_cents=5)
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -22,15 +23,12 @@ Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def peers_of(
     serve: Server, attempt_timeout_s: float = 5.0, host: str = "127.0.0.1", base: str = "/"
 ) -> AsyncIterator[Peers]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    peers = peers_at(port, attempt_timeout_s, host, base)
-    try:
-        yield peers
-    finally:
-        await peers.close()
-        server.close()
-        await server.wait_closed()
+    async with listening(serve) as port:
+        peers = peers_at(port, attempt_timeout_s, host, base)
+        try:
+            yield peers
+        finally:
+            await peers.close()
 
 
 def peers_at(
@@ -173,10 +171,8 @@ async def test_a_reset_connection_is_unknown() -> None:
 
 async def test_a_closed_port_is_refused() -> None:
     """No connection, no request: definitely not executed, and another attempt may do better."""
-    server = await asyncio.start_server(answering(b""), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    async with listening(answering(b"")) as port:
+        pass
     peers = peers_at(port)
     outcome = await peers.charge(CHARGE, 42, retry=False, first_incomplete=37)
     await peers.close()

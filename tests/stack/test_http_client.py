@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from stack.http_client import http_client
+from tests.listening import listening
 
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -22,9 +23,12 @@ async def test_the_shell_redirects_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    async with server, http_client(timeout=60) as client, httpx.AsyncClient(timeout=60) as plain:
+    async with (
+        listening(answer) as port,
+        http_client(timeout=60) as client,
+        httpx.AsyncClient(timeout=60) as plain,
+    ):
+        url = f"http://127.0.0.1:{port}/"
         assert (await client.get(url)).status_code == 204
         with pytest.raises(httpx.ConnectError):
             await plain.get(url)

@@ -29,6 +29,7 @@ from stack.toxics import (
     Unreachable,
     WrongVersion,
 )
+from tests.listening import listening
 
 ALL = [
     Latency(latency_ms=10),
@@ -50,9 +51,8 @@ async def echo() -> AsyncIterator[str]:
             writer.write(data)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield "{}:{}".format(*server.sockets[0].getsockname()[:2])
-    server.close()
+    async with listening(serve) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -193,10 +193,8 @@ async def test_what_the_server_refuses_is_refused(admin: Toxiproxy, echo: str) -
 
 async def test_no_server_answers() -> None:
     """A closed port is an exception at once."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    async with listening(flood) as port:
+        pass
     with pytest.raises(Unreachable):
         await Toxiproxy(f"http://127.0.0.1:{port}").version()
 
@@ -215,13 +213,12 @@ async def answering(reply: bytes | None) -> AsyncIterator[str]:
             writer.write(reply)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield "http://{}:{}".format(*server.sockets[0].getsockname()[:2])
-    # The library asks in a thread of its own. asyncio leaves a connection open that comes while the server closes.
-    async with asyncio.timeout(60):
-        await asked.wait()
-    ended.set()
-    server.close()
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
+        # The library asks in a thread of its own.
+        async with asyncio.timeout(60):
+            await asked.wait()
+        ended.set()
 
 
 async def test_an_admin_api_that_hangs() -> None:
@@ -275,25 +272,24 @@ async def test_an_answer_that_breaks_off() -> None:
 )
 async def test_recreating_ends_a_hang(admin: Toxiproxy, toxic: Toxic) -> None:
     """With a peer that does not read, removing a toxic hangs the server's list of proxies; recreating still works."""
-    server = await asyncio.start_server(flood, "127.0.0.1", 0)
     impatient = Toxiproxy(admin._url, deadline_s=1)
-    proxy = await admin.create("p", "{}:{}".format(*server.sockets[0].getsockname()[:2]))
-    name = await admin.arm("p", toxic)
-    host, _, port = proxy.listen.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    await reader.readexactly(1)
-    # From here on the peer reads nothing, and the flood fills every buffer between.
-    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can
-    with pytest.raises(DeadlineExceeded):
-        while True:
-            await impatient.remove("p", name)
-            await impatient.arm("p", toxic)
-    with pytest.raises(DeadlineExceeded):
-        await impatient.proxies()
-    assert await admin.recreate("p") == proxy
-    assert await admin.toxics("p") == []
-    writer.transport.abort()
-    server.close()
+    async with listening(flood) as upstream:
+        proxy = await admin.create("p", f"127.0.0.1:{upstream}")
+        name = await admin.arm("p", toxic)
+        host, _, port = proxy.listen.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        await reader.readexactly(1)
+        # From here on the peer reads nothing, and the flood fills every buffer between.
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can
+        with pytest.raises(DeadlineExceeded):
+            while True:
+                await impatient.remove("p", name)
+                await impatient.arm("p", toxic)
+        with pytest.raises(DeadlineExceeded):
+            await impatient.proxies()
+        assert await admin.recreate("p") == proxy
+        assert await admin.toxics("p") == []
+        writer.transport.abort()
 
 
 async def test_two_servers_in_one_process(

@@ -9,6 +9,7 @@ import pytest
 
 from service_kit.bounded_pool import DatabaseTrouble, SessionRefused
 from service_kit.bounded_pool.hosts import each_of
+from tests.listening import listening
 from tests.service_kit.bounded_pool.conftest import Open
 
 
@@ -37,9 +38,8 @@ async def silent() -> AsyncIterator[tuple[str, list[int]]]:
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", accepted
-    server.close()
+    async with listening(say_nothing) as port:
+        yield f"127.0.0.1:{port}", accepted
 
 
 def with_first(url: str, host: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from service_kit.bounded_pool import Connection, ReadsFull
 from tests.evidence import BOUND_S, seen
+from tests.listening import listening
 from tests.service_kit.bounded_pool.conftest import APPLICATION, Open
 
 
@@ -135,10 +136,8 @@ async def test_a_database_that_is_silent(open_pool: Open) -> None:
     async def saynothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.append(writer)
 
-    server = await asyncio.start_server(saynothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     async with (
-        server,
+        listening(saynothing) as port,
         open_pool(f"postgresql://owner@127.0.0.1:{port}/none", deadline_s=0.2) as pool,
     ):
         for questions in (1, 2):
