@@ -22,8 +22,6 @@ _HOST = re.compile(
 )
 # 2^63 has 19 digits; no body is longer.
 _LENGTH_DIGITS_MAX = 19
-# Stands for the unknown length of a chunked body.
-CHUNKED = -1
 _OF_A_KIND = (b"host", b"content-length", b"transfer-encoding")
 _SPACES = b" \t"
 
@@ -54,15 +52,15 @@ def check_repeated(fields: Fields) -> None:
             raise Refused(REQUEST_MALFORMED, f"There is more than one {name.decode()}.")
 
 
-def body_length(by_name: dict[bytes, bytes]) -> int:
-    """The length of the body, or `CHUNKED`; raises `Refused`."""
+def body_length(by_name: dict[bytes, bytes]) -> int | None:
+    """The length of the body in bytes; `None` for a body in chunks, which does not say it. Raises `Refused`."""
     length = by_name.get(b"content-length")
     if b"transfer-encoding" in by_name:
         if by_name[b"transfer-encoding"].rstrip(_SPACES).lower() != b"chunked":
             raise Refused(NOT_IMPLEMENTED, "The only transfer coding is chunked.")
         if length is not None:
             raise Refused(REQUEST_MALFORMED, "A body has a length or a transfer coding.")
-        return CHUNKED
+        return None
     if length is None:
         return 0
     digits = length.rstrip(_SPACES)

@@ -15,7 +15,6 @@ from uvicorn.server import ServerState
 
 from service_kit.http_guard.guard import Guard
 from service_kit.http_guard.head import (
-    CHUNKED,
     Fields,
     body_length,
     check_host,
@@ -76,7 +75,8 @@ class BoundedReader(HttpToolsProtocol):
         self.in_head = True
         self.head_bytes = 0
         self.body_bytes = 0
-        self._body_length = 0
+        # None: it comes in chunks.
+        self._body_length: int | None = 0
         self._tail = b""
         # The request line of an unfinished head, until it is whole.
         self._line: bytearray | None = None
@@ -109,7 +109,7 @@ class BoundedReader(HttpToolsProtocol):
     def feed(self, piece: bytes) -> None:
         """Parses a piece whose size `size_of_next_piece` returned; raises `Refused`."""
         if not self.in_head:
-            if self._body_length == CHUNKED:
+            if self._body_length is None:
                 self._framing_bytes += len(piece)
                 self._barren_bytes += len(piece)
             self._feed_parser(piece)
@@ -146,7 +146,7 @@ class BoundedReader(HttpToolsProtocol):
     def size_of_next_piece(self, data: bytes) -> int:
         """How many bytes of the data belong to the head or body that is being read, as far as can be known."""
         if not self.in_head:
-            if self._body_length == CHUNKED:
+            if self._body_length is None:
                 return _CHUNKED_PIECE
             return max(1, self._body_length - self.body_bytes)
         if self.head_bytes:
