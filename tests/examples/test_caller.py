@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -244,6 +245,28 @@ async def test_an_order_of_a_process_that_died(shop: Shop) -> None:
 
     await seen(billed, "the order is taken up and billed")
     assert shop.receiver.sent == [('"42"', "?1")]
+
+
+async def test_orders_that_are_not_taken_up(shop: Shop) -> None:
+    """One that is settled, and one that another process may have recorded just now and have in hand."""
+    sql = "INSERT INTO orders VALUES ($1, 'alice', 10, $2, $3, now() + $4::interval, $5)"
+    hour = timedelta(hours=1)
+    await shop.owner.execute(sql, uuid4(), 1, "billed", -hour, "{}")
+    await shop.owner.execute(sql, uuid4(), 2, "pending", hour, None)
+
+    async def taken_up(key: int) -> None:
+        await shop.owner.execute(sql, uuid4(), key, "pending", -hour, None)
+        await seen(lambda: _billed(shop, key), "the order is taken up and billed")
+
+    # What the look at the orders that found the first one has begun was sent before the second one.
+    await taken_up(3)
+    await taken_up(4)
+    assert shop.receiver.sent == [('"3"', "?1"), ('"4"', "?1")]
+
+
+async def _billed(shop: Shop, key: int) -> bool:
+    sql = "SELECT status = 'billed' FROM orders WHERE sequence_key = $1"
+    return bool(await shop.owner.fetchval(sql, key))
 
 
 async def silence(_: dict[str, Any]) -> httpx.Response:

@@ -1,11 +1,13 @@
 """The receiver of the examples: the model of billing_service is played against it, whole and with one line broken."""
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -22,6 +24,8 @@ from tests.billing_service.test_model import (
 from tests.evidence import seen
 from tests.examples.source import Substitution, load, text
 
+# Each is a client's.
+TOKENS = '{"t": "order_service", "u": "another_service"}'
 STATES = {201: "charged", 402: "declined", 410: "voided"}
 
 
@@ -55,7 +59,7 @@ class ExampleReceiver:
         self._exit = AsyncExitStack()
         self._owner = await asyncpg.connect(self._url)
         self._exit.push_async_callback(self._owner.close)
-        os.environ.update(DATABASE_URL=self._url, TOKENS='{"t": "order_service"}')
+        os.environ.update(DATABASE_URL=self._url, TOKENS=TOKENS)
         app = self._module.app
         await self._exit.enter_async_context(app.router.lifespan_context(app))
         self._client = await self._exit.enter_async_context(
@@ -260,10 +264,10 @@ async def test_each_answer(database: Any) -> None:
             response.headers.get("Idempotency-Replayed"),
         )
 
-    problem, json = "problem+json", "json"
+    problem, plain = "problem+json", "json"
     try:
         charged = await receiver.post(1, (1, 10), retry=False)
-        assert said(charged) == (201, "", json, None)
+        assert said(charged) == (201, "", plain, None)
         ledger = await receiver._ask("SELECT charge_id FROM ledger")
         assert charged.json() == {
             "charge_id": str(ledger),
@@ -272,18 +276,59 @@ async def test_each_answer(database: Any) -> None:
             "amount_cents": 10,
         }
         again = await receiver.post(1, (1, 10), retry=True)
-        assert (said(again), again.content) == ((201, "", json, "?1"), charged.content)
+        assert (said(again), again.content) == ((201, "", plain, "?1"), charged.content)
         assert said(await receiver.post(1, (2, 10), False)) == (422, "key-reused", problem, None)
         declined = await receiver.post(2, (2, 999), retry=False)
         assert said(declined) == (402, "insufficient-funds", problem, None)
         executed = await receiver.void(1)
         assert said(executed) == (409, "key-executed", problem, None)
         assert executed.json()["answer"] == charged.text
-        assert said(await receiver.void(3)) == (200, "key-voided", json, None)
+        assert said(await receiver.void(3)) == (200, "key-voided", plain, None)
         assert said(await receiver.post(3, (3, 10), False)) == (410, "key-voided", problem, "?1")
         await receiver.forget(3)
         assert said(await receiver.post(2, (2, 10), True)) == (410, "key-forgotten", problem, None)
         assert await receiver._ask("SELECT array_agg(sequence_key) FROM processed_keys") == [3]
+    finally:
+        await receiver.stop()
+
+
+async def test_two_clients(database: Any) -> None:
+    """Both count their keys from 1: neither reaches the other one's answers, mark or money."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    await receiver._ask("INSERT INTO clients (client) VALUES ('another_service')")
+    await receiver._ask("INSERT INTO accounts VALUES ('bob', $1)", OPENING_CENTS)
+    theirs: dict[str, Any] = {
+        "json": {"order_id": str(UUID(int=9)), "account": "bob", "amount_cents": 30},
+        "headers": {"Idempotency-Key": '"1"', "Authorization": "Bearer u"},
+    }
+    try:
+        mine = [await receiver.post(key, (key, 10), retry=False) for key in (1, 2)]
+        charged = await receiver._client.post("/charges", **theirs)
+        assert [each.status_code for each in (*mine, charged)] == [201] * 3
+        again = [await receiver.post(key, (key, 10), retry=True) for key in (1, 2)]
+        assert [each.content for each in again] == [each.content for each in mine]
+        replayed = await receiver._client.post("/charges", **theirs)
+        assert (replayed.content, replayed.status_code) == (charged.content, 201)
+        await receiver.forget(3)
+        assert (await receiver._client.post("/charges", **theirs)).content == charged.content
+        balances = "SELECT json_object_agg(account, balance_cents) FROM accounts"
+        left = {"alice": OPENING_CENTS - 20, "bob": OPENING_CENTS - 30}
+        assert json.loads(await receiver._ask(balances)) == left
+    finally:
+        await receiver.stop()
+
+
+async def test_the_last_cent(database: Any) -> None:
+    """An account may be emptied, and not overdrawn."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    try:
+        assert (await receiver.post(1, (1, OPENING_CENTS), retry=False)).status_code == 201
+        assert (await receiver.post(2, (2, 1), retry=False)).status_code == 402
+        assert await receiver.balance() == 0
     finally:
         await receiver.stop()
 
