@@ -82,13 +82,16 @@ def statuses(outcomes: Iterable[object]) -> list[int]:
 
 @asynccontextmanager
 async def opened(
-    url: str, application: str = APPLICATION, lock_timeout_s: float = LOCK_TIMEOUT_S
+    url: str,
+    application: str = APPLICATION,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    deadline_s: float = 20.0,
 ) -> AsyncIterator[BoundedPool]:
     pool = BoundedPool(
         url,
         application=application,
         size_max=6,
-        deadline_s=20.0,
+        deadline_s=deadline_s,
         lock_timeout_s=lock_timeout_s,
         idle_in_transaction_timeout_s=20.0,
     )

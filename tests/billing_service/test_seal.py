@@ -14,6 +14,7 @@ from service_kit.bounded_pool import BoundedPool, DatabaseTrouble
 from stack.postgres import PostgresCluster
 from stack.waiting import until
 from tests.billing_service.conftest import Charge
+from tests.billing_service.replica import opened
 from tests.silent_standby import silent_standby
 
 # Everything is asked again until it is final: on a busy machine a charge may take longer than the service waits here.
@@ -108,15 +109,23 @@ async def test_a_mark_that_another_transaction_moved(
     await told(lambda: status(charge(9, **headers)), 410)
 
 
-async def test_the_highest_key(pool: BoundedPool, cluster: PostgresCluster) -> None:
+async def test_the_highest_key(
+    database: Any, pool: BoundedPool, cluster: PostgresCluster, transaction_timeout_s: float
+) -> None:
     """A mark is judged by it, and refused for ever: so it is told only when the standby has it, too."""
+
+    async def highest(pool: BoundedPool) -> int:
+        async with pool.connection() as connection:
+            return await forgetting.read_highest(connection, "order_service")
+
     await forgetting.forget(pool, "order_service", 10)
-    async with silent_standby(cluster):
+    async with (
+        silent_standby(cluster),
+        opened(database.billing, deadline_s=transaction_timeout_s) as impatient,
+    ):
         with pytest.raises(DatabaseTrouble):
-            async with pool.connection() as connection:
-                await forgetting.read_highest(connection, "order_service")
-    async with pool.connection() as connection:
-        assert await forgetting.read_highest(connection, "order_service") == 9
+            await highest(impatient)
+    assert await highest(pool) == 9
 
 
 async def test_replays_and_new_charges_in_one_batch(
