@@ -10,6 +10,7 @@ from service_kit.bounded_pool import BoundedPool, Connection, DatabaseTrouble
 from service_kit.bounded_pool.readiness import STANDBY_SILENT
 from stack.postgres import PostgresCluster
 from stack.waiting import until
+from tests.listening import wire
 from tests.service_kit.bounded_pool.conftest import Open
 from tests.silent_standby import silent_standby, until_one_waits, waiting
 
@@ -161,6 +162,46 @@ async def test_the_confirmation_came_from_a_server_that_is_gone(
         assert await pool.missing(nothing, seal) == STANDBY_SILENT
         (second,) = await waiting(watcher)
         assert second != first
+
+
+async def test_the_primary_is_gone_without_a_word(
+    open_pool: Open, database: Any, cluster: PostgresCluster
+) -> None:
+    """The session that waited is not there any more, though the connection to it is; that another one waits is no news of it."""
+    other = await asyncpg.connect(database.billing)
+    async with silent_standby(cluster) as watcher, wire(database.billing) as (url, cut):
+        writing = asyncio.create_task(write(other))
+        await until_one_waits(watcher)
+        async with open_pool(url, size_max=1) as pool:
+            assert await pool.missing(nothing, seal) == STANDBY_SILENT
+            before = await waiting(watcher)
+            (first,) = {*before} - {other.get_server_pid()}
+            cut()
+            await watcher.execute("SELECT pg_terminate_backend($1)", first)
+            await until(lambda: _gone(watcher, first), 30, "the session is gone")
+
+            async def another_waits() -> bool:
+                await pool.missing(nothing, seal)
+                return bool({*await waiting(watcher)} - {*before})
+
+            await until(another_waits, 30, "another session waits")
+    await writing
+    await other.close()
+
+
+async def test_a_confirmation_that_is_lost_on_the_way(
+    open_pool: Open, database: Any, cluster: PostgresCluster
+) -> None:
+    """The session does not wait any more: another connection confirms, and all is well."""
+    async with wire(database.billing) as (url, cut), open_pool(url, size_max=1) as pool:
+        async with silent_standby(cluster):
+            assert await pool.missing(nothing, seal) == STANDBY_SILENT
+            cut()
+
+        async def well() -> bool:
+            return await pool.missing(nothing, seal) is None
+
+        assert await until(well, 30, "the service is ready")
 
 
 async def test_without_a_standby_nothing_is_written(database: Any) -> None:
