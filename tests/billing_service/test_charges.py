@@ -305,6 +305,7 @@ async def test_opening_an_account_again(billing: httpx.AsyncClient, charge: Char
     assert same.status_code == 200
     assert same.json() == {"account": "alice", "balance_cents": OPENING_CENTS - 1999}
     assert other.status_code == 409
+    assert other.json()["detail"] == "alice was opened with another balance."
 
 
 @given(

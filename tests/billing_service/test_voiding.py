@@ -25,6 +25,7 @@ async def test_a_voided_key_is_never_executed(
     late = await charge(1)
     assert late.status_code == 410
     assert late.json()["type"].endswith("/problems/key-voided")
+    assert late.json()["detail"] == "Key 1 was voided."
     assert (await billing.get("/charges/1")).json()["state"] == "voided"
     assert await balance() == OPENING_CENTS
 

@@ -373,3 +373,22 @@ async def test_its_connections(shop: Shop) -> None:
         ("idle_in_transaction_session_timeout", "3s"),
     ):
         assert await pool.fetchval("SELECT current_setting($1)", name) == value
+
+
+async def test_its_connections_end_with_it(database: Any) -> None:
+    """Postgres has no session of a caller that has ended."""
+    sql = """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+    watcher = await asyncpg.connect(database.owner)
+    try:
+        async with opened(database.owner) as shop:
+            await shop.order()
+            # The caller's and the shop's own.
+            assert await watcher.fetchval(sql) >= 2
+
+        async def none() -> bool:
+            return not await watcher.fetchval(sql)
+
+        await seen(none, "the sessions end")
+    finally:
+        await watcher.close()
