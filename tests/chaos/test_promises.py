@@ -40,13 +40,13 @@ def ended(at_ns: int, seam: str, status: int = 201, key: str = '"1"') -> Event:
     return event(at_ns, "order_service", seam, sequence_key=key, status=status, peer="charges")
 
 
-def arrived(at_ns: int, service: str = "billing_service") -> Event:
-    return event(at_ns, service, "arrival", 8, complete=True, sequence_key='"1"')
+def arrived(at_ns: int, service: str = "billing_service", *, complete: bool = True) -> Event:
+    return event(at_ns, service, "arrival", 8, complete=complete, sequence_key='"1"')
 
 
-def replied(at_ns: int, digest: str = "d") -> Event:
+def replied(at_ns: int, digest: str = "d", status: int = 201, key: str = '"1"') -> Event:
     return event(
-        at_ns, "billing_service", "reply", 8, status=201, digest=digest, sequence_key='"1"'
+        at_ns, "billing_service", "reply", 8, status=status, digest=digest, sequence_key=key
     )
 
 
@@ -174,6 +174,32 @@ def test_another_process_may_ask_again() -> None:
     """An answer that died with its process is no answer, and its attempt is not in flight any more."""
     events = (attempt_sent(10), ended(15, "answer"), attempt_sent(20, "?1", pid=9))
     assert broken(replace(GOOD, events=events)) == set()
+
+
+@pytest.mark.parametrize(
+    ("second", "equal"),
+    [
+        (replied(20, "b", status=402), False),
+        (replied(20, "a", status=402), True),
+        (replied(20, "b", status=402, key='"2"'), True),
+        (replied(20, "b", status=503), True),
+        (replied(20, "b", status=409), True),
+    ],
+    ids=["another decline", "the same decline", "another key", "unknown", "in flight"],
+)
+def test_a_decline_is_an_answer_too(second: Event, equal: bool) -> None:
+    """X4 compares what is final under one key: a decline as well, and no refusal that asks to come again."""
+    answered = replace(GOOD, events=(attempt_sent(5), replied(10, "a", status=402), second))
+    assert ("X4" not in broken(answered)) == equal
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_request_that_was_cut_has_not_arrived(complete: bool) -> None:
+    """M1 and M2 count what a service could execute: a part of a request is nothing."""
+    charged = replace(ONCE, events=(*ONCE.events, arrived(25, complete=complete)))
+    assert broken(charged) == ({"M1"} if complete else set())
+    again = arrived(55, "notification_service", complete=complete)
+    assert broken(replace(GOOD, events=(*GOOD.events, again))) == ({"M2"} if complete else set())
 
 
 def test_a_recorded_attempt_may_not_have_been_sent() -> None:

@@ -292,6 +292,19 @@ async def test_a_wait_for_an_order_has_an_end(replica: Replica, owner: Any) -> N
     assert replica.dispatcher.in_hand == 1
 
 
+async def test_a_wait_that_ends_leaves_the_others_alone(replica: Replica, owner: Any) -> None:
+    """The customer who waited longer is told, and the order is settled, when another one has given up."""
+    order_id = await in_hand(replica, owner)
+    patient = asyncio.create_task(replica.dispatcher.wait(order_id, 1000.0))
+    await replica.dispatcher.wait(order_id, 0.01)
+    await next_turn()
+    assert not patient.done()
+    replica.peers.charging.set()
+    async with asyncio.timeout(60):
+        await patient
+    assert await owner.fetchval("SELECT status FROM orders.orders") == Status.BILLED
+
+
 async def test_an_order_that_another_process_has_keeps_no_customer_waiting(
     replica: Replica, owner: Any
 ) -> None:
