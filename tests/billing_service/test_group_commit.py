@@ -447,6 +447,23 @@ async def test_callers_that_have_gone(replica: Replica, pool: BoundedPool, owner
     assert await moved(owner) == 40
 
 
+async def test_a_caller_that_has_gone_while_its_key_was_held(
+    replica: Replica, pool: BoundedPool, owner: Owner
+) -> None:
+    """Its charge has not begun: it gives the key back, and moves nothing."""
+    transaction = owner.transaction()
+    await transaction.start()
+    await announced(owner, 1)
+    gone = replica.begin(1)
+    await waits_for_a_lock(owner)
+    gone.cancel()
+    await asyncio.wait((gone,))
+    await transaction.rollback()
+    await replica.group.drain()
+    assert await keys.state(pool, "order_service", 1) == NeverSeen()
+    assert await moved(owner) == 0
+
+
 async def test_a_charge_that_is_not_begun_in_time(
     replica: Replica, pool: BoundedPool, owner: Owner
 ) -> None:

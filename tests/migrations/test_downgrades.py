@@ -206,6 +206,40 @@ async def test_voided_keys_keep_a_database_from_going_back(empty: str, revision:
     assert code == 0, output
 
 
+async def test_endings_that_an_older_release_does_not_know(empty: str) -> None:
+    """An order that was cancelled, or given up because billing had forgotten its key, has failed; all others end as before."""
+    await alembic(empty, "upgrade", "head")
+    connection = await asyncpg.connect(empty)
+    try:
+        for key, (delivery, status, answer) in enumerate(
+            (
+                ("exactly_once", "cancelled", "{}"),
+                ("exactly_once", "unknown", "{}"),
+                ("at_least_once", "unknown", "{}"),
+                ("at_most_once", "unknown", None),
+                ("exactly_once", "billed", "{}"),
+            ),
+            start=1,
+        ):
+            await connection.execute(
+                """
+                INSERT INTO orders.orders (order_id, customer, item, amount_cents, delivery, sequence_key, fingerprint,
+                                           lease_owner, lease_until, status, answer, settled_at)
+                VALUES (gen_random_uuid(), 'alice', 'book', 10, $1, $2, '', gen_random_uuid(), now(), $3, $4, now())
+                """,
+                delivery,
+                key,
+                status,
+                answer,
+            )
+        code, output = await alembic(empty, "downgrade", "0003")
+        assert code == 0, output
+        found = await connection.fetch("SELECT status FROM orders.orders ORDER BY sequence_key")
+        assert [row["status"] for row in found] == ["failed"] * 3 + ["unknown", "billed"]
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -83,6 +83,39 @@ def test_the_end_of_a_command(body: str, code: int, says: str) -> None:
     assert ("Traceback" in ended.stderr) == bool(says)
 
 
+# Ctrl-C once, and another signal while the command is ending.
+TWICE = """
+import asyncio, os, signal
+from stack.interruption import exit_with, until_signalled
+
+async def struck(by):
+    os.kill(os.getpid(), by)
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+async def command():
+    try:
+        await struck(signal.SIGINT)
+        print("not ended")
+    finally:
+        await struck(signal.{second})
+        print("ended in order")
+
+def main():
+    asyncio.run(until_signalled(command()))
+    return 0
+
+exit_with(main)
+"""
+
+
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_second_signal(second: str) -> None:
+    """Impatience does not disturb the end: what is being stopped is stopped in order."""
+    ended = python("-c", TWICE.format(second=second))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "ended in order\n", "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-9"])
 def test_a_terminal_that_lacks_a_character(encoding: str) -> None:
     """It shows a question mark, by whichever way the text gets there."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Child, Command, Death, StackError
+from stack.waiting import until
 
 
 def child(tmp_path: Path, code: str) -> Child:
@@ -87,6 +88,31 @@ async def test_who_does_not_stop_is_killed(tmp_path: Path) -> None:
     await deaf.stop(0.2)
     assert not deaf.running
     assert deaf.deaths == []
+
+
+async def test_who_stands_still_stops_in_order(tmp_path: Path) -> None:
+    """A process that was stopped by SIGSTOP hears of its end: it is not killed."""
+    code = """
+import signal, sys
+def end(*_):
+    print("in order", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+signal.pause()
+"""
+    still = child(tmp_path, code)
+    await still.start()
+    await until(lambda: _says(still, "ready"), 60, "the process is ready")
+    os.kill(still.pid, signal.SIGSTOP)
+    async with asyncio.timeout(60):
+        await still.stop(300)
+    assert "in order" in still.log_end()
+    assert still.return_code == 0
+
+
+async def _says(child: Child, text: str) -> bool:
+    return text in child.log_end()
 
 
 async def test_a_program_that_is_gone_is_a_failure(tmp_path: Path) -> None:
