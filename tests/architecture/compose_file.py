@@ -31,6 +31,8 @@ LAB_HOLDS = (
 )
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
+# What a service needs after its last request, in seconds: its pools give up a connection after five.
+_CLOSING_S = 5
 _DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
@@ -80,6 +82,18 @@ def services_are_guarded(compose: Definition) -> list[str]:
         for key in (*wanted, "mem_limit", "restart")
         if (service.get(key) != wanted[key] if key in wanted else not service.get(key))
         or ("privileged" in service or "cap_add" in service)
+    ]
+
+
+def who_is_stopped_may_finish(compose: Definition) -> list[str]:
+    """Compose waits longer than the image, which waits for requests in flight and then closes its pools."""
+    image = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+    (waits_s,) = map(int, re.findall(r'"--timeout-graceful-shutdown", "(\d+)"', image))
+    graces = {name: compose["services"][name].get("stop_grace_period", "10s") for name in _PREFIXES}
+    return [
+        f"{name}: {grace}"
+        for name, grace in graces.items()
+        if not grace.endswith("s") or int(grace[:-1]) < waits_s + _CLOSING_S
     ]
 
 
@@ -202,6 +216,7 @@ def _mebibytes(size: str) -> int:
 
 RULES = (
     services_are_guarded,
+    who_is_stopped_may_finish,
     ports_are_local,
     inspect_needs_its_profile,
     the_inside_is_internal,

@@ -25,6 +25,10 @@ Rule = Callable[[Definition], list[str]]
 # One offence a rule: the path to a value, and the value that must be reported.
 OFFENCES: dict[Rule, tuple[tuple[str, ...], Any]] = {
     compose_file.services_are_guarded: (("services", "postgres", "read_only"), False),
+    compose_file.who_is_stopped_may_finish: (
+        ("services", "order_service", "stop_grace_period"),
+        "14s",
+    ),
     compose_file.ports_are_local: (("services", "postgres", "ports"), ["127.0.0.1:5432:5432"]),
     compose_file.inspect_needs_its_profile: (("services", "inspect", "profiles"), []),
     compose_file.the_inside_is_internal: (("networks", "inside", "internal"), False),

@@ -34,4 +34,10 @@ def test_names_are_not_kept() -> None:
         with pytest.raises(QueueFull):
             admission.enter("other", f"account{number}")
         admission.leave(f"client{number}", f"account{number}")
+    admission = Admission(10, of_account_max=10, of_client_max=1)
+    admission.enter("client", "account")
+    for number in range(1000):
+        with pytest.raises(QueueFull):
+            admission.enter("client", f"account{number}")
+    admission.leave("client", "account")
     assert (admission._of_account, admission._of_client) == ({}, {})

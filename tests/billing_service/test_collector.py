@@ -377,6 +377,9 @@ async def test_what_vouches_for_no_mark(rig: Rig, owner: Owner) -> None:
     with pytest.raises(MarkLeap):
         await rig.collector.announce("a", KEY_MAX)
     await rig.collector.announce("b", KEY_MAX)
+    # Nor what was read of that client a moment ago.
+    with pytest.raises(MarkLeap):
+        await rig.collector.announce("a", KEY_MAX)
 
 
 async def test_the_database_is_asked_seldom(

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from chaos.promises import audit as audit_module
 from chaos.promises.audit import audit
 from chaos.promises.verdict import Verdict
 
@@ -95,6 +96,31 @@ async def test_a_consistent_database(database: Any, database_owner: Any) -> None
     assert found.findings == []
     assert found.verdict is Verdict.PASS
     assert (found.orders, found.withdrawals, found.pending) == (1, 1, 0)
+
+
+async def test_one_snapshot(
+    database: Any, database_owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed between two questions is seen by none of them."""
+    ask, asked = audit_module._found, 0
+
+    async def interrupted(*question: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        found = await ask(*question)
+        if asked == 1:
+            await database_owner.execute("UPDATE orders.sequence_counter SET last_key = 2")
+            await order(database_owner, 2, charge_id=await withdrawal(database_owner, 2))
+            # A withdrawal of an order that no one has: what is found when it is looked for.
+            await withdrawal(database_owner, 3)
+        return found
+
+    monkeypatch.setattr(audit_module, "_found", interrupted)
+    during = await audit(database.owner)
+    assert (during.orders, during.withdrawals, during.findings) == (1, 1, [])
+    afterwards = await audit(database.owner)
+    assert (afterwards.orders, afterwards.withdrawals) == (2, 3)
+    assert {finding.kind for finding in afterwards.findings} >= {"unexplained"}
 
 
 async def test_a_double_withdrawal(database: Any, database_owner: Any) -> None:

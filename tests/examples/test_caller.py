@@ -140,6 +140,26 @@ async def test_an_order(shop: Shop) -> None:
     assert shop.caller.in_hand == {}
 
 
+async def test_an_order_is_committed_before_it_is_sent(shop: Shop) -> None:
+    """As long as its commit takes, nothing leaves: the process may die, and would not know what it had sent."""
+    await shop.owner.execute(
+        """
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION slow();
+        SELECT pg_advisory_lock(1);
+        """
+    )
+    ordered = asyncio.create_task(shop.order())
+    commits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    await seen(lambda: shop.owner.fetchval(commits), "the commit waits")
+    assert shop.receiver.sent == []
+    await shop.owner.execute("SELECT pg_advisory_unlock(1)")
+    assert (await ordered).status_code == 201
+    assert shop.receiver.sent == [('"1"', "?0")]
+
+
 async def test_what_the_customer_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """The order and its ending: in the answer, and once in the log."""
     caplog.set_level("INFO")
