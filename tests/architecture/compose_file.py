@@ -31,7 +31,7 @@ LAB_HOLDS = (
 )
 # Long after the end of Compose v1: what only a later version knows.
 ONLY_V2 = ("develop", "attach", "gpus", "post_start", "pre_stop", "annotations")
-# What a service needs after its last request, in seconds: its pools give up a connection after five.
+# What a service may need after its last request, in seconds: its pools wait three, by default, for what uses a connection.
 _CLOSING_S = 5
 _DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
