@@ -7,6 +7,7 @@ import pytest
 from judge import causes
 from judge.cases.catalogue import CASES
 from tests.judge.conftest import Judge, planted
+from tests.judge.planted.key_expires import LIFE_S
 from tests.judge.planted.lock_expires import HANDLER_S
 
 # The bug, the case that is meant to catch it, what it must say, and what is expected besides.
@@ -23,6 +24,10 @@ BUGS = (
     ("stranded", "kill-middle", causes.STRANDED, ""),
     ("error_as_final", "kill-middle", causes.ERROR_AS_FINAL, ""),
     ("hidden_effect", "replay", causes.HIDDEN_EFFECT, ""),
+    ("answer_remade", "kill-middle", causes.MEMORY_ONLY, ""),
+    ("key_truncated", "key-long", causes.TRUNCATED_KEY, ""),
+    ("key_expires", "retention", causes.EXPIRED_KEY, f"retention_s = {LIFE_S}"),
+    ("twins_refused", "twins", causes.STRANDED, ""),
 )
 
 
@@ -57,3 +62,32 @@ async def test_a_bug_that_other_cases_do_not_see(judge: Judge, tmp_path: Path, b
     others = "replay,twins,response-lost,request-lost,late-original"
     judged = await judge(planted(bug, tmp_path), "--only", others)
     assert judged.code == 0, judged.output + judged.errors
+
+
+async def test_a_refusal_that_tells_the_answer_of_another_path(
+    judge: Judge, tmp_path: Path
+) -> None:
+    """The refusal is right, and what it gives away is not."""
+    config = planted("path_tells", tmp_path).replace(
+        "[effect]", 'other_path = "/refunds"\n[effect]'
+    )
+    judged = await judge(config, "--only", "other-path")
+    assert judged.code == 1, judged.output + judged.errors
+    assert causes.PATHS_SHARED in judged.failed["other-path"]
+    assert "gives away" in judged.failed["other-path"]
+
+
+async def test_a_life_that_ends_as_declared(judge: Judge, tmp_path: Path) -> None:
+    """Of a service whose profile says that keys are executed again after their life."""
+    config = planted("key_expires", tmp_path, f'retention_s = {LIFE_S}\nprofile = "stripe"')
+    judged = await judge(config, "--only", "retention")
+    assert judged.code == 0, judged.output + judged.errors
+    (case,) = (case for case in judged.document["cases"] if case["name"] == "retention")
+    assert any("a later retry is a second effect" in note for note in case["notes"])
+
+
+async def test_a_service_that_is_too_busy(judge: Judge, tmp_path: Path) -> None:
+    """Whoever is told to come again has no answer yet: nothing is known of twins that all were."""
+    judged = await judge(planted("busy", tmp_path), "--only", "twins")
+    assert judged.code == 2, judged.output + judged.errors
+    assert "too busy for every concurrent request" in judged.unknown["twins"]

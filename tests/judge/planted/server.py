@@ -36,6 +36,7 @@ class Payment:
     content: bytes
     account: str
     amount: int
+    path: str
 
     @property
     def fingerprint(self) -> str:
@@ -50,10 +51,11 @@ class Payment:
 
 @dataclass(frozen=True)
 class Reply:
-    """A status and a JSON text."""
+    """A status and a JSON text. `busy` asks the caller to come again."""
 
     status: int
     body: str
+    busy: bool = False
 
 
 Pay = Callable[[sqlite3.Connection, Payment], Reply]
@@ -112,6 +114,7 @@ def serve(
     pay: Pay,
     partial: Partial | None = None,
     started: Callable[[sqlite3.Connection], None] | None = None,
+    key_chars_max: int = 255,
 ) -> None:
     """Serves until it is killed. `partial` is told of cut requests, `started` of the database before the first one."""
     port, file = int(sys.argv[1]), sys.argv[2]
@@ -122,6 +125,7 @@ def serve(
             started(database)
     server = _Server(("127.0.0.1", port), _Handler)
     server.pay, server.partial, server.file = pay, partial, file
+    server.key_chars_max = key_chars_max
     server.serve_forever()
 
 
@@ -135,6 +139,7 @@ class _Server(ThreadingHTTPServer):
     pay: Pay
     partial: Partial | None
     file: str
+    key_chars_max: int
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -167,12 +172,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _paid(self, database: sqlite3.Connection, caller: str, key: str, content: bytes) -> Reply:
         if not caller:
             return Reply(401, '{"error": "unknown token"}')
-        if not key or len(key) > 255:
+        if not key or len(key) > self.server.key_chars_max:
             return Reply(400, '{"error": "Idempotency-Key is missing or too long"}')
         try:
             document: Any = json.loads(content)
             payment = Payment(
-                caller, key, content, str(document["account"]), int(document["amount"])
+                caller,
+                key,
+                content,
+                str(document["account"]),
+                int(document["amount"]),
+                self.path,
             )
         except (ValueError, KeyError, TypeError):
             return Reply(422, '{"error": "no payment"}')
@@ -184,6 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
+            if reply.busy:
+                self.send_header("Retry-After", "1")
             self.end_headers()
             self.wfile.write(content)
         except OSError:
