@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -9,8 +11,8 @@ from chaos.promises.verdict import Verdict
 from chaos.results.progress import round_line, soak_summary
 from chaos.results.result import write_soak
 from chaos.soak.endurance import Endurance
-from chaos.soak.plan import ORDERS_A_ROUND, Plan, Strike, draw, read
-from chaos.soak.rounds import Round
+from chaos.soak.plan import ORDERS_A_ROUND, TOXICS, Plan, Strike, draw, read
+from chaos.soak.rounds import Faults, Round
 from chaos.soak.shrink import REPLAYS, replay, shrink
 from stack.servers import LentServers
 from tests.chaos.planted import BUGS
@@ -55,6 +57,37 @@ def test_a_plan_is_read_as_it_was_written() -> None:
     }
     with pytest.raises(ValueError, match="moon"):
         read(unknown)
+
+
+def test_each_stack_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Otherwise a trial would find the database of the failure before."""
+    endurance = Endurance(tmp_path, lambda _: None, cast(Any, None))
+    folders = {endurance._fresh() for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.parent == tmp_path for folder in folders)
+
+
+async def test_what_has_not_ended_is_armed_again(servers: LentServers) -> None:
+    """The end of one toxic makes the proxy anew; another one's end comes later."""
+    admin = servers.toxiproxy.admin
+    await admin.create("billing", "127.0.0.1:9")
+    witnesses: list[bool] = []
+    harness = SimpleNamespace(toxiproxy=admin, journal=SimpleNamespace(note=lambda *_, **__: None))
+    context = SimpleNamespace(harness=harness, witness=lambda _, *, seen: witnesses.append(seen))
+    faults = Faults(cast(Any, context))
+    shorter = Strike("toxic", 0, 9, "billing", "answers silent")
+    try:
+        for strike in (CUT, shorter):
+            await faults.begin(strike)
+        assert len(await admin.toxics("billing")) == 2
+        await faults.end(shorter.ends)
+        (left,) = await admin.toxics("billing")
+        assert left == TOXICS[CUT.how].name
+        await faults.end(CUT.ends)
+        assert await admin.toxics("billing") == []
+        assert witnesses == [True, True]
+    finally:
+        await admin.delete("billing")
 
 
 async def test_a_failing_plan_is_made_small() -> None:

@@ -250,6 +250,27 @@ async def test_the_mark_cannot_move_between_reading_it_and_the_claim(database: A
     assert await duplicate_between_mark_and_claim(broken, database.owner) == 2
 
 
+async def test_the_mark_comes_before_the_keys_go(database: Any) -> None:
+    """A duplicate that has read the old mark holds the new one up, and still finds its key."""
+    receiver = ExampleReceiver(database.owner)
+    await receiver.empty()
+    await receiver.start()
+    duplicate = await asyncpg.connect(database.owner)
+    try:
+        assert (await receiver.post(1, (1, 10), retry=False)).status_code == 201
+        async with duplicate.transaction():
+            await duplicate.execute("SELECT FROM clients FOR SHARE")
+            forgetting = asyncio.create_task(receiver.forget(2))
+            waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+            await seen(lambda: receiver._ask(waits), "the mark waits")
+            assert await receiver._ask("SELECT count(*) FROM processed_keys") == 1
+        await forgetting
+        assert await receiver._ask("SELECT count(*) FROM processed_keys") == 0
+    finally:
+        await duplicate.close()
+        await receiver.stop()
+
+
 async def test_each_answer(database: Any) -> None:
     """Its status, its type, its media type, whether it is a replay; and what it leaves in the database."""
     receiver = ExampleReceiver(database.owner)

@@ -394,8 +394,14 @@ async def test_an_order_of_a_dead_process_is_taken_over(shop: Shop, database: An
     assert order["attempts"][0]["caller_saw"] == "nothing: the process died"
     sent = [r for r in shop.network.requests if r.method == "POST"]
     # No customer is there any more; the charge and the notification still belong to one trace.
-    assert len({request.headers["traceparent"].split("-")[1] for request in sent}) == 1
+    (trace,) = {request.headers["traceparent"].split("-")[1] for request in sent}
     assert await shop.balance() == OPENING_CENTS - 1999
+    # Another order, which the same process takes over later, belongs to another one.
+    shop.network.requests.clear()
+    await settled(shop, await dead_order(database, key=2))
+    sent = [r for r in shop.network.requests if r.method == "POST"]
+    (other,) = {request.headers["traceparent"].split("-")[1] for request in sent}
+    assert other != trace
 
 
 async def test_a_taken_over_order_that_was_billed_already(shop: Shop, database: Any) -> None:

@@ -74,6 +74,12 @@ def nowhere() -> httpx.MockTransport:
     return httpx.MockTransport(lambda _: httpx.Response(500))
 
 
+def test_its_name() -> None:
+    """Each process has its own, also on one machine and after a start: leases are known by it."""
+    names = {OrderProcess(settings(), nowhere).owner for _ in range(3)}
+    assert len(names) == 3
+
+
 async def test_the_pool(made: Made) -> None:
     """It connects under the name of the service, with the password that is not in the URL; no wait takes longer than a transaction."""
     orders = OrderProcess(settings(), nowhere)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.clean import main
+from stack.processes import StackError
 from stack.run_directory import held
 
 
@@ -23,6 +24,23 @@ def test_a_stack_that_runs(
     assert capsys.readouterr().err == (
         f"clean: a stack runs in {tmp_path / directory} (process {os.getpid()}); stop it first.\n"
     )
+
+
+def test_a_stack_that_is_started_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody uses the run directory while it is being removed."""
+    run_dir = tmp_path / ".run"
+    with held(run_dir):
+        pass
+    removed: list[Path] = []
+
+    def remove(path: Path) -> None:
+        with pytest.raises(StackError, match="a stack runs already"), held(run_dir):
+            pass
+        removed.append(path)
+
+    monkeypatch.setattr("shutil.rmtree", remove)
+    assert main(tmp_path) == 0
+    assert removed == [run_dir]
 
 
 def test_no_stack_runs(tmp_path: Path) -> None:
