@@ -1,6 +1,7 @@
 """An order is billed once, and its customer is told."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -177,6 +178,14 @@ def test_every_field_of_an_order_is_told_apart() -> None:
     assert orders.fingerprint(NewOrder.model_validate(order)) == fingerprint
     without = {name: value for name, value in order.items() if name != "delivery"}
     assert orders.fingerprint(NewOrder.model_validate(without)) == fingerprint
+
+
+def test_the_fingerprint_of_an_order_stays() -> None:
+    """What an older release has recorded is recognised: of JSON with sorted names, without spaces, in ASCII."""
+    order = {"customer": "alice", "amount_cents": 1999, "item": "Café", "delivery": "exactly_once"}
+    text = r'{"amount_cents":1999,"customer":"alice","delivery":"exactly_once","item":"Caf\u00e9"}'
+    expected = hashlib.sha256(text.encode()).digest()
+    assert orders.fingerprint(NewOrder.model_validate(order)) == expected
 
 
 @pytest.mark.parametrize("changed", sorted(set(OTHER_ORDER) - {"customer"}))
