@@ -20,9 +20,12 @@ from tests.mutation.net import PRODUCTS, Net, Test
 
 # What the tests of one mutant may take without a mutant, in all. It is what a survivor costs.
 BUDGET_S = 20.0
-_TESTS_MAX = 80
-# Parameters of a test that bears the module's name have their first turn together: one of them may be the one of a constant's parts.
+# Of tests that take nearly no time; those that take longer are bounded by the budget.
+_TESTS_MAX = 400
+# So many parameters of a test that bears the module's name have their turns before other tests have a second one: one of them may be
+# the one of a constant's parts. The first ones of each such test come before all other tests.
 _OWN_AT_ONCE = 30
+_OWN_FIRST = 5
 # A test is preferred when it is beside the module, bears its name, or has killed another mutant of it.
 _SAME_FOLDER = 0.5
 _SAME_NAME = 0.3
@@ -183,8 +186,10 @@ class Choice:
         for test in tests:
             first = _named(test, mutant) or test.file.startswith(_PAGES)
             own = _OWN_AT_ONCE if _bears_name(test, mutant) else 1
-            turn = turns[test.function] // own + later.get(test.id, 0)
-            with_turn.append((0 if first else turn, test))
+            number = turns[test.function]
+            place = number if own > 1 else _OWN_FIRST
+            turn = (number // own + later.get(test.id, 0), place)
+            with_turn.append(((0, 0) if first else turn, test))
             turns[test.function] += 1
         tests = [test for _, test in sorted(with_turn, key=lambda each: each[0])]
         chosen: list[Test] = []

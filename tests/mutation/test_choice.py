@@ -173,6 +173,22 @@ def test_the_parameters_of_a_modules_own_test(project: Path) -> None:
     assert own.keys() <= {test.id for test in tests}
 
 
+def test_a_test_with_very_many_parameters(project: Path) -> None:
+    """It leaves neither another test of the module out, nor those of other modules."""
+    own = {f"{FILE}::test_many[{number}]": entry(0.001, 8) for number in range(900)}
+    own |= {f"{FILE}::test_few[{number}]": entry(0.01, 8) for number in range(5)}
+    other = FILE.replace("limits", "other")
+    (project / other).write_text((project / FILE).read_text(encoding="utf-8"), encoding="utf-8")
+    others = {f"{other}::test_{number}": entry(0.01, 8) for number in range(200)}
+    net = Net()
+    net.add({"tests": {**own, **others}})
+    found = Choice(project, net).tests(Mutant(PYTHON, PATH, "within", 8, "test"))
+    ids = {test.id for test in found}
+    assert {f"{FILE}::test_few[{number}]" for number in range(5)} <= ids
+    assert others.keys() <= ids
+    assert len(ids) < len(own)
+
+
 def test_a_survivor_counts_against_the_score() -> None:
     """So does what no test executes; an equivalent does not."""
     mutant = Mutant(PYTHON, "billing_service/a.py", "f", 1, "test", added=("x = 2",))
