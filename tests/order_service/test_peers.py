@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+import aiohttp
 import pytest
+from httpx_aiohttp import AiohttpTransport
 
 from billing_service.wire import Charge, Charged
 from order_service.outcomes import Acknowledged, Outcome, Refused, Unknown
@@ -145,6 +147,35 @@ async def test_a_closed_connection_is_unknown() -> None:
     outcome = await outcome_of(answering(b""))
     assert isinstance(outcome, Unknown)
     assert outcome.caller_saw == "ServerDisconnectedError: Server disconnected"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "confirmed"),
+    [
+        (202, b'{"first_incomplete": 37}', True),
+        (202, b'{"first_incomplete": 36}', False),
+        (202, b"{}", False),
+        (200, b'{"first_incomplete": 37}', False),
+        (503, b'{"first_incomplete": 37}', False),
+    ],
+)
+async def test_a_mark_that_billing_has_heard(status: int, body: bytes, confirmed: bool) -> None:
+    """Only its own answer to this very mark confirms it; anything else, and the mark is declared again."""
+    raw = http(status, body, "Content-Type: application/json", "Connection: close")
+    async with peers_of(answering(raw)) as peers:
+        assert await peers.declare_settled(37) is confirmed
+
+
+async def test_the_connections_are_bounded() -> None:
+    """No more to each peer than were asked for, however many attempts there are."""
+    transport = open_transport(3)
+    try:
+        assert isinstance(transport, AiohttpTransport)
+        assert isinstance(transport.client, aiohttp.ClientSession)
+        assert transport.client.connector is not None
+        assert transport.client.connector.limit == 3
+    finally:
+        await transport.aclose()
 
 
 async def test_a_notice_has_the_deadline_of_an_attempt() -> None:
