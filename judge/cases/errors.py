@@ -79,7 +79,7 @@ async def _worker_killed(play: Play) -> None:
     pids = service.pids()
     # Until it is gone, it takes connections that it will not answer, and so looks ready.
     await processes.kill_alone(pids[-1])
-    play.evidence.fault("killed", f"kill -9 {len(pids)}th process alone")
+    play.evidence.fault("killed", f"kill -9 of the last of {len(pids)} processes")
     ends = time.monotonic() + _WORKER_BACK_S
     while service.alive and time.monotonic() < ends:
         if await service.ready():

@@ -127,10 +127,12 @@ async def test_a_folder_that_cannot_be_written(judge: Judge, tmp_path: Path) -> 
     [
         (lambda posts: {"n": 0 * posts}, 201, "the reading stayed 0"),
         (lambda posts: {"n": 2 * posts}, 201, "step says 1"),
+        (lambda posts: {"n": min(posts, 1)}, 201, "2 requests with 2 keys"),
+        (lambda posts: {"n": min(posts, 2)}, 201, "3 requests with 3 keys"),
         (lambda posts: {"n": 0 * posts}, 500, "does not succeed"),
         (lambda posts: {"n": 0 * posts}, 404, "does not succeed"),
     ],
-    ids=["no effect", "two effects", "errors only", "refusals only"],
+    ids=["no effect", "two effects", "one at most", "two at most", "errors only", "refusals only"],
 )
 async def test_a_service_that_cannot_be_judged(
     judge: Judge, reading: object, status: int, says: str

@@ -19,12 +19,12 @@ from judge.caller import Caller
 from judge.cases import misuse, network, replay, twins
 from judge.cases.catalogue import CASES
 from judge.config.reading import parsed
-from judge.evidence import Evidence, clock
+from judge.evidence import Attempt, Evidence, clock
 from judge.network import Network
 from judge.play import Bench, Play
 from judge.probe import meter
 from judge.probe.meter import Meter, Pace
-from judge.requests import Requests
+from judge.requests import Rendered, Requests
 from judge.runner import Options
 from judge.service import Service
 from judge.verdict import Run, Verdict
@@ -114,12 +114,14 @@ async def judged(tmp_path: Path, toxiproxy: Network) -> AsyncIterator[Judged]:
         yield play_case
 
 
-def again(flawed: Callable[[Receiver, Sent, Reply], Reply], *, time: int = 2) -> Answer:
-    """The right answer, but from this time on when the key was used before."""
+def again(
+    flawed: Callable[[Receiver, Sent, Reply], Reply], *, time: int = 2, last: int = 1000
+) -> Answer:
+    """The right answer, but from this time on, to the last one, when the key was used before."""
 
     def answer(receiver: Receiver, sent: Sent) -> Reply:
         reply = receiver.right(sent)
-        return flawed(receiver, sent, reply) if sent.time >= time else reply
+        return flawed(receiver, sent, reply) if time <= sent.time <= last else reply
 
     return answer
 
@@ -297,6 +299,14 @@ ROWS: list[tuple[str, str, Answer, str, str, str]] = [
     ("replay", "in flight for ever", again(in_flight), "", FAIL, causes.STRANDED),
     ("replay", "no effect", nothing, "", UNKNOWN, "the first request took effect"),
     ("twins", "another answer", again(answers_anew), "", FAIL, causes.NOT_ATOMIC_ANSWER),
+    (
+        "twins",
+        "one of them gets another answer",
+        again(answers_anew, time=5, last=5),
+        "",
+        FAIL,
+        causes.NOT_ATOMIC_ANSWER,
+    ),
     ("twins", "a refusal", again(refuses), "", FAIL, "neither the same answer nor in flight"),
     ("twins", "an effect in secret", again(executes), "", FAIL, causes.UNPROTECTED),
     ("twins", "one is in flight", again(in_flight, time=9), "", FAIL, causes.STRANDED),
@@ -495,3 +505,27 @@ async def test_a_case(
     assert (verdict.kind, says in told) == (kind, True), told
     if kind == PASS:
         assert all(witness.seen for witness in verdict.evidence.witnesses)
+
+
+@pytest.mark.parametrize(
+    ("times", "overlapping"),
+    [
+        # Began, complete on the wire, the head of the answer: in milliseconds.
+        ([(0, 1, 5), (2, 3, 7)], True),
+        ([(0, 1, 5), (6, 7, 9)], False),
+        ([(0, 1, 5), (4, None, 9)], True),
+        ([(0, 1, 5), (5, 6, 9), (10, 11, 12)], False),
+        ([(0, 1, None), (2, 3, 7)], True),
+        ([(0, 1, 5)], False),
+    ],
+)
+def test_requests_that_overlap(
+    times: list[tuple[float, float | None, float | None]], overlapping: bool
+) -> None:
+    """Two of them were under way before either had its answer: only then do they say something of races."""
+    rendered = Rendered("POST", "/", (), b"", "k")
+    attempts = [
+        Attempt(number, "twin", "direct", rendered, began, complete, head, head or 20.0)
+        for number, (began, complete, head) in enumerate(times)
+    ]
+    assert twins._overlapping(attempts) is overlapping

@@ -4,6 +4,24 @@ from pathlib import Path
 
 from judge.evidence import Evidence, clock
 from judge.network import Network
+from stack.toxics import LimitData
+
+
+async def test_a_fault_that_is_gone(tmp_path: Path) -> None:
+    """Whether it is still armed is read back from Toxiproxy, and not remembered."""
+    network = Network("127.0.0.1:9", tmp_path, lambda _: None)
+    await network.open()
+    toxic = LimitData(bytes=0)
+    try:
+        async with network.proxy(Evidence(clock())) as proxy:
+            await proxy.arm(toxic)
+            assert await proxy.still_armed(toxic)
+            assert not await proxy.still_armed(LimitData(bytes=1))
+            assert network._server is not None
+            await network._server.admin.remove("judge-1", toxic.name)
+            assert not await proxy.still_armed(toxic)
+    finally:
+        await network.close()
 
 
 async def test_a_proxy_ends_with_its_block(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ BUGS = (
     ("no_protection", "replay", causes.UNPROTECTED, ""),
     ("check_then_insert", "twins", causes.CHECK_THEN_INSERT, ""),
     ("memory_only", "kill-acknowledged", causes.MEMORY_ONLY, ""),
+    ("not_durable", "kill-acknowledged", causes.NOT_DURABLE, ""),
     ("effect_before_key", "kill-middle", causes.EFFECT_BEFORE_KEY, ""),
     ("key_before_effect", "kill-middle", causes.KEY_BEFORE_EFFECT, ""),
     ("partial_body", "request-cut", causes.PARTIAL_BODY, ""),
@@ -91,3 +92,15 @@ async def test_a_service_that_is_too_busy(judge: Judge, tmp_path: Path) -> None:
     judged = await judge(planted("busy", tmp_path), "--only", "twins")
     assert judged.code == 2, judged.output + judged.errors
     assert "too busy for every concurrent request" in judged.unknown["twins"]
+
+
+async def test_one_of_its_processes_dies(judge: Judge, tmp_path: Path) -> None:
+    """A service of several processes is ended as a whole, and then one of them is killed alone."""
+    judged = await judge(planted("forked", tmp_path), "--only", "server-error")
+    assert judged.code == 0, judged.output + judged.errors
+    (case,) = (case for case in judged.document["cases"] if case["name"] == "server-error")
+    faults = [
+        event["text"] for event in case["events"] if event["kind"] in ("killed", "terminated")
+    ]
+    assert faults[0] == "SIGTERM"
+    assert faults[1].startswith("kill -9 of the last of ")

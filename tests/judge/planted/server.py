@@ -115,8 +115,12 @@ def serve(
     partial: Partial | None = None,
     started: Callable[[sqlite3.Connection], None] | None = None,
     key_chars_max: int = 255,
+    listening: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serves until it is killed. `partial` is told of cut requests, `started` of the database before the first one."""
+    """Serves until it is killed.
+
+    `partial` is told of cut requests, `started` of the database before the first one; `listening` is called when connections come.
+    """
     port, file = int(sys.argv[1]), sys.argv[2]
     with closing(_connect(file)) as database:
         database.execute("PRAGMA journal_mode = WAL")
@@ -126,6 +130,7 @@ def serve(
     server = _Server(("127.0.0.1", port), _Handler)
     server.pay, server.partial, server.file = pay, partial, file
     server.key_chars_max = key_chars_max
+    listening()
     server.serve_forever()
 
 
