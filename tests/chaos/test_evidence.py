@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from chaos.evidence.readings import read_snapshot, read_withdrawals
+from chaos.evidence.readings import read_notifications, read_snapshot, read_withdrawals
 
 
 @pytest.fixture
@@ -47,3 +47,16 @@ async def test_money_that_no_client_explains(owner: Any) -> None:
     await owner.execute("UPDATE billing.accounts SET balance_cents = 900")
     shot = await read_snapshot(owner, "alice", 100, 0)
     assert (shot.effects, shot.commits) == (1.0, 0)
+
+
+async def test_notifications_of_another_client(owner: Any) -> None:
+    """The customer was told by the order service once: what another client says is no message of the order."""
+    for client in ("order_service", "curl"):
+        await owner.execute(
+            """
+            INSERT INTO notifications.arrivals (notification_id, client, order_id, customer, text)
+            VALUES (gen_random_uuid(), $1, gen_random_uuid(), 'alice', 'x')
+            """,
+            client,
+        )
+    assert await read_notifications(owner, "alice") == 1

@@ -9,7 +9,7 @@ from chaos.promises.verdict import Verdict
 from chaos.results.lines import line
 from chaos.scenarios.catalogue import SCENARIOS
 from stack.servers import LentServers
-from tests.chaos.planted import BUGS, Bug
+from tests.chaos.planted import BUGS, LOST_RESPONSE, Bug
 from tests.lanes import ELSEWHERE, sample
 
 pytestmark = pytest.mark.chaos
@@ -31,6 +31,14 @@ async def test_a_planted_bug_is_caught(tmp_path: Path, servers: LentServers, bug
     rows = "\n".join(line(cell) for cell in hunted.played)
     assert hunted.caught, f"broken: {hunted.broken}\n{rows}"
     assert Verdict.FAIL in [cell.verdict for cell in hunted.played], rows
+
+
+async def test_a_stack_without_a_bug_is_not_caught(tmp_path: Path, servers: LentServers) -> None:
+    """The control of the hunt: all promises that were put to the test were kept."""
+    clean = Bug("none", "nothing", {}, (LOST_RESPONSE,), frozenset({"X1", "C1", "L1"}))
+    hunted = await hunt(clean, tmp_path, servers)
+    assert (hunted.caught, hunted.broken) == (False, ())
+    assert {cell.verdict for cell in hunted.played} == {Verdict.PASS}
 
 
 def test_the_catalogue_of_bugs() -> None:

@@ -1,15 +1,22 @@
 """The soak: plans are a function of the seed, failures are made small, a planted bug is found."""
 
+import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
+from chaos import __main__ as command
+from chaos.evidence.readings import Evidence, Witness
+from chaos.promises.catalogue import Finding, Kind
 from chaos.promises.verdict import Verdict
 from chaos.results.progress import round_line, soak_summary
 from chaos.results.result import write_soak
+from chaos.soak import rounds
 from chaos.soak.endurance import Endurance
 from chaos.soak.plan import ORDERS_A_ROUND, TOXICS, Plan, Strike, draw, read
 from chaos.soak.rounds import Faults, Round
@@ -65,6 +72,120 @@ def test_each_stack_has_a_folder_of_its_own(tmp_path: Path) -> None:
     folders = {endurance._fresh() for _ in range(3)}
     assert len(folders) == 3
     assert all(folder.parent == tmp_path for folder in folders)
+
+
+def played(verdict: Verdict, *found: Finding) -> Round:
+    return Round(draw(1), verdict, [], found, 1, 1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fails"), [(Verdict.PASS, False), (Verdict.FAIL, True), (Verdict.UNKNOWN, False)]
+)
+async def test_an_unknown_trial_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fails: bool
+) -> None:
+    """The plan that is printed has broken a promise."""
+    endurance = Endurance(tmp_path, lambda _: None, cast(Any, None))
+
+    async def once(_: Plan) -> Round:
+        return played(verdict)
+
+    monkeypatch.setattr(endurance, "once", once)
+    assert await endurance._fails(draw(1)) is fails
+
+
+def test_a_shorter_plan() -> None:
+    """Half of the orders, and every strike still strikes: what came later comes at the end."""
+    late = Strike("kill", 30, 35, "billing_service", replica=1)
+    early = Strike("kill", 3, 9, "billing_service", replica=1)
+    shorter = Plan(1, 40, (early, late)).shorter()
+    assert shorter.orders == 20
+    assert [(s.begins, s.ends) for s in shorter.strikes] == [(3, 9), (19, 20)]
+
+
+async def test_a_strike_that_cannot_begin(servers: LentServers) -> None:
+    """There is no witness of it: the round passes no verdict on what did not happen."""
+    witnesses: list[bool] = []
+    harness = SimpleNamespace(
+        toxiproxy=servers.toxiproxy.admin, journal=SimpleNamespace(note=lambda *_, **__: None)
+    )
+    context = SimpleNamespace(harness=harness, witness=lambda _, *, seen: witnesses.append(seen))
+    await Faults(cast(Any, context)).begin(Strike("toxic", 0, 9, "order-db", "answers cut"))
+    assert witnesses == [False]
+
+
+async def test_a_round_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the audit of the whole database finds is a finding of the round."""
+
+    class Running:
+        def __init__(self, *_: Any) -> None:
+            """Places nothing."""
+
+        async def place_orders(self) -> None:
+            """None."""
+
+        async def heal(self) -> None:
+            """Nothing was struck."""
+
+        async def collect(self) -> Evidence:
+            return Evidence([], [Witness("it struck", True)])
+
+    found = Finding("X6", "the audit finds nothing", Kind.SAFETY, False, "a double withdrawal")
+
+    async def audited(_: Any) -> list[Finding]:
+        return [found]
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        """As on a stack that is ready and works."""
+
+    monkeypatch.setattr(rounds, "Context", lambda *_: None)
+    monkeypatch.setattr(rounds, "_Running", Running)
+    monkeypatch.setattr(rounds, "_audited", audited)
+    harness: Any = SimpleNamespace(
+        all_ready=nothing,
+        open_account=nothing,
+        background=SimpleNamespace(judge=nothing, rounds=nothing),
+    )
+    ended = await rounds.play_round(harness, draw(1))
+    assert (ended.verdict, ended.broken) == (Verdict.FAIL, [found])
+
+
+@pytest.mark.parametrize(
+    ("ended", "verdict"),
+    [
+        ([], "unknown"),
+        ([Verdict.PASS], "unknown"),
+        ([Verdict.PASS, Verdict.FAIL], "fail"),
+    ],
+)
+def test_an_interrupted_soak(tmp_path: Path, ended: list[Verdict], verdict: str) -> None:
+    """What was not played is not known; a promise that was broken before stays broken."""
+    command._write_interrupted_soak(
+        Console(quiet=True), tmp_path, "run", 5, [played(each) for each in ended]
+    )
+    (written,) = tmp_path.rglob("*.json")
+    content = json.loads(written.read_text(encoding="utf-8"))
+    assert (content["verdict"], content["interrupted"]) == (verdict, True)
+    assert (content["rounds"], content["orders"]) == (len(ended), len(ended))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.UNKNOWN, 2)]
+)
+async def test_the_exit_code_of_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, code: int
+) -> None:
+    """That of its verdict; what is unknown has not passed."""
+
+    async def once(*_: Any) -> Round:
+        return played(verdict)
+
+    monkeypatch.setattr(Endurance, "once", once)
+    monkeypatch.setattr(command, "LentServers", lambda _: nullcontext())
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(draw(1).as_json()), encoding="utf-8")
+    options = argparse.Namespace(seed=1, run_dir=tmp_path, plan=plan, duration=1.0)
+    assert await command.soak(options, Console(quiet=True)) == code
 
 
 async def test_what_has_not_ended_is_armed_again(servers: LentServers) -> None:

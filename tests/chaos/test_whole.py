@@ -1,7 +1,15 @@
 """The run as a whole: what its database has to answer for, and what it has not."""
 
-import pytest
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from rich.console import Console
+
+from chaos import __main__ as command
 from chaos.evidence import readings
 from chaos.evidence.readings import Witness
 from chaos.harness.harness import Harness
@@ -56,3 +64,23 @@ async def test_a_target_with_a_past(harness: Harness) -> None:
             account,
         )
         await owner.close()
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+async def test_the_whole_counts_for_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+) -> None:
+    """A run whose scenarios all passed has failed when the audit of its database finds something."""
+
+    async def said(answer: Any) -> Any:
+        return answer
+
+    whole = SimpleNamespace(verdict=verdict)
+    harness = SimpleNamespace(target=None, toxiproxy=None)
+    monkeypatch.setattr(command, "play_all", lambda *_, **__: said([]))
+    monkeypatch.setattr(command, "judge_run", lambda *_: said(whole))
+    monkeypatch.setattr(command, "server_versions", lambda *_: said({}))
+    monkeypatch.setattr(command, "_conclude", lambda *_, **__: None)
+    monkeypatch.setattr(command, "_own_harness", lambda *_: nullcontext(harness))
+    options = argparse.Namespace(seed=1, run_dir=tmp_path, command=None, names=[], target=None)
+    assert await command.run(options, Console(quiet=True)) == verdict.exit_code
