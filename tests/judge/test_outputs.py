@@ -9,10 +9,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from judge.config.reading import parsed
+from judge.evidence import Evidence, clock
 from judge.outputs.badge import badge
 from judge.outputs.junit import junit
 from judge.outputs.page import page
+from judge.outputs.result import result
 from judge.outputs.sarif import sarif
+from judge.verdict import Run, Verdict
 from tests.judge.conftest import Judge, planted
 
 _HOSTILE = "<script>alert(1)</script>\x00\x1b[31m]]>&\"'\ud800‮"
@@ -194,9 +198,9 @@ def test_sarif(verdict: str, levels: list[str]) -> None:
     document = json.loads(sarif(_document(verdict, "text")))
     jsonschema_rs.validate(_SARIF, document)
     run = document["runs"][0]
-    assert [result["level"] for result in run["results"]] == levels
-    for result in run["results"]:
-        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    assert [each["level"] for each in run["results"]] == levels
+    for each in run["results"]:
+        assert run["tool"]["driver"]["rules"][each["ruleIndex"]]["id"] == each["ruleId"]
 
 
 @pytest.mark.parametrize(
@@ -238,3 +242,37 @@ async def test_no_colour_without_a_terminal(judge: Judge, tmp_path: Path) -> Non
     judged = await judge(planted("right", tmp_path), "--only", "replay")
     assert judged.code == 0
     assert not {"\x1b", "\r"} & set(judged.output + judged.errors)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        'headers = { "Idempotency-Key" = "{key}", Authorization = "Bearer secret-of-judge" }',
+        'headers = { "Idempotency-Key" = "{key}" }\nother_caller = { "X-Api-Key" = "secret-of-judge" }',
+        'headers = { "Idempotency-Key" = "{key}" }\n[effect]\nheaders = { Authorization = "Bearer secret-of-judge" }',
+    ],
+    ids=["of the request", "of the second caller", "of the probe"],
+)
+def test_no_secret_is_written(tmp_path: Path, where: str) -> None:
+    """Wherever judge.toml has it, and wherever the service says it again."""
+    effect = "" if "[effect]" in where else "[effect]"
+    text = f"""
+[service]
+url = "http://127.0.0.1:9"
+[request]
+path = "/payments"
+{where}
+{effect}
+http = "GET /"
+value = "$.n"
+step = 1
+"""
+    config = parsed(text, tmp_path / "judge.toml")
+    evidence = Evidence(clock())
+    evidence.note("the probe was refused: secret-of-judge is not known")
+    said = "an answer that says secret-of-judge"
+    run = Run(config.service.url, 1, "now", "draft-07")
+    run.verdicts.append(Verdict("a", "a", "a", "a", "fail", said, "", 0.1, evidence))
+    document = json.dumps(result(run, config))
+    assert "secret-of-judge" not in document
+    assert document.count("***") == 2

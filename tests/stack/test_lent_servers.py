@@ -1,9 +1,12 @@
 """Servers that several stacks have one after the other: nothing of one stack is left for the next."""
 
+from contextlib import suppress
+
 import asyncpg
 
 from stack.servers import LentServers
-from stack.toxics import Latency
+from stack.toxics import Latency, ToxiproxyError
+from stack.waiting import until
 
 ACCOUNT = "INSERT INTO billing.accounts (account, opening_balance_cents, balance_cents) VALUES ('ada', 1, 1)"
 
@@ -15,6 +18,24 @@ async def databases(servers: LentServers) -> set[str]:
         return {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
     finally:
         await connection.close()
+
+
+async def test_a_restart_of_toxiproxy_brings_no_proxy_back(servers: LentServers) -> None:
+    """What was kept for a restart is that of the stack that has the servers now."""
+    name = await servers.open_database()
+    await servers.toxiproxy.admin.create("billing", "127.0.0.1:9")
+    await servers.toxiproxy.keep_proxies()
+    await servers.close_database(name)
+    deaths = len(servers.toxiproxy.child.deaths)
+    await servers.toxiproxy.child.crash()
+    await servers.toxiproxy.child.running_after(deaths + 1)
+
+    async def proxies() -> bool:
+        with suppress(ToxiproxyError):
+            return await servers.toxiproxy.admin.proxies() == {}
+        return False
+
+    await until(proxies, 30, "Toxiproxy has no proxy")
 
 
 async def test_a_stack_leaves_nothing_for_the_next_one(servers: LentServers) -> None:

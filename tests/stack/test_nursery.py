@@ -17,6 +17,7 @@ from stack.nursery import Nursery
 from stack.processes import Child, Command, Death, Program, StackError, Start, execute
 from stack.schema import PROJECT
 from stack.waiting import until
+from tests.service_kit.http_guard.connection import next_turn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="services are forked on Linux only")
 BOUND_S = 60.0
@@ -230,3 +231,21 @@ async def test_the_other_end_is_gone_before_a_process_is_forked() -> None:
         os.close(null)
     _, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
+
+
+async def test_a_start_that_is_cancelled(nursery: Nursery, tmp_path: Path) -> None:
+    """It was asked for already: what is forked then is ended, and the next start is answered for itself."""
+    assert (await ended(nursery.fork, probe("0"), tmp_path / "first.log"))[0] == 0
+    gone = asyncio.create_task(nursery.fork(probe("waits"), tmp_path / "gone.log"))
+    async with asyncio.timeout(BOUND_S):
+        while not nursery._asked:
+            await next_turn()
+    gone.cancel()
+    await asyncio.wait((gone,))
+    code, _ = await ended(nursery.fork, probe("0"), tmp_path / "next.log")
+    assert code == 0
+
+    async def none() -> bool:
+        return not nursery._forked
+
+    await until(none, BOUND_S, "nothing that was forked is left")

@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -174,3 +176,22 @@ def test_a_standby_is_0_or_1(words: list[str], capsys: pytest.CaptureFixture[str
         main(["up", *words])
     assert ended.value.code == 2
     assert "STANDBY is 1 or 0" in capsys.readouterr().err
+
+
+async def test_a_restart_of_toxiproxy_after_the_rejoin() -> None:
+    """The new primary's hops are kept for it: without that it would bring the dead server's back."""
+    done: list[str] = []
+
+    async def join() -> None:
+        done.append("joined")
+
+    async def keep() -> None:
+        done.append("kept")
+
+    stack: Any = object.__new__(Stack)
+    stack._servers = SimpleNamespace(
+        database=SimpleNamespace(join=join), toxiproxy=SimpleNamespace(keep_proxies=keep)
+    )
+    stack._write_description = lambda: done.append("described")
+    await Stack.rejoin(stack)
+    assert done == ["joined", "kept", "described"]
