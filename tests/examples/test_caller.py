@@ -160,6 +160,18 @@ async def test_an_order_is_committed_before_it_is_sent(shop: Shop) -> None:
     assert shop.receiver.sent == [('"1"', "?0")]
 
 
+async def test_the_key_is_minted_with_its_order(shop: Shop) -> None:
+    """In one transaction: a crash between them leaves no gap, and keys become visible in their order."""
+    async with shop.owner.transaction():
+        await shop.owner.execute("LOCK TABLE orders IN SHARE MODE")
+        ordered = asyncio.create_task(shop.order())
+        waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        await seen(lambda: shop.owner.fetchval(waits), "the order waits")
+        assert await shop.owner.fetchval("SELECT count(*) FROM sequence_counter") == 0
+    assert (await ordered).status_code == 201
+    assert await shop.owner.fetchval("SELECT last_key FROM sequence_counter") == 1
+
+
 async def test_what_the_customer_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """The order and its ending: in the answer, and once in the log."""
     caplog.set_level("INFO")

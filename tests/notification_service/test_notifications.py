@@ -211,6 +211,19 @@ async def test_what_is_counted(database: Any, notifications: httpx.AsyncClient) 
     assert await counted(notifications) == 7 == len(await listed(notifications))
 
 
+async def test_each_arrival_has_its_own_client(database: Any) -> None:
+    """Also when those of several are written together."""
+    body = NotificationBody.model_validate(GOOD)
+    connection = await asyncpg.connect(database.owner)
+    await arrivals.insert_all(
+        connection,
+        [Arriving(client, body) for client in ("order_service", "curl", "order_service")],
+    )
+    rows = await connection.fetch("SELECT client FROM notifications.arrivals ORDER BY arrival_id")
+    await connection.close()
+    assert [row["client"] for row in rows] == ["order_service", "curl", "order_service"]
+
+
 async def test_arrivals_of_a_group_keep_their_order(database: Any) -> None:
     """They are listed in the order in which they arrived: those of one order the oldest first, all of them the newest first."""
     sent = [

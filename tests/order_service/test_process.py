@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 import order_service.app
 from order_service import problems, process
+from order_service.dispatcher import Dispatcher
 from order_service.process import OrderProcess
 from order_service.settings import Settings
 from order_service.statements.recording import prove_writable, seal
@@ -154,6 +155,30 @@ async def test_its_own_transport(monkeypatch: pytest.MonkeyPatch) -> None:
     async with OrderProcess(settings(), None).running():
         pass
     assert asked == [34]
+
+
+async def test_a_process_that_stops_takes_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First it looks for no more orders; then it ends what it has."""
+    done: list[str] = []
+
+    async def run(_: Dispatcher) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            done.append("looking ended")
+
+    async def stop(_: Dispatcher) -> None:
+        done.append("deliveries ended")
+
+    monkeypatch.setattr(Dispatcher, "run", run)
+    monkeypatch.setattr(Dispatcher, "stop", stop)
+    async with OrderProcess(settings(), nowhere).running():
+        await asyncio.create_task(_turn())
+    assert done == ["looking ended", "deliveries ended"]
+
+
+async def _turn() -> None:
+    """Lets what was begun begin."""
 
 
 async def test_the_address_of_the_problems() -> None:

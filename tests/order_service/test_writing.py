@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -21,10 +22,11 @@ from order_service.orders import (
 )
 from order_service.statements import recording
 from order_service.wire import Attempt, Fate, NewOrder, Status
-from order_service.writing import GroupedWrites, unless_stopping
-from service_kit.bounded_pool import BoundedPool
+from order_service.writing import GroupedWrites, UntilWritten, unless_stopping
+from service_kit.bounded_pool import BoundedPool, DatabaseTrouble
 from service_kit.group_commit import usual_bounds
 from tests.evidence import BOUND_S, seen
+from tests.service_kit.http_guard.connection import next_turn
 
 WINDOW = 1_000
 
@@ -403,3 +405,51 @@ async def test_a_wait_that_a_stop_ends_is_given_up() -> None:
     with pytest.raises(LeaseLost):
         await waiting
     assert token.cancelled()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_wait_leaves_nothing_behind(cancelled: bool) -> None:
+    """An order that is tried again for hours keeps no task of each of its pauses."""
+    before = asyncio.all_tasks()
+    stopping, begun, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def pause() -> None:
+        begun.set()
+        await over.wait()
+
+    waiting = asyncio.create_task(unless_stopping(stopping, pause()))
+    await begun.wait()
+    waiting.cancel() if cancelled else over.set()
+    await asyncio.wait((waiting,))
+    await next_turn()
+    assert asyncio.all_tasks() == before
+
+
+async def test_the_pauses_grow_over_all_writes_of_an_order() -> None:
+    """A database that is away for the first one is asked less often by the next one."""
+    asked: list[int] = []
+
+    def pause_s(attempt: int) -> float:
+        asked.append(attempt)
+        return 0.0
+
+    async def sleep(_: float) -> None:
+        """No time."""
+
+    def failing(times: int) -> Any:
+        left = times
+
+        async def write() -> str:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                raise DatabaseTrouble("away")
+            return "written"
+
+        return write
+
+    backoff: Any = SimpleNamespace(pause_s=pause_s)
+    writes = UntilWritten(uuid4(), cast(Any, None), backoff, sleep, asyncio.Event())
+    for _ in range(2):
+        assert await writes.repeat(failing(2)) == "written"
+    assert asked == [1, 2, 3, 4]

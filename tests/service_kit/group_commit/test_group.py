@@ -265,6 +265,39 @@ async def test_draining() -> None:
     assert table.group._expiry is None or table.group._expiry.cancelled()
 
 
+class WithTwin(Queue[int, int]):
+    """A twin waits beside the item that is written, and comes back when that fails."""
+
+    twin: Waiting[int, int] | None = None
+
+    def fail(self, waiting: Waiting[int, int], exc: BaseException) -> None:
+        super().fail(waiting, exc)
+        if self.twin is not None:
+            twin, self.twin = self.twin, None
+            self.put_back([twin])
+
+
+async def test_what_comes_back_after_a_failure_is_begun() -> None:
+    """Nobody else has to come for it."""
+    queue = WithTwin()
+
+    async def together(items: Sequence[int]) -> list[int | Exception]:
+        return [Alone() if item == 1 else -item for item in items]
+
+    async def alone(_: int) -> int:
+        raise DatabaseTrouble("away")
+
+    bounds = Bounds(size_max=10, under_way_max=1, slow_max=1, queue_max=10, wait_s=3600.0)
+    group: Group[int, int] = Group(together, bounds, alone=alone, queue=queue)
+    loop = asyncio.get_running_loop()
+    queue.twin = twin = Waiting(2, loop.create_future(), loop.time())
+    with pytest.raises(DatabaseTrouble):
+        await group.put(1)
+    async with asyncio.timeout(30):
+        assert await twin.result == -2
+    await group.drain()
+
+
 async def test_a_caller_that_gives_up() -> None:
     """What is not begun is dropped, in the queue and before it is written alone; what is begun is finished."""
     table = Table(under_way_max=1, slow_max=1)

@@ -273,6 +273,10 @@ async def test_unfinished_requests_share_a_bound() -> None:
     for connection in connections:
         await connection.receive(HALF_A_HEAD + b"A: " + b"x" * 10_000)
     assert [connection.transport.aborted for connection in connections] == [True] * 6 + [False] * 6
+    # What each of them held is given back once, whichever of them ends first.
+    for connection in connections:
+        connection.protocol.connection_lost(None)
+    assert guard._held_bytes == 0
 
 
 async def test_what_is_not_parsed_shares_it() -> None:

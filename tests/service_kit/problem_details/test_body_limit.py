@@ -1,5 +1,6 @@
 """What is announced is compared with the limit, whatever the server before it lets through."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -9,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service_kit import problem_details
 from service_kit.problem_details import BodyLimit, ProblemCatalogue
+from tests.service_kit.http_guard.connection import next_turn
 
 
 def application() -> FastAPI:
@@ -84,3 +86,47 @@ async def test_a_length_that_does_not_count(more: list[tuple[bytes, bytes]]) -> 
         headers = [(b"transfer-encoding", b"chunked"), *more]
         response = await client.post("/", content=chunks(), headers=headers)
     assert response.status_code == 413
+
+
+async def test_each_request_is_counted_for_itself() -> None:
+    """Two bodies of unknown length that come at the same time are neither added up nor forgotten."""
+    limit = application()
+    first, second = Chunks(), Chunks()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(first.sent_to(limit))
+        await first.give(b"x" * 6)
+        group.create_task(second.sent_to(limit))
+        await second.give(b"x" * 3, last=True)
+        await first.give(b"x" * 6, last=True)
+    assert (first.status, second.status) == (413, 200)
+
+
+class Chunks:
+    """A request whose body comes piece by piece."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._pieces: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def give(self, piece: bytes, *, last: bool = False) -> None:
+        """Returns when it was taken."""
+        self._pieces.put_nowait({"type": "http.request", "body": piece, "more_body": not last})
+        while not self._pieces.empty():
+            await next_turn()
+
+    async def sent_to(self, app: FastAPI) -> None:
+        async def receive() -> Message:
+            return await self._pieces.get()
+
+        async def send(message: Message) -> None:
+            self.status = message.get("status", self.status)
+
+        headers = [(b"transfer-encoding", b"chunked"), (b"content-type", b"text/plain")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "headers": headers,
+            "query_string": b"",
+        }
+        await app(scope, receive, send)

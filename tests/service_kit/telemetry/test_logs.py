@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from service_kit.telemetry import configure_logs
+from service_kit.telemetry.logs import _Lines
 from stack.schema import PROJECT
 from tests.architecture.contracts import SERVICES
 
@@ -123,3 +124,29 @@ def test_what_is_shown(
     assert events.count("theirs") == 1
     assert events.count("their warning") == 3
     configure_logs("s")
+
+
+def test_a_line_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk loses it, and not those after it; nothing is kept for ever."""
+
+    class Full:
+        def __init__(self) -> None:
+            self.written: list[str] = []
+            self.full = True
+
+        def write(self, text: str) -> None:
+            if self.full:
+                raise OSError(28, "no space left")
+            self.written.append(text)
+
+        def flush(self) -> None:
+            """Nothing is kept back."""
+
+    output = Full()
+    monkeypatch.setattr(sys, "stdout", output)
+    lines = _Lines()
+    with pytest.raises(OSError, match="no space left"):
+        lines.info("lost")
+    output.full = False
+    lines.info("after it")
+    assert (output.written, lines._waiting) == (["after it\n"], [])
