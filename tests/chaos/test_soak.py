@@ -16,8 +16,9 @@ from chaos.promises.catalogue import Finding, Kind
 from chaos.promises.verdict import Verdict
 from chaos.results.progress import round_line, soak_summary
 from chaos.results.result import write_soak
+from chaos.soak import endurance as endurance_module
 from chaos.soak import rounds
-from chaos.soak.endurance import Endurance
+from chaos.soak.endurance import Endurance, Endured
 from chaos.soak.plan import ORDERS_A_ROUND, TOXICS, Plan, Strike, draw, read
 from chaos.soak.rounds import Faults, Round
 from chaos.soak.shrink import REPLAYS, replay, shrink
@@ -92,6 +93,54 @@ async def test_an_unknown_trial_has_not_failed(
 
     monkeypatch.setattr(endurance, "once", once)
     assert await endurance._fails(draw(1)) is fails
+
+
+async def test_an_unknown_round_ends_the_soak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rounds after it would say nothing of what it could not tell."""
+    verdicts = iter([Verdict.PASS, Verdict.UNKNOWN, Verdict.PASS])
+
+    async def play_round(*_: Any) -> Round:
+        return played(next(verdicts))
+
+    monkeypatch.setattr(endurance_module, "open_soak", lambda *_: nullcontext())
+    monkeypatch.setattr(endurance_module, "play_round", play_round)
+    endurance = Endurance(tmp_path, lambda _: None, cast(Any, None))
+    endured = await endurance.endure(1, 3600.0, lambda _, __: None)
+    assert (endured.verdict, endured.rounds) == (Verdict.UNKNOWN, 2)
+
+
+def test_the_plan_that_is_written_is_the_smallest(tmp_path: Path) -> None:
+    """It is the one that was played again."""
+    smallest = Plan(1, 5, (CUT,))
+    endured = Endured(3, 1, 1, played(Verdict.FAIL), smallest, 2)
+    written = write_soak(tmp_path, "run", 1, endured)
+    assert written is not None
+    assert read(json.loads(Path(written).read_text(encoding="utf-8"))) == smallest
+
+
+@pytest.mark.parametrize("billed", [True, False])
+async def test_an_order_of_the_customer_with_many(billed: bool) -> None:
+    """Each one that was accepted is billed in the end, or there is no witness of it."""
+    witnesses: list[bool] = []
+
+    async def collect() -> Evidence:
+        return Evidence([], [])
+
+    async def until(*_: Any) -> bool:
+        return billed
+
+    running: Any = object.__new__(rounds._Running)
+    running._hot_accepted = ["an order"]
+    running._context = SimpleNamespace(
+        collect=collect,
+        until=until,
+        witness=lambda _, *, seen: witnesses.append(seen),
+        witnesses=[],
+    )
+    await rounds._Running.collect(running)
+    assert witnesses == [billed]
 
 
 def test_a_shorter_plan() -> None:

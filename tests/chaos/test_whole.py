@@ -13,9 +13,11 @@ from chaos import __main__ as command
 from chaos.evidence import readings
 from chaos.evidence.readings import Witness
 from chaos.harness.harness import Harness
+from chaos.promises.audit import Audit
 from chaos.promises.audit import Finding as Row
 from chaos.promises.verdict import Verdict, judge
 from chaos.results.lines import line
+from chaos.runner import whole as whole_module
 from chaos.runner.run import visit
 from chaos.runner.whole import findings_of_audit, judge_run
 
@@ -84,3 +86,38 @@ async def test_the_whole_counts_for_the_exit_code(
     monkeypatch.setattr(command, "_own_harness", lambda *_: nullcontext(harness))
     options = argparse.Namespace(seed=1, run_dir=tmp_path, command=None, names=[], target=None)
     assert await command.run(options, Console(quiet=True)) == verdict.exit_code
+
+
+async def test_each_database_of_a_run_is_audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also that of the second stack, which has the standby."""
+
+    async def audit(owner: str) -> Any:
+        return SimpleNamespace(findings=[Row("double", f"an order of {owner}", "twice")])
+
+    monkeypatch.setattr(whole_module, "audit", audit)
+    opened = [SimpleNamespace(target=SimpleNamespace(owner=name)) for name in ("one", "other")]
+    harness: Any = SimpleNamespace(
+        all_opened=opened,
+        target=opened[0].target,
+        found_before={("double", "an order of one")},
+        background=SimpleNamespace(beyond_repair=""),
+    )
+    shared = await whole_module.share(harness, [])
+    assert [row.subject for row in shared.audited] == ["an order of other"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+async def test_the_exit_code_of_an_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, as_json: bool
+) -> None:
+    """That of its verdict, for people and for machines."""
+    findings = [Row("double", "an order", "twice")] if verdict is Verdict.FAIL else []
+
+    async def audit(*_: Any) -> Audit:
+        return Audit(1, 1, 0, 0, findings)
+
+    monkeypatch.setattr(command, "audit", audit)
+    monkeypatch.setattr(command, "read", lambda _: SimpleNamespace(owner=""))
+    options = argparse.Namespace(run_dir=tmp_path, target=None, stuck_after=1.0, json=as_json)
+    assert await command.reconcile(options, Console(quiet=True)) == verdict.exit_code

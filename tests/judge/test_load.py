@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from judge.caller import Caller, Sending
+from judge.caller import Caller, Hold, Sending
 from judge.cases.load import Load
 from judge.evidence import Attempt
 from judge.requests import Rendered
@@ -65,3 +65,19 @@ async def test_a_stream_that_is_stopped(play: Any) -> None:
     sent = len(load.tasks)
     await load.ended()
     assert len(play.attempts) == len(load.complete) == load.answers == sent < 100
+
+
+async def test_one_of_those_that_go_together_cannot_be_sent() -> None:
+    """The others do not wait for it."""
+    hold = Hold(2)
+    request = Rendered("POST", "/charges", (), b"1", "1")
+    with scripted() as service:
+        there, nowhere = Caller(service.url, lambda: 0.0), Caller("http://127.0.0.1:1", lambda: 0.0)
+        attempts = [Attempt(n, "twin", "direct", request, 0.0) for n in range(2)]
+        sending = Sending(BOUND_S, hold=hold)
+        both = asyncio.gather(there.send(attempts[0], sending), nowhere.send(attempts[1], sending))
+        async with asyncio.timeout(BOUND_S):
+            await hold.all_held.wait()
+            hold.released.set()
+            await both
+    assert [attempt.status for attempt in attempts] == [201, 0]

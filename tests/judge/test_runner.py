@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 
 from judge import runner
 from judge.cases.case import Case
-from judge.errors import Broken, JudgeError
+from judge.config.reading import parsed
+from judge.errors import Broken, JudgeError, ServiceError
 from judge.evidence import clock
+from judge.network import Network
 from judge.play import Play
 from judge.probe.meter import Meter, Pace
 from judge.runner import Options
+from judge.service import Service
 from judge.verdict import Run, Verdict
 
 Played = Callable[[Play], Awaitable[None]]
@@ -176,3 +180,38 @@ async def test_another_user(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> 
 
     with pytest.raises(JudgeError, match="goes on changing while nothing is sent"):
         await verdicts(monkeypatch, ledger, played)
+
+
+async def test_what_was_started_is_gone_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Toxiproxy ends also when the service cannot be ended."""
+    done: list[str] = []
+
+    def does(name: str, error: type[Exception] | None = None) -> Any:
+        async def do(*_: Any) -> None:
+            done.append(name)
+            if error is not None:
+                raise error(name)
+
+        return do
+
+    monkeypatch.setattr(Network, "open", does("network"))
+    monkeypatch.setattr(Network, "close", does("network closed"))
+    monkeypatch.setattr(Service, "open", does("service", ServiceError))
+    monkeypatch.setattr(Service, "close", does("service closed", ServiceError))
+    text = """
+[service]
+url = "http://127.0.0.1:9"
+[request]
+path = "/"
+headers = { "Idempotency-Key" = "{key}" }
+[effect]
+http = "GET /"
+value = "$.n"
+step = 1
+"""
+    progress: Any = SimpleNamespace(says=lambda _: None)
+    with pytest.raises(ServiceError):
+        await runner.judge(parsed(text, tmp_path / "judge.toml"), Options(1), progress)
+    assert done == ["network", "service", "service closed", "network closed"]

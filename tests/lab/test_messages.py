@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from chaos.evidence.journal import Event
 from lab.columns import COLUMNS, Column
 from lab.held import Holds, NotPossible
 from lab.history import History
 from lab.ledger import Reading
 from lab.messages import Messages
-from lab.plans import Action
+from lab.plans import Action, Decision, Seam
 from lab.rounds import Lane, Round
 from lab.strikes import Strikes
 
@@ -93,3 +94,17 @@ async def test_messages_of_others_pass() -> None:
     messages, _, holds = made(Rules(step=True, cut=True))
     assert await messages.decide({**sends("one"), "account": "alice"}) == {"do": "go"}
     assert len(holds) == 0
+
+
+async def test_an_answer_that_got_through() -> None:
+    """It left before the answers were cut, or came after: its attempt was not struck, whatever was ordered."""
+    messages, lane, _ = made(Rules())
+    await messages.decide(sends("one"))
+    (attempt,) = lane.attempts
+    attempt.strike(Seam.REPLY, Action.LOSE)
+    lane.decisions = [Decision("k", Seam.REPLY, 1, Action.LOSE)]
+    answer = Event(1, "order_service", 1, "answer", "account", {"status": 201, "peer": "charges"})
+    await messages.ended(lane, answer)
+    assert (attempt.struck, attempt.seam, lane.decisions) == (None, None, [])
+    assert attempt.answered
+    assert attempt.over.is_set()

@@ -99,3 +99,25 @@ def test_the_challenge(changes: dict[str, Any], promise: str) -> None:
     lanes = {column.name: lane(column, times=2) for column in COLUMNS}
     other.count(Round(1, {**lanes, SAFE.name: lane(SAFE)}, BUG, {}))
     assert other.shown(None, BUG)["challenge"]["hurt"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seam", "action", "executed", "answered", "situation"),
+    [
+        (Seam.REPLY, Action.LOSE, True, False, "response_lost"),
+        (Seam.SEND, Action.LOSE, False, False, "request_lost"),
+        (Seam.REPLY, Action.KILL, True, False, "crash_after_execution"),
+        (Seam.ARRIVAL, Action.KILL, False, False, "crash_before_execution"),
+        (Seam.SEND, Action.KILL, False, False, None),
+        (Seam.ARRIVAL, Action.DELAY, False, False, None),
+        (Seam.REPLY, Action.COPY, True, True, None),
+    ],
+)
+def test_the_row_of_an_order(
+    seam: Seam, action: Action, executed: bool, answered: bool, situation: str | None
+) -> None:
+    """What happened between caller and billing; a caller that died, a delay or a copy is none of the five."""
+    attempt = Attempt(1, 7, retry=False, span="s", executed=executed, answered=answered)
+    attempt.strike(seam, action)
+    attempt.witnesses.append(("it struck", True))
+    assert Lane(SAFE, "account", [attempt]).situation == situation

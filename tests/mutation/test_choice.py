@@ -2,9 +2,11 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.mutation import __main__ as mutation
 from tests.mutation import selection, table
 from tests.mutation.choice import Choice
 from tests.mutation.mutant import PYTHON, STATEMENT, Mutant
@@ -258,3 +260,14 @@ def test_the_files_of_tests(project: Path) -> None:
     """Those of the products; a prefix chooses among them."""
     assert files_of_tests(project) == [FILE]
     assert files_of_tests(project, ["tests/billing_service"]) == []
+
+
+@pytest.mark.parametrize(("outcome", "code"), [(KILLED, 0), (SURVIVED, 1)])
+def test_the_exit_code_of_a_run(monkeypatch: pytest.MonkeyPatch, outcome: str, code: int) -> None:
+    """Too many survivors are no success; that a control failed is said, and is no verdict on the tests."""
+    run: Any = object.__new__(mutation.Run)
+    mutant = Mutant(PYTHON, "billing_service/a.py", "f", 1, "test", added=("x = 2",))
+    run.verdicts = [Verdict(mutant, outcome)]
+    run._controls = ["", "a test that failed by itself"]
+    monkeypatch.setattr(mutation.Run, "report", lambda _: None)
+    assert run._end() == code

@@ -1,6 +1,7 @@
 """A run that was saved is rendered again from its two files, and from nothing else."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,13 @@ def test_a_folder_without_a_run(
     assert not (directory / "report.html").exists()
     with pytest.raises(NotARun):
         read(directory)
+
+
+def test_the_run_as_a_whole_is_a_test_case(tmp_path: Path) -> None:
+    """A system that reads JUnit alone sees a failed audit, too."""
+    directory = saved(tmp_path)
+    content, events = read(directory)
+    render(directory, content, events)
+    names = [case.get("name") for case in ET.parse(directory / "junit.xml").iter("testcase")]  # noqa: S314 - the project's own file
+    assert names.count(content["whole"]["name"]) == 1
+    assert len(names) == len(content["scenarios"]) + 1

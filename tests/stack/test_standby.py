@@ -195,3 +195,19 @@ async def test_a_restart_of_toxiproxy_after_the_rejoin() -> None:
     stack._write_description = lambda: done.append("described")
     await Stack.rejoin(stack)
     assert done == ["joined", "kept", "described"]
+
+
+async def test_the_primary_is_stopped_first(tmp_path: Path) -> None:
+    """It flushes its log to the standby; without that it would wait for it with its last commits."""
+    done: list[str] = []
+
+    def server(name: str) -> Any:
+        async def stop() -> None:
+            done.append(name)
+
+        return SimpleNamespace(child=None, stop=stop)
+
+    servers = DatabaseServers(tmp_path, lambda: 1, lambda: None)
+    servers.primary, servers.standby = server("primary"), server("standby")
+    await servers.stop()
+    assert done == ["primary", "standby"]
