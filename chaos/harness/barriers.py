@@ -30,6 +30,23 @@ def _by_rule(rule: Rule) -> Barrier:
 async def _by_lock(context: Context, placed: Placed) -> Barrier:
     """A trigger waits where the second attempt of this order is recorded, which comes before it is sent."""
     connection = await context.database.connect()
+
+    async def reached() -> bool:
+        waiting: bool = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 471147 AND NOT granted)"
+        )
+        return waiting
+
+    async def release() -> None:
+        if not connection.is_closed():
+            # Closing the connection frees the lock: the held caller goes on.
+            await connection.close()
+            cleaner = await context.database.connect()
+            await cleaner.execute("DROP FUNCTION IF EXISTS orders.hold_retry() CASCADE")
+            await cleaner.close()
+
+    # A scenario that breaks off leaves neither the trigger nor the lock in a database that is not its own.
+    context.cleanups.append(release)
     await connection.execute(
         """
         CREATE FUNCTION orders.hold_retry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -43,19 +60,4 @@ async def _by_lock(context: Context, placed: Placed) -> Barrier:
         FOR EACH ROW WHEN (NEW.attempts > OLD.attempts) EXECUTE FUNCTION orders.hold_retry()
         """
     )
-
-    async def reached() -> bool:
-        waiting: bool = await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 471147 AND NOT granted)"
-        )
-        return waiting
-
-    async def release() -> None:
-        if not connection.is_closed():
-            # Closing the connection frees the lock: the held caller goes on.
-            await connection.close()
-            cleaner = await context.database.connect()
-            await cleaner.execute("DROP FUNCTION orders.hold_retry() CASCADE")
-            await cleaner.close()
-
     return Barrier(reached, release)
