@@ -226,3 +226,23 @@ def test_a_first_part_that_cannot_be_imported(
         worker_module.WarmChild(tmp_path),
     )
     assert answer["result"]["code"] == 4
+
+
+async def test_a_spare_database_that_is_spoilt(worker: Worker) -> None:
+    """A process that hung or died has left rows in it: the next mutant gets another one."""
+
+    async def accounts() -> int:
+        connection = await asyncpg.connect(worker.cluster.url("test_spare"))
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM billing.accounts"))
+        finally:
+            await connection.close()
+
+    await worker.tidy(spare_is_empty=False)
+    connection = await asyncpg.connect(worker.cluster.url("test_spare"))
+    await connection.execute("INSERT INTO billing.accounts VALUES ('alice', 1, 1)")
+    await connection.close()
+    await worker.tidy(spare_is_empty=True)
+    assert await accounts() == 1
+    await worker.tidy(spare_is_empty=False)
+    assert await accounts() == 0
