@@ -204,6 +204,21 @@ async def test_a_confirmation_that_is_lost_on_the_way(
         assert await until(well, 30, "the service is ready")
 
 
+async def test_a_confirmation_that_is_under_way_ends_with_the_pool(
+    open_pool: Open, cluster: PostgresCluster
+) -> None:
+    """A process that stops waits for no standby, and keeps no session that does."""
+    async with silent_standby(cluster):
+        async with open_pool(size_max=1) as pool:
+            assert await pool.missing(nothing, seal) == STANDBY_SILENT
+            assert pool._readiness._unconfirmed is not None
+            connection, _, task = pool._readiness._unconfirmed
+        async with asyncio.timeout(30):
+            await asyncio.wait((task,))
+        assert connection.is_closed()
+        assert pool._readiness._unconfirmed is None
+
+
 async def test_without_a_standby_nothing_is_written(database: Any) -> None:
     """The seal gives the transaction no id, so its commit writes and waits for nothing."""
     for role, schema in (
