@@ -6,6 +6,7 @@ services are opened here, before the services start, so no other program can tak
 
 import os
 import socket
+from contextlib import ExitStack
 
 from stack.processes import StackError
 
@@ -44,6 +45,12 @@ def choose(variable: str, usual: int | None) -> int:
     """A port for a server that opens it itself."""
     with listen(variable, usual) as probe:
         return port_of(probe)
+
+
+def choose_several(count: int) -> list[int]:
+    """Free ports for servers that open them themselves: each another one. One after the other, two could be the same."""
+    with ExitStack() as held:
+        return [port_of(held.enter_context(listen("", None))) for _ in range(count)]
 
 
 def named_port(variable: str) -> int | None:

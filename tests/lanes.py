@@ -88,6 +88,7 @@ ALONE = (
     "tests/chaos/test_command_line.py",
     "tests/chaos/test_planted.py",
     "tests/examples/test_receiver.py::test_the_receiver_is_the_model_of_the_service",
+    "tests/judge/test_bad_input.py",
     "tests/judge/test_planted.py",
     "tests/judge/test_services.py",
 )
@@ -100,6 +101,7 @@ LONG = (
     "tests/service_kit/http_guard/test_head.py",
     "tests/judge/test_planted.py",
     "tests/judge/test_cases.py",
+    "tests/judge/test_bad_input.py",
     *WITH_LAB,
     "tests/migrations/test_downgrades.py",
     "tests/test_progress.py",

@@ -67,12 +67,14 @@ class Project:
         # Without a file of settings of the machine's user: the project is the same everywhere.
         self._compose += [word for file in FILES for word in ("--file", str(PROJECT / file))]
         # Production refuses the secrets of the example file; that these are not refused is tested by every start.
+        published = (*PORTS, *LAB_PORTS)
+        free = map(str, ports.choose_several(len(published)))
         self.environ = {
             "ENVIRONMENT": "production",
             # Under the usual tag it would become the image of a stack that runs beside it, at that one's next start.
             "BILLED_ONCE_IMAGE": f"billed-once:{name}",
             "BILLED_ONCE_LAB_IMAGE": f"billed-once-lab:{name}",
-            **{name: str(ports.choose("", None)) for name in (*PORTS, *LAB_PORTS)},
+            **dict(zip(published, free, strict=True)),
             **{name: secrets.token_hex(24) for name in SECRETS},
             # Production requires it.
             "ORDER_TOKENS": json.dumps({"harness": secrets.token_hex(24)}),

@@ -69,13 +69,13 @@ class Cluster:
         self._passwords = {
             name: secrets.token_urlsafe(18) for name in ("superuser", "replication", "rewind")
         }
-        self._etcd_port = ports.choose("", None)
+        # Two for each node, and two for etcd.
+        free = iter(ports.choose_several(2 * _NODES + 2))
+        self._etcd_ports = next(free), next(free)
         self._client = http_client(timeout=5.0)
         self.etcd: Child
         self.nodes = [
-            Node(
-                f"node-{n}", directory / f"node-{n}", ports.choose("", None), ports.choose("", None)
-            )
+            Node(f"node-{n}", directory / f"node-{n}", next(free), next(free))
             for n in range(1, _NODES + 1)
         ]
 
@@ -186,9 +186,7 @@ class Cluster:
         await self._client.aclose()
 
     async def _start(self) -> None:
-        client, peer = (
-            f"http://{ports.LOOPBACK}:{port}" for port in (self._etcd_port, ports.choose("", None))
-        )
+        client, peer = (f"http://{ports.LOOPBACK}:{port}" for port in self._etcd_ports)
         argv = [programs.etcd(), "--data-dir", str(self._directory / "etcd")]
         argv += ["--listen-client-urls", client, "--advertise-client-urls", client]
         argv += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
@@ -228,7 +226,7 @@ class Cluster:
                 "PATRONI_NAME": node.name,
                 "PATRONI_RESTAPI_LISTEN": f"{ports.LOOPBACK}:{node.api_port}",
                 "PATRONI_RESTAPI_CONNECT_ADDRESS": f"{ports.LOOPBACK}:{node.api_port}",
-                "PATRONI_ETCD3_HOSTS": f"{ports.LOOPBACK}:{self._etcd_port}",
+                "PATRONI_ETCD3_HOSTS": f"{ports.LOOPBACK}:{self._etcd_ports[0]}",
                 "PATRONI_POSTGRESQL_LISTEN": node.address,
                 "PATRONI_POSTGRESQL_CONNECT_ADDRESS": node.address,
                 "PATRONI_POSTGRESQL_DATA_DIR": str(node.folder / "data"),
