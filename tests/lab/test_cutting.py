@@ -12,7 +12,7 @@ from stack.waiting import until
 
 
 class Parts:
-    """What is armed and removed, in place of Toxiproxy."""
+    """Counts what the button asks for; that real answers are cut is tested in `test_play.py`."""
 
     def __init__(self) -> None:
         self.armed: list[str] = []

@@ -7,42 +7,32 @@ import pytest
 
 from lab.columns import COLUMNS
 from lab.network import Network
-from stack.toxics import LimitData, NotArmed, Toxic
+from stack.servers import LentServers
+from stack.toxics import LimitData
 
 COLUMN, LOST = COLUMNS[0], LimitData(bytes=0)
 
 
-class Armed:
-    """What is armed where, in place of Toxiproxy."""
-
-    def __init__(self) -> None:
-        self.toxics: dict[str, Toxic] = {}
-
-    async def arm(self, proxy: str, toxic: Toxic) -> None:
-        self.toxics[proxy] = toxic
-
-    async def still_armed(self, proxy: str, toxic: Toxic) -> None:
-        if self.toxics.get(proxy) != toxic:
-            raise NotArmed(f"{proxy} has no {toxic}")
-
-    async def remove(self, proxy: str, _: str) -> None:
-        self.toxics.pop(proxy, None)
-
-
 @pytest.mark.parametrize("gone", [False, True])
-async def test_whether_it_was_still_armed(gone: bool) -> None:
-    """A toxic that someone else has removed meanwhile is no witness of what happened."""
-    toxiproxy, shell = Armed(), list[str]()
-    journal = SimpleNamespace(note=lambda *_, **__: None)
+async def test_whether_it_was_still_armed(servers: LentServers, gone: bool) -> None:
+    """A toxic that someone else has replaced meanwhile is no witness of what happened."""
+    admin, shell = servers.toxiproxy.admin, list[str]()
     setup: Any = SimpleNamespace(
-        harness=SimpleNamespace(journal=journal, toxiproxy=toxiproxy),
+        harness=SimpleNamespace(
+            journal=SimpleNamespace(note=lambda *_, **__: None), toxiproxy=admin
+        ),
         published=SimpleNamespace(toxiproxy="http://127.0.0.1:1"),
     )
     network = Network(setup, shell.append)
-    await network.arm(COLUMN, "account", LOST)
-    assert toxiproxy.toxics == {COLUMN.proxy: LOST}
-    if gone:
-        toxiproxy.toxics.clear()
-    assert await network.disarm(COLUMN, "account", LOST) is not gone
-    assert toxiproxy.toxics == {}
-    assert [line.partition(" ")[0] for line in shell] == ["curl"] * 2
+    await admin.create(COLUMN.proxy, "127.0.0.1:9")
+    try:
+        await network.arm(COLUMN, "account", LOST)
+        assert await admin.toxics(COLUMN.proxy) == [LOST.name]
+        if gone:
+            await admin.remove(COLUMN.proxy, LOST.name)
+            await admin.arm(COLUMN.proxy, LimitData(bytes=7))
+        assert await network.disarm(COLUMN, "account", LOST) is not gone
+        assert await admin.toxics(COLUMN.proxy) == []
+        assert [line.partition(" ")[0] for line in shell] == ["curl"] * 2
+    finally:
+        await admin.delete(COLUMN.proxy)

@@ -197,17 +197,21 @@ async def test_a_restart_of_toxiproxy_after_the_rejoin() -> None:
     assert done == ["joined", "kept", "described"]
 
 
-async def test_the_primary_is_stopped_first(tmp_path: Path) -> None:
+async def test_the_primary_is_stopped_first(servers: DatabaseServers) -> None:
     """It flushes its log to the standby; without that it would wait for it with its last commits."""
+    await servers.join()
     done: list[str] = []
-
-    def server(name: str) -> Any:
-        async def stop() -> None:
-            done.append(name)
-
-        return SimpleNamespace(child=None, stop=stop)
-
-    servers = DatabaseServers(tmp_path, lambda: 1, lambda: None)
-    servers.primary, servers.standby = server("primary"), server("standby")
+    for name in ("primary", "standby"):
+        _note_its_end(getattr(servers, name), name, done)
     await servers.stop()
     assert done == ["primary", "standby"]
+
+
+def _note_its_end(server: Any, name: str, done: list[str]) -> None:
+    stop = server.stop
+
+    async def noted() -> None:
+        done.append(name)
+        await stop()
+
+    server.stop = noted
