@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ from judge.caller import Caller
 from judge.cases import misuse, network, replay, twins
 from judge.cases.catalogue import CASES
 from judge.config.reading import parsed
+from judge.errors import Untold
+from judge.evidence import Answer as Given
 from judge.evidence import Attempt, Evidence, clock
 from judge.network import Network
 from judge.play import Bench, Play
 from judge.probe import meter
 from judge.probe.meter import Meter, Pace
-from judge.requests import Rendered, Requests
+from judge.requests import Rendered, Requests, Values
 from judge.runner import Options
 from judge.service import Service
 from judge.verdict import Run, Verdict
@@ -529,3 +532,37 @@ def test_requests_that_overlap(
         for number, (began, complete, head) in enumerate(times)
     ]
     assert twins._overlapping(attempts) is overlapping
+
+
+@pytest.mark.parametrize("overlapping", [True, False])
+async def test_twins_that_came_one_after_the_other(overlapping: bool) -> None:
+    """They are no twins: whatever they were answered, it says nothing of a race."""
+    rendered = Rendered("POST", "/", (), b"", "k")
+    answer = Given(201, (), b"{}")
+    second = 0.5 if overlapping else 6.0
+    attempts = [
+        Attempt(1, "twin", "direct", rendered, 0.0, 1.0, 5.0, 5.0, answer),
+        Attempt(2, "twin", "direct", rendered, second, second + 1, second + 5, second + 5, answer),
+    ]
+
+    async def until_final(*_: Any) -> Attempt:
+        return attempts[0]
+
+    async def effects(*_: Any) -> Decimal:
+        return Decimal(1)
+
+    text = TOML.format(port=1, expect="")
+    bench = SimpleNamespace(answers=Answers(parsed(text, Path("judge.toml")).expect))
+    evidence = Evidence(clock())
+    stage: Any = SimpleNamespace(
+        until_final=until_final, effects=effects, bench=bench, evidence=evidence
+    )
+    if overlapping:
+        await twins._judge_twins(stage, VALUES, attempts)
+    else:
+        with pytest.raises(Untold, match="in flight at the same time"):
+            await twins._judge_twins(stage, VALUES, attempts)
+    assert [witness.seen for witness in evidence.witnesses] == [overlapping]
+
+
+VALUES = Values("k", "u", "v", "1")
