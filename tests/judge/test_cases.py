@@ -510,6 +510,14 @@ async def test_a_case(
         assert all(witness.seen for witness in verdict.evidence.witnesses)
 
 
+async def test_a_request_that_was_not_lost(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was executed, and only its answer was lost: then its retry says nothing of lost requests."""
+    monkeypatch.setattr(network, "_REQUEST_LOST", network._RESPONSE_LOST)
+    verdict = await judged("request-lost", Receiver.right)
+    assert verdict.kind == UNKNOWN
+    assert "had taken no effect before its retry" in verdict.sentence
+
+
 @pytest.mark.parametrize(
     ("times", "overlapping"),
     [
