@@ -1,5 +1,6 @@
 """Migrations and downgrades on databases with data, by owners that are not superusers."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -260,6 +261,22 @@ async def test_a_database_that_cannot_be_used(empty: str, change: Any, sentence:
     assert code == 2, output
     assert sentence in output
     assert "Traceback" not in output
+
+
+async def test_another_migration_that_does_not_end(empty: str) -> None:
+    """It is waited for, and not for ever: one sentence, and nothing was changed."""
+    source = (PROJECT / "migrations" / "env.py").read_text(encoding="utf-8")
+    (lock,) = re.findall(r"^MIGRATION_LOCK = (\w+)$", source, re.MULTILINE)
+    stuck = await asyncpg.connect(empty)
+    try:
+        await stuck.execute("SELECT pg_advisory_lock($1)", int(lock, 16))
+        async with asyncio.timeout(60):
+            code, output = await alembic(empty, "upgrade", "head")
+        assert code == 2, output
+        assert "lock timeout. Nothing was changed." in output
+        assert "Traceback" not in output
+    finally:
+        await stuck.close()
 
 
 async def test_a_password_that_no_url_can_hold(cluster: PostgresCluster) -> None:
