@@ -65,7 +65,7 @@ class BreaksOff:
 
 
 async def test_a_scenario_that_breaks_off_leaves_no_fault(harness: Harness) -> None:
-    """Neither a toxic nor a process that stands still: the next scenario, or whoever has the stack, finds it as it was."""
+    """Neither a toxic nor a process that stands still: the next scenario, or the owner of the stack, finds it as it was."""
     struck: list[int] = []
 
     @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def told_in_refusals(receiver: Receiver, sent: Sent) -> Reply:
 
 
 def teapot(_: Receiver, __: Sent, reply: Reply) -> Reply:
-    """Refused by a status that nobody expects."""
+    """Refused by a status that is not documented."""
     return replace(reply, status=418) if reply.status == 422 else reply
 
 

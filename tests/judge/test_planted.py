@@ -88,7 +88,7 @@ async def test_a_life_that_ends_as_declared(judge: Judge, tmp_path: Path) -> Non
 
 
 async def test_a_service_that_is_too_busy(judge: Judge, tmp_path: Path) -> None:
-    """Whoever is told to come again has no answer yet: nothing is known of twins that all were."""
+    """A caller that is told to come again has no answer yet: of twins that are all told so, nothing is known."""
     judged = await judge(planted("busy", tmp_path), "--only", "twins")
     assert judged.code == 2, judged.output + judged.errors
     assert "too busy for every concurrent request" in judged.unknown["twins"]

@@ -101,7 +101,7 @@ def once(ledger: Ledger, *, seen: bool | None = True) -> Played:
 async def test_a_case_passes_by_its_witnesses(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, seen: bool | None, kind: str, sentence: str
 ) -> None:
-    """What nobody has seen proves nothing."""
+    """A claim without a seen witness proves nothing."""
     (verdict,) = await verdicts(monkeypatch, ledger, once(ledger, seen=seen))
     assert (verdict.kind, verdict.sentence) == (kind, sentence)
 

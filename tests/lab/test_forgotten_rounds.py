@@ -24,7 +24,7 @@ async def test_its_cells_are_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) 
         return await doing
 
     def ignore(*_: Any, **__: Any) -> Any:
-        """Nobody listens."""
+        """No page listens."""
 
     play: Any = object.__new__(Play)
     play.rounds = deque[Round](maxlen=2)

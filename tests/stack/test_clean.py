@@ -27,7 +27,7 @@ def test_a_stack_that_runs(
 
 
 def test_a_stack_that_is_started_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody uses the run directory while it is being removed."""
+    """No stack uses the run directory while it is being removed."""
     run_dir = tmp_path / ".run"
     with held(run_dir):
         pass

@@ -1,4 +1,4 @@
-"""How a stack ends: nobody finds it any more, then callers stop before those whom they call."""
+"""How a stack ends: its description goes first, then callers stop before the services that they call."""
 
 from pathlib import Path
 

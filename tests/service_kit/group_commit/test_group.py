@@ -278,7 +278,7 @@ class WithTwin(Queue[int, int]):
 
 
 async def test_what_comes_back_after_a_failure_is_begun() -> None:
-    """Nobody else has to come for it."""
+    """No further item has to come for it."""
     queue = WithTwin()
 
     async def together(items: Sequence[int]) -> list[int | Exception]:
