@@ -68,6 +68,23 @@ def judge(tmp_path: Path) -> Judge:
     return run
 
 
+def smallest(url: str, start: str = "", probe: str = "GET /") -> str:
+    """judge.toml with nothing but what it needs."""
+    started = f'start = "{start}"' if start else ""
+    return f"""
+[service]
+url = "{url}"
+{started}
+[request]
+path = "/"
+headers = {{ "Idempotency-Key" = "{{key}}" }}
+[effect]
+http = "{probe}"
+value = "$.n"
+step = 1
+"""
+
+
 def free_port() -> int:
     """A port that nothing listens at."""
     return ports.choose("", None)

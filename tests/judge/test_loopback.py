@@ -9,6 +9,7 @@ import pytest
 from judge.config.reading import parsed
 from judge.errors import ConfigError
 from judge.loopback import require_loopback
+from tests.judge.conftest import smallest
 
 HERE, THERE = "127.0.0.1", "192.0.2.1"
 
@@ -34,17 +35,7 @@ def test_every_address_is_here(
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    text = f"""
-[service]
-url = "http://service.example:1"
-[request]
-path = "/"
-headers = {{ "Idempotency-Key" = "{{key}}" }}
-[effect]
-http = "{probe}"
-value = "$.n"
-step = 1
-"""
+    text = smallest("http://service.example:1", probe=probe)
     config = parsed(text, tmp_path / "judge.toml")
     require_loopback(config, owned=True)
     if here:

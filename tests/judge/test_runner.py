@@ -21,6 +21,7 @@ from judge.probe.meter import Meter, Pace
 from judge.runner import Options
 from judge.service import Service
 from judge.verdict import Run, Verdict
+from tests.judge.conftest import smallest
 
 Played = Callable[[Play], Awaitable[None]]
 
@@ -200,17 +201,7 @@ async def test_what_was_started_is_gone_whatever_happens(
     monkeypatch.setattr(Network, "close", does("network closed"))
     monkeypatch.setattr(Service, "open", does("service", ServiceError))
     monkeypatch.setattr(Service, "close", does("service closed", ServiceError))
-    text = """
-[service]
-url = "http://127.0.0.1:9"
-[request]
-path = "/"
-headers = { "Idempotency-Key" = "{key}" }
-[effect]
-http = "GET /"
-value = "$.n"
-step = 1
-"""
+    text = smallest("http://127.0.0.1:9")
     progress: Any = SimpleNamespace(says=lambda _: None)
     with pytest.raises(ServiceError):
         await runner.judge(parsed(text, tmp_path / "judge.toml"), Options(1), progress)

@@ -12,7 +12,7 @@ from judge.config.reading import parsed
 from judge.errors import ServiceError
 from judge.evidence import clock
 from judge.service import Service
-from tests.judge.conftest import free_port
+from tests.judge.conftest import free_port, smallest
 from tests.judge.scripted import scripted
 
 # Listens; writes a file when it has ended in order, which takes it a moment.
@@ -47,18 +47,7 @@ async def polite(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 def made(url: str, folder: Path, start: str) -> Service:
-    text = f"""
-[service]
-url = "{url}"
-start = "{start}"
-[request]
-path = "/"
-headers = {{ "Idempotency-Key" = "{{key}}" }}
-[effect]
-http = "GET /"
-value = "$.n"
-step = 1
-"""
+    text = smallest(url, start)
     config = parsed(text, folder / "judge.toml")
     return Service(config, Caller(config.service.url, clock()), folder)
 
